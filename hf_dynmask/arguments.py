@@ -1,0 +1,65 @@
+"""Checks of what users pass: each error names the argument, the rule, what came, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from numbers import Integral, Real
+
+
+def checked_rate(rate: object, argument: str) -> float:
+    """`rate` as a float.
+
+    Raises:
+        ValueError: if it is not a number in [0, 1]; NaN is not.
+    """
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) <= 1:
+        raise ValueError(
+            f"`{argument}` must be a number between 0 and 1, but got {rate!r}. It is the fraction of tokens to mask: "
+            "pass 0.15 for 15 %, or a function of training progress such as `linear_schedule(0.30, 0.15)`."
+        )
+    return float(rate)
+
+
+def checked_odds(mask_replace_prob: object, random_replace_prob: object) -> tuple[float, float]:
+    """Both as floats.
+
+    Raises:
+        ValueError: if one is not a number in [0, 1], or they exceed 1 together.
+    """
+    odds = {"mask_replace_prob": mask_replace_prob, "random_replace_prob": random_replace_prob}
+    for argument, value in odds.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+            raise ValueError(
+                f"`{argument}` must be a number between 0 and 1, but got {value!r}. "
+                "It is a share of the masked tokens: BERT's are 0.8 and 0.1."
+            )
+    mask, random = (float(value) for value in odds.values())  # type: ignore[arg-type]
+    if mask + random > 1 + 1e-9:  # 0.7 + 0.2 + 0.1 and the like exceed 1 by a rounding error
+        raise ValueError(
+            f"`mask_replace_prob` + `random_replace_prob` must not exceed 1, but got {mask} + {random}. "
+            "What they leave of 1 is the share of masked tokens that keep their id: lower one of them."
+        )
+    return mask, random
+
+
+def checked_integer(value: object, argument: str, minimum: int | None, remedy: str) -> int:
+    """`value` as an int.
+
+    Raises:
+        ValueError: if it is not an integer, or is below `minimum`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or (minimum is not None and value < minimum):
+        rule = "an integer" if minimum is None else f"an integer of at least {minimum}"
+        raise ValueError(f"`{argument}` must be {rule}, but got {value!r}. {remedy}")
+    return int(value)
+
+
+def checked_choice(value: object, argument: str, choices: Collection[str]) -> str:
+    """`value` itself.
+
+    Raises:
+        ValueError: if it is none of the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"`{argument}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.")
+    return str(value)

@@ -1,0 +1,173 @@
+"""Trainer's events, turned into what the collator's clock needs to know."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import sys
+from types import FrameType
+from typing import Any
+
+from torch.utils.data import IterableDataset
+from transformers.trainer_callback import CallbackHandler, TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_utils import has_length
+from transformers.training_args import TrainingArguments
+
+from hf_dynmask.arguments import checked_rate
+from hf_dynmask.rates import Rate, rate_at
+
+
+class MaskRateCallback(TrainerCallback):
+    """Makes the mask rate follow a schedule, exactly: a batch has the rate of the optimizer step that it is used in.
+
+    It also tells a [`DataCollatorForDynamicMasking`] the epoch, so that masks do not depend on workers, ranks or
+    resuming, and has evaluation use one fixed mask for each example at a fixed rate.
+
+    When training begins, a twin of the `Trainer`'s collator goes into the training `DataLoader`; the collator itself
+    serves evaluation from then on, also after training. `mask_rate`, the rate of the last optimizer step, is added
+    to the training logs: to `trainer.state.log_history` and to what the trackers (TensorBoard, W&B, ...) write.
+
+    Nothing is kept between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
+    with or without a callback of this class in it.
+
+    Args:
+        schedule: a function from training progress in [0, 1] to a rate, or a number; None for the collator's own
+            `mlm_probability`.
+        eval_mlm_probability: the rate of evaluation, in [0, 1].
+
+    Raises:
+        ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no
+            collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
+    """
+
+    def __init__(self, schedule: Rate | None = None, eval_mlm_probability: float = 0.15) -> None:
+        self.schedule = schedule if schedule is None or callable(schedule) else checked_rate(schedule, "schedule")
+        self.eval_mlm_probability = checked_rate(eval_mlm_probability, "eval_mlm_probability")
+        self._collator: Any = None
+        self._epoch: int | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        loader = kwargs["train_dataloader"]
+        collator = _collator_in(loader.collate_fn)
+        self._collator = self._training_twin(collator, args.seed)
+        if callable(self._collator.mlm_probability):
+            _check_order(loader)
+        _put_into(loader, self._collator)
+        collator.evaluate_with(collator.for_evaluation(self.eval_mlm_probability))
+        self._epoch = None
+        _report_before_trackers(self)
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        loader = kwargs["train_dataloader"]
+        resumed = self._epoch is None
+        self._epoch = _first_epoch(args, state, loader) if self._epoch is None else self._epoch + 1
+        _drop_leftovers(loader)
+        self._collator.set_epoch(
+            self._epoch,
+            first_step=_first_step(args, state, loader, self._epoch) if resumed else state.global_step,
+            total_steps=state.max_steps,
+            gradient_accumulation_steps=args.gradient_accumulation_steps * _collated_per_batch(loader),
+        )
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self._collator is None or logs is None or "loss" not in logs:
+            return
+        logs["mask_rate"] = rate_at(self._collator.mlm_probability, max(state.global_step - 1, 0), state.max_steps)
+        state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
+
+    def _training_twin(self, collator: Any, seed: int) -> Any:
+        return dataclasses.replace(
+            collator,
+            mlm_probability=collator.mlm_probability if self.schedule is None else self.schedule,
+            seed=seed if collator.seed is None else collator.seed,
+        )
+
+
+def _collator_in(collate_fn: Any) -> Any:
+    """The collator that a `DataLoader` has, also inside wrappers such as `RemoveColumnsCollator`."""
+    while not hasattr(collate_fn, "for_evaluation"):
+        if not hasattr(collate_fn, "data_collator"):
+            raise ValueError(
+                "`MaskRateCallback` needs a `DataCollatorForDynamicMasking` as the Trainer's `data_collator`, but got "
+                f"{type(collate_fn).__name__}. Pass one; a wrapper must hold it as its attribute `data_collator`."
+            )
+        collate_fn = collate_fn.data_collator
+    return collate_fn
+
+
+def _put_into(loader: Any, collator: Any) -> None:
+    collate_fn = _with_collator(loader.collate_fn, collator)
+    loader.collate_fn = collate_fn  # what a resumed epoch's new loader copies
+    if hasattr(loader, "base_dataloader"):
+        loader.base_dataloader.collate_fn = collate_fn  # what every other epoch iterates
+
+
+def _with_collator(collate_fn: Any, collator: Any) -> Any:
+    if not hasattr(collate_fn, "data_collator"):
+        return collator
+    wrapper = copy.copy(collate_fn)
+    wrapper.data_collator = _with_collator(collate_fn.data_collator, collator)
+    return wrapper
+
+
+def _check_order(loader: Any) -> None:
+    if not getattr(loader, "in_order", True):
+        raise ValueError(
+            "`in_order` of the training DataLoader must be True under a mask rate schedule, but got False: a batch's "
+            "optimizer step follows from its place in the order. Pass `dataloader_in_order=True`, or a constant rate."
+        )
+
+
+def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    return state.global_step // _steps_per_epoch(args, state, loader)
+
+
+def _first_step(args: TrainingArguments, state: TrainerState, loader: Any, epoch: int) -> int:
+    """The optimizer step of the first batch that is collated when a training begins or goes on."""
+    if isinstance(loader.dataset, IterableDataset) and not args.ignore_data_skip:
+        return epoch * _steps_per_epoch(args, state, loader)  # the batches to be skipped are collated all the same
+    return state.global_step
+
+
+def _steps_per_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """As Trainer counts them: without a length, the whole training is one epoch."""
+    return max(math.ceil(len(loader) / args.gradient_accumulation_steps), 1) if has_length(loader) else state.max_steps
+
+
+def _collated_per_batch(loader: Any) -> int:
+    """accelerate's dispatcher has rank 0 collate the batches of all ranks in turn, unless it splits one of them."""
+    dispatches = type(loader).__name__ == "DataLoaderDispatcher" and not loader.split_batches
+    return loader.state.num_processes if dispatches else 1
+
+
+def _drop_leftovers(loader: Any) -> None:
+    """Ends persistent workers that still hold batches of an epoch that was stopped early; new ones count from 0."""
+    base = getattr(loader, "base_dataloader", loader)
+    iterator = getattr(base, "_iterator", None)
+    if iterator is not None and iterator._tasks_outstanding:
+        base._iterator = None
+
+
+def _report_before_trackers(callback: TrainerCallback) -> None:
+    """Moves the callback to the front, so that what `on_log` adds is there when the trackers write.
+
+    Trainer puts its user's callbacks behind the trackers', and gives no callback a handle on their order: only the
+    handler, which is calling right now, has it.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not isinstance(frame.f_locals.get("self"), CallbackHandler):
+        frame = frame.f_back
+    if frame is not None:
+        frame.f_locals["self"].callbacks.sort(key=lambda other: other is not callback)

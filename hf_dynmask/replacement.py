@@ -1,0 +1,37 @@
+"""What a masked token becomes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hf_dynmask.uniforms import Purpose, as_index, below, draws
+from hf_dynmask.vocabulary import Vocabulary
+
+
+def replace(
+    input_ids: np.ndarray,
+    keys: np.ndarray,
+    positions: np.ndarray,
+    vocabulary: Vocabulary,
+    mask_replace_prob: float,
+    random_replace_prob: float,
+) -> np.ndarray:
+    """The ids that stand in for masked tokens: the mask token, a random ordinary token, or the token itself.
+
+    BERT's mix is 0.8, 0.1 and the remaining 0.1 (Devlin et al. 2019, appendix A.1).
+
+    Args:
+        input_ids: int64 `[n]`, the masked tokens.
+        keys: uint64 `[n]`, the keys of their sequences.
+        positions: uint32 `[n]`, their places there.
+
+    Returns:
+        int64 `[n]`.
+    """
+    kind = draws(keys, positions, Purpose.REPLACEMENT)
+    random = as_index(draws(keys, positions, Purpose.RANDOM_ID), len(vocabulary.ordinary_ids))
+    replaced = np.where(
+        below(kind, min(mask_replace_prob + random_replace_prob, 1.0)), vocabulary.ordinary_ids[random], input_ids
+    )
+    replaced[below(kind, mask_replace_prob)] = vocabulary.mask_token_id
+    return replaced

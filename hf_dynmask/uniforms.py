@@ -1,0 +1,143 @@
+"""The counter hash: every random number here is integer arithmetic on (seed, example, pattern, position, purpose).
+
+A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") has no state to keep,
+share or resume: a draw is looked up, not advanced to. All arithmetic wraps around at a fixed width, so the draws are
+equal to the bit on every platform. Changing anything here changes every user's masks: it is a breaking change.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+_GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
+_GOLDEN_32 = np.uint32(0x9E3779B9)
+_RANGE = 1 << 32
+
+
+class Purpose(IntEnum):
+    """What a draw decides. Each purpose has a stream of its own, so that no decision depends on another."""
+
+    SELECTION = 0
+    REPLACEMENT = 1
+    RANDOM_ID = 2
+    ROUNDING = 3
+
+
+def mix64(values: np.ndarray) -> np.ndarray:
+    """A bijection of 64-bit words that makes neighbours unrelated (splitmix64's finaliser, Steele et al. 2014).
+
+    Args:
+        values: uint64 array of any shape.
+    """
+    mixed = values ^ (values >> np.uint64(30))
+    mixed = mixed * np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed = mixed * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """One number for each sequence, from its token ids in order: sum of (id + 1) * r[position], modulo 2**64.
+
+    A multilinear hash (Carter and Wegman 1979) over fixed odd multipliers: two examples that differ in one token never
+    collide, any others with odds of about 2**-64.
+
+    Args:
+        input_ids: int64 `[tokens]`, the sequences one after the other, without padding.
+        positions: uint32 `[tokens]`, each token's place in its own sequence.
+        ends: int64 `[sequences]`, where each sequence ends in `input_ids`.
+
+    Returns:
+        uint64 `[sequences]`.
+    """
+    longest = int(positions.max(initial=0)) + 1
+    multipliers = mix64(np.arange(1, longest + 1, dtype=np.uint64) * _GOLDEN_64) | np.uint64(1)
+    terms = (input_ids.astype(np.uint64) + np.uint64(1)) * multipliers[positions]
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+    return np.diff(sums[np.concatenate([[0], ends])])
+
+
+def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
+    """The 64-bit key of each sequence's random numbers under this seed and pattern.
+
+    Each part is mixed in by a bijection, so neighbouring seeds, epochs and examples get unrelated keys, and two
+    patterns of one example never share one.
+
+    Args:
+        seed: any integer; taken modulo 2**64.
+        examples: uint64 `[sequences]` from [`example_hashes`].
+        pattern: which of the example's masks; taken modulo 2**64.
+
+    Returns:
+        uint64 `[sequences]`.
+    """
+    seeded = mix64(_word(seed) + _GOLDEN_64)
+    return mix64(mix64(examples ^ seeded) + mix64(_word(pattern) + _GOLDEN_64))
+
+
+def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
+    """Uniform 32-bit integers, one for each (key, position), independent between purposes.
+
+    The position is enciphered by two rounds of an invertible 32-bit mix with half of the key added before each
+    (an Even-Mansour cipher): 32-bit lanes are several times faster than 64-bit ones, and within a sequence no number
+    comes twice, so ranking by it has no ties.
+
+    Args:
+        keys: uint64 `[n]` or `[1]`.
+        positions: uint32 `[n]`.
+
+    Returns:
+        uint32 `[n]`.
+    """
+    return _encipher(mix64(keys + _word(purpose) * _GOLDEN_64), positions)
+
+
+def draws_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
+    """[`draws`] where key `i` serves the next `lengths[i]` positions; the keys are mixed before they are repeated."""
+    return _encipher(np.repeat(mix64(keys + _word(purpose) * _GOLDEN_64), lengths), positions)
+
+
+def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
+    """True where a draw falls under `odds`; what is true at some odds stays true at any higher ones.
+
+    Args:
+        numbers: uint32 `[n]` from [`draws`].
+        odds: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
+    """
+    if np.ndim(odds):
+        return numbers < np.rint(np.asarray(odds) * _RANGE)
+    limit = round(float(odds) * _RANGE)
+    return numbers < np.uint32(limit) if limit < _RANGE else np.ones(numbers.shape, dtype=bool)
+
+
+def as_fraction(numbers: np.ndarray) -> np.ndarray:
+    """The draws as float64 in [0, 1), exactly."""
+    return numbers * (1.0 / _RANGE)
+
+
+def as_index(numbers: np.ndarray, size: int) -> np.ndarray:
+    """The draws as int64 in [0, size), each index equally likely to within `size` / 2**32."""
+    return ((numbers.astype(np.uint64) * np.uint64(size)) >> np.uint64(32)).astype(np.int64)
+
+
+def _word(number: int) -> np.ndarray:
+    """An array, not a scalar: numpy warns when a scalar wraps around, and wrapping around is the point."""
+    return np.array([int(number) % (1 << 64)], dtype=np.uint64)
+
+
+def _encipher(keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    state = positions.astype(np.uint32) * _GOLDEN_32 + keys.astype(np.uint32)
+    state = _mix32(state) ^ (keys >> np.uint64(32)).astype(np.uint32)
+    return _mix32(state)
+
+
+def _mix32(state: np.ndarray) -> np.ndarray:
+    """An invertible 32-bit mix of low bias (Wellons' search, constants of its best two-round function); in place."""
+    state ^= state >> np.uint32(16)
+    state *= np.uint32(0x21F0AAAD)
+    state ^= state >> np.uint32(15)
+    state *= np.uint32(0xD35A2D97)
+    state ^= state >> np.uint32(15)
+    return state

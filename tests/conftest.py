@@ -1,0 +1,100 @@
+"""Small tokenizers of three families, made here: no test needs a network."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # loaders' workers are forked from processes that have tokenized
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "dog",
+    "ran",
+    "to",
+    "house",
+    "they",
+    "were",
+    "playing",
+    "with",
+    "unbelievable",
+    "toys",
+    "while",
+    "running",
+    "quickly",
+    "through",
+    "gardens",
+    "full",
+    "of",
+    "flowers",
+    "because",
+    "summer",
+    "had",
+    "come",
+    "early",
+    "this",
+    "year",
+]
+PIECES = ["##s", "##ing", "##ly", "##able", "un", "##believ", "play", "run", "##n", "flower", "quick", ",", ".", "!"]
+
+
+def _special_tokens(names: dict[str, str]) -> dict[str, str]:
+    return {f"{role}_token": token for role, token in names.items()}
+
+
+@pytest.fixture(scope="session")
+def wordpiece() -> PreTrainedTokenizerFast:
+    """BERT's layout: [CLS] ... [SEP], `##` continues a word."""
+    special = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    tokens = [*special.values(), *dict.fromkeys([*WORDS, *PIECES])]
+    vocabulary = {token: id_ for id_, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **_special_tokens(special))
+
+
+def _trained(model: models.Model, trainer: trainers.Trainer, pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.train_from_iterator([" ".join(WORDS), "hello, world! it is 1234 o'clock"] * 4, trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def byte_level() -> PreTrainedTokenizerFast:
+    """RoBERTa's layout: <s> ... </s>, `Ġ` begins a word."""
+    special = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=list(special.values()),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer = _trained(models.BPE(), trainer, pre_tokenizers.ByteLevel(add_prefix_space=True))
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **_special_tokens(special)
+    )
+
+
+@pytest.fixture(scope="session")
+def metaspace() -> PreTrainedTokenizerFast:
+    """SentencePiece's layout: `▁` begins a word."""
+    special = {"pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    trainer = trainers.UnigramTrainer(
+        vocab_size=90, special_tokens=list(special.values()), unk_token="<unk>", show_progress=False
+    )
+    tokenizer = _trained(models.Unigram(), trainer, pre_tokenizers.Metaspace())
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special_tokens(special))

@@ -1,0 +1,67 @@
+"""The masks once more, by Python integers and loops, written from the documentation: an independent oracle."""
+
+from __future__ import annotations
+
+WORD = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def mix64(x: int) -> int:
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & WORD
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & WORD
+    return x ^ (x >> 31)
+
+
+def mix32(x: int) -> int:
+    x ^= x >> 16
+    x = (x * 0x21F0AAAD) & 0xFFFFFFFF
+    x ^= x >> 15
+    x = (x * 0xD35A2D97) & 0xFFFFFFFF
+    return x ^ (x >> 15)
+
+
+def key(seed: int, input_ids: list[int], pattern: int) -> int:
+    multipliers = [mix64((i + 1) * GOLDEN & WORD) | 1 for i in range(len(input_ids))]
+    example = sum((id_ + 1) * multiplier for id_, multiplier in zip(input_ids, multipliers, strict=True)) & WORD
+    seeded = mix64((seed + GOLDEN) & WORD)
+    return mix64((mix64(example ^ seeded) + mix64((pattern + GOLDEN) & WORD)) & WORD)
+
+
+def draw(stream: int, position: int, purpose: int) -> int:
+    stream = mix64((stream + purpose * GOLDEN) & WORD)
+    state = mix32((position * 0x9E3779B9 + stream) & 0xFFFFFFFF)
+    return mix32(state ^ (stream >> 32))
+
+
+def token_mask(
+    input_ids: list[int],
+    maskable: list[bool],
+    rate: float,
+    *,
+    seed: int,
+    pattern: int,
+    min_masked: int,
+    exact_count: bool,
+) -> list[bool]:
+    """Which tokens of one sequence are masked by the `token` strategy."""
+    stream = key(seed, input_ids, pattern)
+    numbers = [draw(stream, position, 0) for position in range(len(input_ids))]
+    ranked = sorted((i for i, allowed in enumerate(maskable) if allowed), key=numbers.__getitem__)
+    if exact_count:
+        rounding = draw(stream, 0, 3) / 2**32
+        count = sum(place + rounding < rate * len(ranked) for place in range(len(ranked)))
+    else:
+        count = sum(numbers[i] < round(rate * 2**32) for i in ranked)
+    chosen = set(ranked[: max(count, min_masked)])
+    return [i in chosen for i in range(len(input_ids))]
+
+
+def replaced(input_ids: list[int], *, seed: int, pattern: int, mask_id: int, ordinary: list[int]) -> list[int]:
+    """What each token of a sequence becomes where it is masked, with BERT's 80/10/10."""
+    stream = key(seed, input_ids, pattern)
+    out = []
+    for position, id_ in enumerate(input_ids):
+        kind = draw(stream, position, 1)
+        random = ordinary[draw(stream, position, 2) * len(ordinary) >> 32]
+        out.append(mask_id if kind < round(0.8 * 2**32) else random if kind < round(0.9 * 2**32) else id_)
+    return out

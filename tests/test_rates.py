@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_dynmask import (
+    constant_schedule,
+    cosine_schedule,
+    linear_schedule,
+    polynomial_schedule,
+    step_schedule,
+    with_warmup,
+)
+from hf_dynmask.rates import rate_at
+
+SCHEDULES = {
+    "constant": constant_schedule(0.2),
+    "linear": linear_schedule(0.3, 0.15),
+    "cosine": cosine_schedule(0.3, 0.15),
+    "polynomial": polynomial_schedule(0.3, 0.15, power=3),
+    "step": step_schedule([0.30, 0.15, 0.05], [0.4, 0.8]),
+    "warmed": with_warmup(linear_schedule(0.3, 0.15), 0.1),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_schedules_pickle_and_stay_in_range(schedule) -> None:
+    copy = pickle.loads(pickle.dumps(schedule))
+    for i in range(101):
+        assert copy(i / 100) == schedule(i / 100)
+        assert 0 <= schedule(i / 100) <= 0.3
+
+
+@pytest.mark.parametrize("make", [linear_schedule, cosine_schedule, polynomial_schedule])
+@settings(derandomize=True, deadline=None)
+@given(start=st.floats(0, 1), end=st.floats(0, 1))
+def test_falling_and_rising_schedules_go_from_start_to_end_without_turning(make, start: float, end: float) -> None:
+    values = [make(start, end)(i / 50) for i in range(51)]
+    assert values[0] == pytest.approx(start)
+    assert values[-1] == pytest.approx(end)
+    assert values in (pytest.approx(sorted(values)), pytest.approx(sorted(values, reverse=True)))
+
+
+def test_the_linear_mean_is_the_middle() -> None:
+    rates = [rate_at(linear_schedule(0.30, 0.15), step, 10_000) for step in range(10_000)]
+    assert sum(rates) / len(rates) == pytest.approx(0.225, abs=1e-5)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, math.nan, "0.15", None, True])
+def test_rates_out_of_range_are_named(rate) -> None:
+    with pytest.raises(ValueError, match=r"`start` must be a number between 0 and 1, but got .*pass 0.15 for 15 %"):
+        linear_schedule(rate, 0.1)
+
+
+@pytest.mark.parametrize("value", [math.nan, 1.5, -1, None])
+def test_a_schedule_that_goes_wrong_is_named_with_its_step(value) -> None:
+    def schedule(progress: float):
+        return 0.15 if progress < 0.5 else value
+
+    assert rate_at(schedule, 4, 10) == 0.15
+    with pytest.raises(ValueError, match=r"schedule\(progress=0.5\) at step 5 of 10` must be a number between 0 and 1"):
+        rate_at(schedule, 5, 10)
+
+
+def test_steps_beyond_the_end_count_as_the_end() -> None:
+    assert rate_at(linear_schedule(0.3, 0.1), 25, 20) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: polynomial_schedule(0.3, 0.1, power=0), "`power` must be a positive number"),
+        (lambda: step_schedule([0.3, 0.1], []), "`rates` must hold one rate more than `boundaries`"),
+        (lambda: step_schedule([0.3, 0.1], [100]), "`boundaries` must rise strictly within"),
+        (lambda: step_schedule([0.3, 0.2, 0.1], [0.5, 0.5]), "`boundaries` must rise strictly within"),
+        (lambda: with_warmup(0.3, warmup=1), "`warmup` must be a fraction of training"),
+        (lambda: with_warmup(2, warmup=0.1), "`schedule` must be a number between 0 and 1"),
+    ],
+)
+def test_bad_arguments_are_named(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,375 @@
+"""What a model sees, under `Trainer`."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset, IterableDataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, constant_schedule, linear_schedule
+
+EXAMPLES, LENGTH, BATCH = 20, 400, 2
+SCHEDULE = linear_schedule(0.6, 0.1)
+
+
+class Numbers(Dataset):
+    """Long sequences, so that a batch's masked fraction tells its rate; each begins with its own id."""
+
+    def __len__(self) -> int:
+        return EXAMPLES
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        return {"input_ids": [5 + (index + i) % 40 for i in range(LENGTH)]}
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return (Numbers()[index] for index in range(EXAMPLES))
+
+
+class Witness(nn.Module):
+    """A model that notes what it sees: (training, rate, first tokens, masked places) a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[bool, float, tuple[int, ...], tuple[tuple[bool, ...], ...]]] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> dict:
+        masked = labels != -100
+        ids = torch.where(masked, labels, input_ids)
+        rate = masked.float().mean().item()
+        self.seen.append((self.training, rate, tuple(ids[:, 0].tolist()), tuple(map(tuple, masked.tolist()))))
+        return {"loss": self.weight**2 + 1.0, "logits": ids[:, :1].float()}
+
+    def training_rates(self) -> list[float]:
+        return [rate for training, rate, _, _ in self.seen if training]
+
+    def evaluations(self) -> list[tuple]:
+        return [(rate, masks) for training, rate, _, masks in self.seen if not training]
+
+
+class NewCheckpoint(TrainerCallback):
+    """Saves once, in the middle of an epoch."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_save = state.global_step == self.step
+
+
+def _trainer(tokenizer, directory: Path, callbacks: list, *, collator_options=None, train=None, **arguments) -> Trainer:
+    options = {"exact_count": True, **(collator_options or {})}
+    defaults = {
+        "output_dir": str(directory),
+        "per_device_train_batch_size": BATCH,
+        "per_device_eval_batch_size": 4,
+        "num_train_epochs": 2,
+        "use_cpu": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "dataloader_pin_memory": False,
+    }
+    return Trainer(
+        model=Witness(),
+        args=TrainingArguments(**{**defaults, **arguments}),
+        train_dataset=train if train is not None else Numbers(),
+        eval_dataset=torch.utils.data.Subset(Numbers(), range(6)),
+        data_collator=DataCollatorForDynamicMasking(tokenizer, **options),
+        callbacks=callbacks,
+    )
+
+
+def _expected(first_step: int = 0, epochs: int = 2, accumulation: int = 1) -> list[float]:
+    """The rate of each training batch: its optimizer step's."""
+    batches = EXAMPLES // BATCH
+    per_epoch = math.ceil(batches / accumulation)
+    steps = [epoch * per_epoch + batch // accumulation for epoch in range(epochs) for batch in range(batches)]
+    return [SCHEDULE(step / (epochs * per_epoch)) for step in steps if step >= first_step]
+
+
+def _follows(model: Witness, expected: list[float]) -> bool:
+    rates = model.training_rates()
+    return len(rates) == len(expected) and rates == pytest.approx(expected, abs=1.01 / LENGTH)
+
+
+LOADERS = [(0, False), *itertools.product((1, 2, 3), (False, True))]
+GRID = [(*loader, accumulation) for loader in LOADERS for accumulation in (1, 2, 3)]
+
+
+def _train_and_resume(tokenizer, directory, callback, workers, persistent, accumulation) -> tuple[bool, bool]:
+    """Whether a run with evaluations, and one resumed from its mid-epoch checkpoint, follow the schedule."""
+    arguments = {
+        "dataloader_num_workers": workers,
+        "dataloader_persistent_workers": persistent,
+        "gradient_accumulation_steps": accumulation,
+        "eval_strategy": "steps",
+        "eval_steps": 3,
+    }
+    middle = math.ceil(EXAMPLES / BATCH / accumulation) + 1  # in the second epoch
+    run = _trainer(tokenizer, directory, [callback(), NewCheckpoint(middle)], **arguments)
+    run.train()
+    resumed = _trainer(tokenizer, directory, [callback()], **arguments)
+    resumed.train(resume_from_checkpoint=get_last_checkpoint(directory))
+    return (
+        _follows(run.model, _expected(accumulation=accumulation)),
+        _follows(resumed.model, _expected(first_step=middle, accumulation=accumulation)),
+    )
+
+
+@pytest.mark.parametrize(("workers", "persistent", "accumulation"), GRID)
+def test_every_batch_has_the_rate_of_its_optimizer_step(wordpiece, tmp_path, workers, persistent, accumulation) -> None:
+    followed = _train_and_resume(
+        wordpiece, tmp_path, lambda: MaskRateCallback(SCHEDULE), workers, persistent, accumulation
+    )
+    assert followed == (True, True)
+
+
+class SetsAnAttribute(TrainerCallback):
+    """What one would write first, and what is late: see the test above fail for it."""
+
+    def on_step_begin(self, args, state, control, train_dataloader=None, **kwargs):
+        collator = train_dataloader.collate_fn
+        collator = getattr(collator, "data_collator", collator)
+        collator.mlm_probability = SCHEDULE(state.global_step / state.max_steps)
+
+
+@pytest.mark.parametrize(("workers", "persistent", "accumulation"), [(0, False, 1), (0, False, 2), (2, True, 1)])
+def test_a_callback_that_sets_an_attribute_is_late(wordpiece, tmp_path, workers, persistent, accumulation) -> None:
+    followed = _train_and_resume(wordpiece, tmp_path, SetsAnAttribute, workers, persistent, accumulation)
+    assert followed == (False, False)
+
+
+def _masks_by_epoch(model: Witness, batches: int = EXAMPLES // BATCH) -> list[dict]:
+    """For each epoch, what is masked in each example (by its first token)."""
+    epochs: list[dict] = defaultdict(dict)
+    training = [entry for entry in model.seen if entry[0]]
+    for number, (_, _, ids, masks) in enumerate(training):
+        epochs[number // batches].update(zip(ids, masks, strict=True))
+    return [epochs[number] for number in sorted(epochs)]
+
+
+@pytest.mark.parametrize(("patterns", "distinct"), [(None, 4), (1, 1), (2, 2)])
+def test_masks_are_new_each_epoch_static_or_in_turn_whatever_the_workers(
+    wordpiece, tmp_path, patterns, distinct
+) -> None:
+    runs = []
+    for workers in (0, 2):
+        trainer = _trainer(
+            wordpiece,
+            tmp_path,
+            [MaskRateCallback()],
+            collator_options={"seed": 42, "num_mask_patterns": patterns},
+            dataloader_num_workers=workers,
+            num_train_epochs=4,
+        )
+        trainer.train()
+        runs.append(_masks_by_epoch(trainer.model))
+    assert runs[0] == runs[1]
+    assert all(len(epoch) == EXAMPLES for epoch in runs[0])
+    for i in range(4):
+        for j in range(i):
+            assert (runs[0][i] == runs[0][j]) == ((i - j) % distinct == 0)
+
+
+def test_a_resumed_run_sees_the_masks_it_would_have_seen(wordpiece, tmp_path) -> None:
+    run = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE), NewCheckpoint(13)])
+    run.train()
+    resumed = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)], dataloader_num_workers=2)
+    resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
+    assert resumed.model.seen == run.model.seen[13:]
+
+
+def test_without_a_seed_of_its_own_the_collator_takes_the_trainers(wordpiece, tmp_path) -> None:
+    masks = []
+    for options, seed in (({}, 1), ({"seed": 1}, 5), ({}, 2)):
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback()], collator_options=options, seed=seed)
+        trainer.train()
+        masks.append(_masks_by_epoch(trainer.model))
+    assert masks[0] == masks[1] != masks[2]
+
+
+def test_evaluation_has_fixed_masks_at_a_fixed_rate_during_and_after_training(wordpiece, tmp_path) -> None:
+    seen = []
+    for schedule in (SCHEDULE, constant_schedule(0.05)):
+        trainer = _trainer(
+            wordpiece,
+            tmp_path,
+            [MaskRateCallback(schedule, eval_mlm_probability=0.2)],
+            collator_options={"seed": 3},
+            eval_strategy="steps",
+            eval_steps=4,
+            eval_on_start=True,
+        )
+        trainer.train()
+        trainer.evaluate()
+        evaluations = trainer.model.evaluations()
+        assert len(evaluations) == 7 * 2
+        assert all(rate == pytest.approx(0.2, abs=0.01) for rate, _ in evaluations)
+        assert evaluations[0::2] == [evaluations[0]] * 7
+        seen.append(evaluations)
+    assert seen[0] == seen[1], "evaluation losses can be compared between schedules"
+
+
+def test_a_second_training_goes_by_the_schedule_again(wordpiece, tmp_path) -> None:
+    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
+    trainer.train()
+    trainer.model.seen.clear()
+    trainer.train()
+    assert _follows(trainer.model, _expected())
+
+
+class StopsTheEpoch(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_epoch_stop = state.global_step == 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_after_an_epoch_that_was_stopped_early_the_rate_is_right(wordpiece, tmp_path, workers) -> None:
+    trainer = _trainer(
+        wordpiece,
+        tmp_path,
+        [MaskRateCallback(SCHEDULE), StopsTheEpoch()],
+        dataloader_num_workers=workers,
+        dataloader_persistent_workers=workers > 0,
+    )
+    trainer.train()
+    assert _follows(trainer.model, [SCHEDULE(step / 20) for step in range(14)])
+    epochs = _masks_by_epoch(trainer.model, batches=4)
+    assert epochs[0] != {first: epochs[1].get(first) for first in epochs[0]}
+
+
+@pytest.mark.parametrize("dispatch", [False, True])
+def test_streamed_data_repeats_with_new_masks_and_resumes(wordpiece, tmp_path, dispatch) -> None:
+    def trainer(callbacks):
+        return _trainer(
+            wordpiece,
+            tmp_path,
+            callbacks,
+            train=Stream(),
+            max_steps=20,
+            accelerator_config={"dispatch_batches": dispatch},
+        )
+
+    run = trainer([MaskRateCallback(SCHEDULE), NewCheckpoint(7)])
+    run.train()
+    assert _follows(run.model, _expected())
+    first, second = _masks_by_epoch(run.model)
+    assert first.keys() == second.keys()
+    assert all(first[example] != second[example] for example in first)
+    resumed = trainer([MaskRateCallback(SCHEDULE)])
+    resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
+    assert resumed.model.seen[:3] == run.model.seen[7:10]
+
+
+def test_the_collators_own_schedule_is_followed(wordpiece, tmp_path) -> None:
+    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback()], collator_options={"mlm_probability": SCHEDULE})
+    trainer.train()
+    assert _follows(trainer.model, _expected())
+
+
+def test_the_rate_is_in_the_logs_of_trainer_and_tensorboard(wordpiece, tmp_path, monkeypatch) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    trainer = _trainer(
+        wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)], report_to="tensorboard", eval_strategy="epoch"
+    )
+    trainer.train()
+    expected = [SCHEDULE(step / 20) for step in range(20)]
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["mask_rate"] for entry in history] == expected
+    assert all("mask_rate" not in entry for entry in trainer.state.log_history if "loss" not in entry)
+    (events,) = tmp_path.rglob("events.out.tfevents*")
+    written = EventAccumulator(str(events.parent)).Reload().Scalars("train/mask_rate")
+    assert [(event.step, event.value) for event in written] == [
+        (step, pytest.approx(rate)) for step, rate in enumerate(expected, start=1)
+    ]
+
+
+@pytest.mark.parametrize("restore", [False, True])
+@pytest.mark.parametrize("saved_with", [0, 1])
+def test_checkpoints_resume_whichever_callbacks_they_were_made_with(wordpiece, tmp_path, saved_with, restore) -> None:
+    run = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)] * saved_with + [NewCheckpoint(13)])
+    run.train()
+    resumed = _trainer(
+        wordpiece,
+        tmp_path,
+        [MaskRateCallback(SCHEDULE)],
+        restore_callback_states_from_checkpoint=restore,
+        save_strategy="epoch",
+    )
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-13"))
+    assert _follows(resumed.model, _expected(first_step=13))
+
+
+def test_a_datasets_dataset_with_columns_to_remove(wordpiece, tmp_path) -> None:
+    from datasets import Dataset as ArrowDataset
+
+    data = ArrowDataset.from_list([{**Numbers()[i], "text": "unused", "offset_mapping": [[0, 1]]} for i in range(20)])
+    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)], train=data)
+    trainer.train()
+    assert _follows(trainer.model, _expected())
+
+
+class TestErrors:
+    def test_a_loader_out_of_order_under_a_schedule(self, wordpiece, tmp_path) -> None:
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
+        loader = trainer.get_train_dataloader()
+        loader.base_dataloader.in_order = False
+        trainer.get_train_dataloader = lambda: loader
+        with pytest.raises(ValueError, match="`in_order` of the training DataLoader must be True"):
+            trainer.train()
+
+    def test_a_loader_out_of_order_at_a_constant_rate_is_fine(self, wordpiece, tmp_path) -> None:
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.15)])
+        loader = trainer.get_train_dataloader()
+        loader.base_dataloader.in_order = False
+        trainer.get_train_dataloader = lambda: loader
+        trainer.train()
+        assert trainer.model.training_rates() == pytest.approx([0.15] * 20, abs=0.01)
+
+    def test_another_collator(self, wordpiece, tmp_path) -> None:
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
+        trainer.data_collator = torch.utils.data.default_collate
+        with pytest.raises(
+            ValueError, match="needs a `DataCollatorForDynamicMasking` as the Trainer's `data_collator`"
+        ):
+            trainer.train()
+
+    @pytest.mark.parametrize("rate", [1.5, -0.1, math.nan, "0.15"])
+    def test_bad_rates(self, rate) -> None:
+        with pytest.raises(ValueError, match="`schedule` must be a number between 0 and 1"):
+            MaskRateCallback(rate)
+        with pytest.raises(ValueError, match="`eval_mlm_probability` must be a number between 0 and 1"):
+            MaskRateCallback(SCHEDULE, eval_mlm_probability=rate)
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_a_schedule_that_goes_wrong_is_named_with_its_step(self, wordpiece, tmp_path, workers) -> None:
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(_nan_later)], dataloader_num_workers=workers)
+        with pytest.raises(ValueError, match=r"schedule\(progress=0.5\) at step 10 of 20` must be a number"):
+            trainer.train()
+
+
+def _nan_later(progress: float) -> float:
+    return 0.2 if progress < 0.5 else math.nan
+
+
+def test_the_users_collator_keeps_its_settings(wordpiece, tmp_path) -> None:
+    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)], collator_options={"mlm_probability": 0.4})
+    before = copy.deepcopy(trainer.data_collator)
+    trainer.train()
+    assert trainer.data_collator.mlm_probability == before.mlm_probability == 0.4
+    assert trainer.data_collator.num_mask_patterns is None
