@@ -1,0 +1,1 @@
+"""Measurements of the library, outside the installed package."""
