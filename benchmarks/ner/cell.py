@@ -1,0 +1,153 @@
+"""One cell: one arm, one seed, one launch. Its configuration says what is asked, its result what was seen."""
+
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import DatasetDict
+from transformers import PreTrainedTokenizerBase
+
+from benchmarks.ner.arms import Arm
+from benchmarks.ner.launch import mismatch, observed_launch
+from benchmarks.ner.models import classifier, initial_model, model_identity
+from benchmarks.ner.results import SCHEMA, run_id
+from benchmarks.ner.train import Budget, Progress, Stage, fine_tune, pretrain
+
+PACKAGES = (
+    "hf-dynmask",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "numpy",
+    "evaluate",
+    "seqeval",
+)
+_QUALITY_FROM_TRAINING = ("train_loss", "steps")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all cells of a run have in common."""
+
+    dataset: dict[str, Any]
+    data: DatasetDict
+    names: list[str]
+    model: str
+    tokenizer: PreTrainedTokenizerBase
+    budget: Budget
+    requested: dict[str, Any]
+    work_dir: Path
+    report_to: list[str]
+
+
+def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
+    """All that is asked of a cell; its hash is the run id."""
+    return {
+        "schema": SCHEMA,
+        "arm": arm.settings(),
+        "seed": seed,
+        "dataset": task.dataset,
+        "model": model_identity(task.model, task.tokenizer),
+        "budget": asdict(task.budget),
+        "launch": task.requested,
+    }
+
+
+def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -> dict[str, Any]:
+    """Runs a cell on all processes; its result, as `results.py` keeps it.
+
+    Args:
+        report: told the fraction of the cell that is done.
+    """
+    started = time.time()
+    config = configuration(task, arm, seed)
+    settings = {
+        "num_processes": PartialState().num_processes,
+        "mixed_precision": task.requested["mixed_precision"],
+        "report_to": task.report_to,
+        "work_dir": task.work_dir / run_id(config)[:12],
+    }
+    halves = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
+    encoder = initial_model(task.model, task.tokenizer, seed)
+    mlm = pretrain(encoder, task.tokenizer, task.data, arm, task.budget, seed, {**settings, "callbacks": halves[0]})
+    model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
+    ner = fine_tune(
+        model, task.tokenizer, task.data, task.names, task.budget, seed, {**settings, "callbacks": halves[1]}
+    )
+    observed = observed_launch(PartialState(), ner.compute_dtype)
+    _clean(settings["work_dir"], task.report_to)
+    return {
+        **config,
+        "run_id": run_id(config),
+        "launch": {"requested": task.requested, "observed": observed},
+        **_status(mismatch(task.requested, observed)),
+        **_measured(mlm, ner),
+        "env": environment(),
+        "time": {"started": started, "seconds": time.time() - started},
+    }
+
+
+def _status(reason: str | None) -> dict[str, str | None]:
+    return {"status": "ok" if reason is None else "failed", "reason": reason}
+
+
+def _measured(mlm: Stage, ner: Stage) -> dict[str, Any]:
+    quality = {name: value for name, value in ner.metrics.items() if name not in _QUALITY_FROM_TRAINING}
+    return {
+        "mlm": mlm.metrics,
+        "quality": {**quality, **{f"ner_{name}": ner.metrics[name] for name in _QUALITY_FROM_TRAINING}},
+        "speed": {"mlm": mlm.speed, "ner": ner.speed},
+        "memory": {"mlm": mlm.memory, "ner": ner.memory},
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions, the commit and the machine."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cuda": torch.version.cuda,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the working tree, marked where files differ from it; None outside a repository."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    models = (
+        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if (cpuinfo.exists())
+        else []
+    )
+    return f"{models[0]} x {len(models)}" if models else platform.processor()
+
+
+def _clean(work_dir: Path, report_to: list[str]) -> None:
+    """Trainer's folders hold nothing once the result is known, unless a tracker wrote there."""
+    if not report_to and PartialState().is_main_process:
+        shutil.rmtree(work_dir, ignore_errors=True)
+        if work_dir.parent.exists() and not any(work_dir.parent.iterdir()):
+            work_dir.parent.rmdir()

@@ -1,0 +1,170 @@
+"""The launch that was asked for against the launch that runs.
+
+`accelerate launch` can start less than it was asked for without an error: `--cpu --num_processes 2` and a config
+of distributed type MULTI_CPU start one process, two processes on CPU stay unconnected unless the script itself
+asks for CPU, and fp16 on CPU computes in float32. So what was asked is read from the launcher's own command line,
+and what runs is observed.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.commands.config import default_config_file, load_config_from_file
+from accelerate.commands.config.config_args import BaseConfig
+from accelerate.commands.launch import launch_command_parser
+from accelerate.utils import str_to_bool
+from torch import nn
+from transformers import TrainingArguments
+
+DTYPE_OF_PRECISION = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def requested_launch() -> dict[str, Any]:
+    """What the launcher of this process was asked for.
+
+    Returns `num_processes`, `mixed_precision` ("no", "bf16", "fp16"), `use_cpu` and `config`, the stem of the config
+    file or None. Call it before the working directory changes: a config file may be named relative to it.
+    """
+    for ancestor in psutil.Process().parents():
+        command = readable_cmdline(ancestor)
+        if launch_arguments(command) is not None:
+            # The launcher overwrites ACCELERATE_USE_CPU for its children, its own environment is the user's.
+            return parse_launch(command, ancestor.environ())
+    return parse_launch([], os.environ)
+
+
+def readable_cmdline(process: psutil.Process) -> list[str]:
+    """The command line of a process, empty when it is gone or belongs to another user."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+def launch_arguments(command: Sequence[str]) -> list[str] | None:
+    """The arguments given to `accelerate launch` in a command line, None when that is not what it runs."""
+    names = [Path(word).name for word in command]
+    for index, name in enumerate(names):
+        if name == "accelerate-launch":
+            return list(command[index + 1 :])
+        if names[index : index + 2] in (["accelerate", "launch"], ["-m", "accelerate.commands.launch"]):
+            return list(command[index + 2 :])
+    return None
+
+
+def parse_launch(cmdline: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """What a launcher's command line and environment ask for, flags before the config file.
+
+    A command line without `accelerate launch` (torchrun, plain python) asks through WORLD_SIZE and
+    ACCELERATE_MIXED_PRECISION, and for one process in float32 when they are unset.
+    """
+    use_cpu = bool(str_to_bool(env.get("ACCELERATE_USE_CPU", "false")))
+    arguments = launch_arguments(cmdline)
+    if arguments is None:
+        return {
+            "num_processes": int(env.get("WORLD_SIZE", 1)),
+            "mixed_precision": env.get("ACCELERATE_MIXED_PRECISION", "no"),
+            "use_cpu": use_cpu,
+            "config": None,
+        }
+    flags = launch_command_parser().parse_args(arguments)
+    file = config_file(flags.config_file, flags.cpu)
+    config = load_config_from_file(file) if file else None
+    return {
+        "num_processes": flags.num_processes or file_processes(config) or default_processes(flags.cpu),
+        "mixed_precision": flags.mixed_precision or (config and config.mixed_precision) or "no",
+        "use_cpu": flags.cpu or use_cpu or bool(config and config.use_cpu),
+        "config": Path(file).stem if file else None,
+    }
+
+
+def config_file(named: str | None, cpu: bool) -> str | None:
+    """The config file that `accelerate launch` reads: the named one, else the user's default one but for --cpu."""
+    if named is None and not cpu and os.path.isfile(default_config_file):
+        return default_config_file
+    return named
+
+
+def file_processes(config: BaseConfig | None) -> int | None:
+    return None if config is None else config.num_processes
+
+
+def default_processes(cpu: bool) -> int:
+    """How many processes `accelerate launch` starts when no number is given: one a GPU, at least one."""
+    return 1 if cpu else max(1, torch.cuda.device_count())
+
+
+class ComputeDtype:
+    """Observe the dtype that a model computes in: that of its first linear layer's output in a training forward.
+
+    A context manager around training; `dtype` is None until a training forward has run. Autocast leaves parameters
+    in float32, so only an output tells, and not that of the whole model, which accelerate casts back to float32.
+    Raises `ValueError` for a model without linear layer.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+        if not layers:
+            raise ValueError("model must have an nn.Linear whose output dtype can be observed, and has none.")
+        self.layer = layers[0]
+        self.dtype: torch.dtype | None = None
+
+    def __enter__(self) -> "ComputeDtype":
+        self.hook = self.layer.register_forward_hook(self.observe)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.hook.remove()
+
+    def observe(self, layer: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        if layer.training:
+            self.dtype = output.dtype
+
+
+def observed_launch(
+    source: Accelerator | PartialState | TrainingArguments, compute_dtype: torch.dtype | None
+) -> dict[str, int | str | None]:
+    """The launch that runs; a collective call, for all ranks.
+
+    Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device` and `threads` a process.
+    """
+    device = source.device
+    connected = PartialState().num_processes > 1
+    return {
+        "world_size": confirmed_world_size(device) if connected else 1,
+        "backend": torch.distributed.get_backend() if connected else None,
+        "compute_dtype": None if compute_dtype is None else str(compute_dtype).removeprefix("torch."),
+        "device": f"cuda:{torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def confirmed_world_size(device: torch.device) -> int:
+    """The number of processes that really answer: the sum of a one from each."""
+    ones = torch.ones((), dtype=torch.int64, device=device)
+    torch.distributed.all_reduce(ones)
+    return int(ones)
+
+
+def mismatch(requested: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
+    """Why the launch that runs is not the one asked for, None when it is."""
+    reasons = []
+    if observed["world_size"] != requested["num_processes"]:
+        reasons.append(
+            f"{requested['num_processes']} processes were asked for, {observed['world_size']} train together"
+        )
+    expected = DTYPE_OF_PRECISION.get(requested["mixed_precision"], requested["mixed_precision"])
+    if observed["compute_dtype"] != expected:
+        reasons.append(
+            f"mixed_precision {requested['mixed_precision']} computes in {expected}, "
+            f"{observed['compute_dtype'] or 'no training forward'} was seen"
+        )
+    return "; ".join(reasons) or None

@@ -1,0 +1,142 @@
+"""Entity F1 as an `evaluate.Metric` around seqeval, scored strictly and as conlleval does."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+from seqeval.metrics import accuracy_score
+from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as conlleval_scores
+from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
+from seqeval.scheme import IOB2, Entities
+
+Tags = Sequence[Sequence[str]]
+
+IOB2_TAG = re.compile(r"O|[BI]-[^\s-]\S*")
+
+DESCRIPTION = """
+Precision, recall and F1 over entities: an entity counts when its type and both its borders are right.
+"""
+
+INPUTS = """
+Args:
+    predictions (`list[list[str]]`): predicted IOB2 tags, a list for each sentence.
+    references (`list[list[str]]`): gold IOB2 tags, of the same lengths.
+Returns:
+    `f1`, `precision`, `recall`: strict IOB2, where an entity starts at a B- tag and nowhere else.
+    `f1_conlleval`, `precision_conlleval`, `recall_conlleval`: as the CoNLL-2000 script, where a stray I- tag
+        starts an entity too.
+    `accuracy`: share of tokens whose tag is right.
+    `invalid_transitions`: number of predicted I-X tags that follow neither B-X nor I-X.
+    `entities_gold`, `entities_predicted`: numbers of strict IOB2 entities.
+    `per_type`: for each entity type its strict `f1`, `precision`, `recall` and gold `support`.
+    Scores are fractions in 0..1, and 0.0 where there is nothing to divide by.
+"""
+
+CITATION = """
+@misc{seqeval, title={{seqeval}: A Python framework for sequence labeling evaluation}, author={Hiroki Nakayama},
+year={2018}, url={https://github.com/chakki-works/seqeval}}
+"""
+
+
+class EntityF1(evaluate.Metric):
+    """Entity-level precision, recall and F1 of IOB2 tags, held in memory so that no two processes share a file.
+
+    `compute(predictions=..., references=...)` raises `ValueError` without sentences, for lengths that differ and for
+    tags that are not IOB2. Call it in one process, with the sentences of all ranks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(keep_in_memory=True, num_process=1)
+
+    def _info(self) -> evaluate.MetricInfo:
+        tags = datasets.Sequence(datasets.Value("string"))
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({"predictions": tags, "references": tags}),
+        )
+
+    def _compute(self, predictions: Tags, references: Tags) -> dict[str, Any]:
+        predictions, references = [list(tags) for tags in predictions], [list(tags) for tags in references]
+        check_lengths(predictions, references)
+        check_tags("predictions", predictions)
+        check_tags("references", references)
+        return {
+            **strict(predictions, references),
+            **conlleval(predictions, references),
+            "accuracy": float(accuracy_score(references, predictions)) if any(references) else 0.0,
+            "invalid_transitions": invalid_transitions(predictions),
+        }
+
+
+def check_lengths(predictions: Tags, references: Tags) -> None:
+    """Raise `ValueError` without sentences and for the first with more or fewer predicted than gold tags."""
+    if not references:
+        raise ValueError("references must hold at least one sentence and is empty: look at the evaluation split.")
+    for sentence, (predicted, gold) in enumerate(zip(predictions, references, strict=True)):
+        if len(predicted) != len(gold):
+            raise ValueError(
+                f"predictions[{sentence}] has {len(predicted)} tags, references[{sentence}] has {len(gold)}: "
+                "give one predicted tag for each gold tag of a sentence."
+            )
+
+
+def check_tags(argument: str, sentences: Tags) -> None:
+    """Raise `ValueError` for the first tag that is neither O nor B- or I- with a type."""
+    for sentence, tags in enumerate(sentences):
+        for position, tag in enumerate(tags):
+            if not IOB2_TAG.fullmatch(tag):
+                raise ValueError(
+                    f"{argument}[{sentence}][{position}] must be an IOB2 tag, O, B-TYPE or I-TYPE, and is {tag!r}: "
+                    "turn label ids into tags and leave ignored tokens out before scoring."
+                )
+
+
+def strict(predictions: Tags, references: Tags) -> dict[str, Any]:
+    """Strict IOB2 scores, overall and by type, with the numbers of entities.
+
+    The scheme is always named: seqeval's own `f1_score(mode="strict")` without a scheme scores leniently.
+    """
+    entities = {"entities_true": Entities(references, IOB2), "entities_pred": Entities(predictions, IOB2)}
+    options = {"scheme": IOB2, "zero_division": 0, **entities}
+    precision, recall, f1, _ = strict_scores(references, predictions, average="micro", **options)
+    by_type = zip(*strict_scores(references, predictions, average=None, **options), strict=True)
+    types = sorted(entities["entities_true"].unique_tags | entities["entities_pred"].unique_tags)
+    return {
+        "f1": float(f1),
+        "precision": float(precision),
+        "recall": float(recall),
+        "entities_gold": count(entities["entities_true"]),
+        "entities_predicted": count(entities["entities_pred"]),
+        "per_type": {name: type_scores(*scores) for name, scores in zip(types, by_type, strict=True)},
+    }
+
+
+def type_scores(precision: float, recall: float, f1: float, support: int) -> dict[str, float | int]:
+    return {"f1": float(f1), "precision": float(precision), "recall": float(recall), "support": int(support)}
+
+
+def count(entities: Entities) -> int:
+    return sum(map(len, entities.entities))
+
+
+def conlleval(predictions: Tags, references: Tags) -> dict[str, float]:
+    """The scores of seqeval's default mode, which follows the CoNLL-2000 script."""
+    precision, recall, f1, _ = conlleval_scores(references, predictions, average="micro", zero_division=0)
+    return {
+        "f1_conlleval": float(f1),
+        "precision_conlleval": float(precision),
+        "recall_conlleval": float(recall),
+    }
+
+
+def invalid_transitions(sentences: Tags) -> int:
+    """Number of I-X tags that follow neither B-X nor I-X in their sentence."""
+    return sum(
+        tag.startswith("I-") and previous not in (tag, "B" + tag[1:])
+        for tags in sentences
+        for previous, tag in zip(["O", *tags], tags, strict=False)
+    )

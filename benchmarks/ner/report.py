@@ -1,0 +1,138 @@
+"""Results as a table, in the terminal or in Markdown: `python -m benchmarks.ner.report DIR [--markdown]`."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.table import Table
+from transformers import HfArgumentParser
+
+from benchmarks.ner.results import read_results
+
+HEADINGS = ("arm", "seeds", "dev F1", "test F1", "MLM eval loss", "tokens/s")
+ORDER = ("none", "static", "static10", "dynamic", "constant_mean", "anneal")
+
+
+class Row(NamedTuple):
+    """One arm under one dataset, model and launch, over its seeds; only runs that did what was asked count."""
+
+    group: str
+    cells: tuple[str, ...]
+
+
+def rows(results: Sequence[dict[str, Any]]) -> list[Row]:
+    """The table's rows, grouped by dataset, model and launch; arms in the order of the comparison."""
+    ordered = sorted(results, key=lambda result: (_group(result), *_rank(result["arm"]["name"])))
+    keyed = groupby(ordered, key=lambda result: (_group(result), result["arm"]["name"]))
+    return [Row(group, _cells(arm, list(members))) for (group, arm), members in keyed]
+
+
+def results_table(results: Sequence[dict[str, Any]]) -> Group:
+    """The rows for a terminal: F1 in percent, mean and standard deviation over seeds."""
+    tables = []
+    for group, members in groupby(rows(results), key=lambda row: row.group):
+        table = Table(title=group, title_justify="left", box=SIMPLE_HEAD)
+        for number, heading in enumerate(HEADINGS):
+            table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
+        for row in members:
+            table.add_row(*row.cells)
+        tables.append(table)
+    return Group(*tables)
+
+
+def results_markdown(results: Sequence[dict[str, Any]]) -> str:
+    """The same rows as Markdown tables, one for each dataset, model and launch."""
+    parts = []
+    for group, members in groupby(rows(results), key=lambda row: row.group):
+        lines = [f"**{group}**", "", _line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 1)])]
+        parts.append("\n".join([*lines, *(_line(row.cells) for row in members)]))
+    return "\n\n".join(parts)
+
+
+def failures(results: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each run that did not do what was asked of it."""
+    return [
+        f"failed: {_group(result)}, {result['arm']['name']}, seed {result['seed']}: {result['reason']}"
+        for result in results
+        if result["status"] != "ok"
+    ]
+
+
+def _group(result: dict[str, Any]) -> str:
+    requested, epochs = result["launch"]["requested"], result["budget"]
+    processes = requested["num_processes"]
+    return (
+        f"{result['dataset']['name']}, {Path(result['model']['name']).name}, {epochs['mlm_epochs']:g} + "
+        f"{epochs['ner_epochs']:g} epochs, {processes} process{'es' if processes > 1 else ''}, "
+        f"{'fp32' if requested['mixed_precision'] == 'no' else requested['mixed_precision']}"
+    )
+
+
+def _rank(arm: str) -> tuple[int, str]:
+    return (ORDER.index(arm) if arm in ORDER else len(ORDER), arm)
+
+
+def _cells(arm: str, members: list[dict[str, Any]]) -> tuple[str, ...]:
+    sound = [result for result in members if result["status"] == "ok"]
+    failed = len(members) - len(sound)
+    return (
+        arm,
+        f"{len(sound)} ({failed} failed)" if failed else str(len(sound)),
+        _spread([100 * result["quality"]["dev_f1"] for result in sound]),
+        _spread([100 * result["quality"]["test_f1"] for result in sound]),
+        _mean([result["mlm"]["eval_loss"] for result in sound], "{:.3f}"),
+        _mean([result["speed"]["mlm"]["tokens_per_second"] for result in sound if result["speed"]["mlm"]], "{:,.0f}"),
+    )
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) < 2:
+        return _mean(values, "{:.2f}")
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def _mean(values: list[float], form: str) -> str:
+    return form.format(statistics.mean(values)) if values else "-"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+@dataclass
+class ReportArguments:
+    """What to print."""
+
+    directory: str = field(metadata={"help": "A folder of result files."})
+    markdown: bool = field(default=False, metadata={"help": "Markdown instead of a table for the terminal."})
+
+
+def main() -> None:
+    """Prints the table of a folder, what failed, and which files are not to be trusted."""
+    (arguments,) = HfArgumentParser(ReportArguments).parse_args_into_dataclasses(  # type: ignore[call-arg]
+        args=_directory_first()
+    )
+    results, rejected = read_results(Path(arguments.directory))
+    console = Console()
+    console.print(results_markdown(results) if arguments.markdown else results_table(results), highlight=False)
+    for line in failures(results):
+        console.print(line, style="red", highlight=False)
+    for path, reason in rejected:
+        console.print(f"not trusted: {path.name}: {reason}", style="yellow", highlight=False)
+
+
+def _directory_first() -> list[str]:
+    """HfArgumentParser knows no positional arguments: the first word that is none of its options is the folder."""
+    import sys
+
+    words = sys.argv[1:]
+    return ["--directory", *words] if words and not words[0].startswith("-") else words
+
+
+if __name__ == "__main__":
+    main()

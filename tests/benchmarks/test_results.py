@@ -1,0 +1,191 @@
+"""Result files: whole or absent, and never mistaken for another run's."""
+
+import errno
+import json
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from benchmarks.ner.results import (
+    KEYS,
+    SCHEMA,
+    RejectedResult,
+    configuration,
+    finished,
+    read_result,
+    read_results,
+    result_path,
+    run_id,
+    set_aside,
+    write_result,
+)
+
+
+def make_result(seed=1, status="ok", **changes):
+    result = {
+        **dict.fromkeys(KEYS, None),
+        "schema": SCHEMA,
+        "status": status,
+        "arm": {"name": "dynamic", "mlm_probability": 0.15},
+        "seed": seed,
+        "dataset": {"name": "tiny", "fingerprint": "0f"},
+        "model": {"name": "toy"},
+        "launch": {"requested": {"num_processes": 1, "mixed_precision": "no"}, "observed": {"world_size": 1}},
+        "budget": {"mlm_steps": 10},
+        **changes,
+    }
+    return {**result, "run_id": run_id(configuration(result))}
+
+
+def stored(folder, result):
+    path = result_path(folder, result["arm"]["name"], result["seed"], result["run_id"])
+    write_result(path, result)
+    return path
+
+
+def test_a_written_result_is_read_back(tmp_path):
+    result = make_result()
+    path = stored(tmp_path, result)
+    assert path.name == f"dynamic-seed1-{result['run_id'][:12]}.json"
+    assert read_result(path, configuration(result)) == result
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_run_id_is_of_the_whole_configuration_in_any_order():
+    config = configuration(make_result())
+    assert run_id(dict(reversed(config.items()))) == run_id(config)
+    changes = [
+        {"arm": {"name": "dynamic", "mlm_probability": 0.2}},
+        {"seed": 2},
+        {"dataset": {"name": "tiny", "fingerprint": "1f"}},
+        {"model": {"name": "other"}},
+        {"launch": {"num_processes": 2, "mixed_precision": "no"}},
+        {"budget": {"mlm_steps": 11}},
+        {"schema": "hf_dynmask.ner/2"},
+    ]
+    assert set(config) == {key for change in changes for key in change}
+    assert len({run_id(config), *(run_id({**config, **change}) for change in changes)}) == 8
+
+
+def test_what_was_measured_does_not_change_the_run_id():
+    assert make_result(quality={"dev_f1": 0.9})["run_id"] == make_result()["run_id"]
+
+
+def test_finished(tmp_path):
+    result, failed = make_result(), make_result(seed=2, status="failed", reason="launch")
+    assert finished(tmp_path / "absent.json", configuration(result)) is None
+    assert finished(stored(tmp_path, result), configuration(result), retry_failed=True) == result
+    path = stored(tmp_path, failed)
+    assert finished(path, configuration(failed)) == failed
+    assert finished(path, configuration(failed), retry_failed=True) is None
+    assert path.exists()
+
+
+def test_every_half_written_file_is_rejected(tmp_path):
+    result = make_result()
+    path = stored(tmp_path, result)
+    text = path.read_text().rstrip("\n")
+    for length in range(0, len(text), 7):
+        path.write_text(text[:length])
+        with pytest.raises(RejectedResult, match="not valid JSON"):
+            finished(path, configuration(result))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[]", "not a result of schema"),
+        ('{"schema": "other/1"}', "not a result of schema"),
+        ('{"schema": "hf_dynmask.ner/1"}', "keys are missing: run_id, status"),
+        ('{"schema": NaN}', "NaN is not a JSON number"),
+        (json.dumps({**make_result(), "status": "running"}), "status must be one of ok, failed"),
+        (json.dumps({**make_result(), "launch": None}), "launch has no requested part"),
+        (json.dumps({**make_result(), "seed": 2}), "does not hash to its run_id"),
+    ],
+)
+def test_a_foreign_or_changed_file_is_rejected(tmp_path, content, reason):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(RejectedResult, match=reason):
+        finished(path, configuration(make_result()))
+
+
+def test_bytes_that_are_no_text_are_rejected(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RejectedResult, match="not valid JSON"):
+        finished(path, configuration(make_result()))
+
+
+def test_a_result_of_another_configuration_is_rejected(tmp_path):
+    path = stored(tmp_path, make_result(seed=2))
+    with pytest.raises(RejectedResult, match=r"another configuration: seed$"):
+        finished(path, configuration(make_result(seed=1)))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_refused_with_its_place(tmp_path, number):
+    result = make_result(quality={"per_type": [{"f1": 1.0}, {"f1": number}]})
+    with pytest.raises(ValueError, match=r"result\['quality'\]\['per_type'\]\[1\]\['f1'\] must be a finite number"):
+        write_result(tmp_path / "a.json", result)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, OSError), (errno.EACCES, PermissionError)])
+def test_a_failed_write_leaves_the_old_result_and_no_temporary_file(tmp_path, monkeypatch, call, code, kind):
+    old = make_result()
+    path = stored(tmp_path, old)
+
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(kind, match="the result was not written, free space or pass an --output_dir"):
+        write_result(path, make_result(quality={"dev_f1": 0.9}))
+    assert list(tmp_path.iterdir()) == [path]
+    assert json.loads(path.read_text()) == old
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"pass an --output_dir that can be written.*absent"):
+        write_result(tmp_path / "absent" / "a.json", make_result())
+
+
+def test_two_writers_leave_one_whole_result(tmp_path):
+    results = [make_result(quality={"dev_f1": number / 100}) for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda result: stored(tmp_path, result), results))
+    (path,) = paths
+    assert read_result(path, configuration(results[0])) in results
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_set_aside_loses_nothing(tmp_path):
+    places = []
+    for number in range(3):
+        (tmp_path / "a.json").write_text(str(number))
+        places.append(set_aside(tmp_path / "a.json"))
+    assert [place.name for place in places] == ["a.json.rejected", "a.json.rejected.1", "a.json.rejected.2"]
+    assert [place.read_text() for place in places] == ["0", "1", "2"]
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_read_results_separates_the_rejected(tmp_path):
+    written = [make_result(seed=seed) for seed in (1, 2)]
+    for result in written:
+        stored(tmp_path, result)
+    (tmp_path / ".hidden.json").write_text("{")
+    (tmp_path / ".a.json.1.tmp").write_text("{")
+    (tmp_path / "a.json.rejected").write_text("{")
+    (tmp_path / "broken.json").write_text("{")
+    results, rejected = read_results(tmp_path)
+    assert sorted(results, key=lambda result: result["seed"]) == written
+    assert [(path.name, "not valid JSON" in reason) for path, reason in rejected] == [("broken.json", True)]
+
+
+def test_read_results_needs_a_folder(tmp_path):
+    with pytest.raises(NotADirectoryError, match="output_dir must be a folder of results"):
+        read_results(tmp_path / "absent")

@@ -1,0 +1,79 @@
+"""Real launches on CPU: the configs start what they say, and what starts less is found out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "benchmarks" / "ner" / "launch"
+
+SCRIPT = """
+import json, sys, torch
+from accelerate import Accelerator
+from transformers import TrainingArguments
+from benchmarks.ner.launch import ComputeDtype, mismatch, observed_launch, requested_launch
+
+requested = requested_launch()
+arguments = TrainingArguments(output_dir=sys.argv[1], use_cpu=requested["use_cpu"], report_to=[])
+assert arguments.device.type == "cpu"
+accelerator = Accelerator()
+model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+with ComputeDtype(model) as compute:
+    accelerator.prepare(model)(torch.ones(1, 2))
+observed = observed_launch(arguments, compute.dtype)
+if accelerator.is_main_process:
+    seen = {"requested": requested, "observed": observed, "reason": mismatch(requested, observed)}
+    print(json.dumps(seen))
+accelerator.end_training()
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
+"""
+
+MULTI_CPU = "distributed_type: MULTI_CPU\nnum_processes: 2\nnum_machines: 1\nmixed_precision: 'no'\nuse_cpu: true\n"
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """What each launch saw of itself; all are started at once, which also shows that their ports do not collide."""
+    folder = tmp_path_factory.mktemp("launch")
+    script, multi_cpu = folder / "script.py", folder / "multi_cpu.yaml"
+    script.write_text(SCRIPT)
+    multi_cpu.write_text(MULTI_CPU)
+    flags = {
+        "cpu_2_fp32": ["--config_file", str(CONFIGS / "cpu_2_fp32.yaml")],
+        "cpu_2_bf16": ["--config_file", str(CONFIGS / "cpu_2_bf16.yaml")],
+        "multi_cpu": ["--config_file", str(multi_cpu)],
+        "cpu_flag": ["--cpu", "--num_processes", "2", "--mixed_precision", "fp16"],
+    }
+    launcher = [sys.executable, "-m", "accelerate.commands.launch"]
+    options = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "cwd": folder, "text": True}
+    started = {
+        name: subprocess.Popen([*launcher, *values, str(script), str(folder)], stdout=subprocess.PIPE, **options)
+        for name, values in flags.items()
+    }
+    outputs = {name: process.communicate(timeout=120)[0] for name, process in started.items()}
+    assert [process.returncode for process in started.values()] == [0, 0, 0, 0]
+    return {name: json.loads(output.splitlines()[-1]) for name, output in outputs.items()}
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("cpu_2_fp32", "float32"), ("cpu_2_bf16", "bfloat16")])
+def test_two_processes_are_connected_and_compute_as_asked(launched, name, dtype):
+    seen = launched[name]
+    assert seen["requested"]["num_processes"] == seen["observed"]["world_size"] == 2
+    assert (seen["observed"]["backend"], seen["observed"]["compute_dtype"]) == ("gloo", dtype)
+    assert (seen["requested"]["config"], seen["reason"]) == (name, None)
+
+
+def test_a_multi_cpu_config_starts_one_process_and_is_found_out(launched):
+    assert launched["multi_cpu"]["observed"]["world_size"] == 1
+    assert launched["multi_cpu"]["reason"] == "2 processes were asked for, 1 train together"
+
+
+def test_the_cpu_flag_starts_one_process_in_float32_and_is_found_out(launched):
+    reason = launched["cpu_flag"]["reason"]
+    assert "2 processes were asked for, 1 train together" in reason
+    assert "fp16 computes in float16, float32 was seen" in reason
