@@ -16,10 +16,11 @@ from datasets import DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.ner.arms import Arm
+from benchmarks.ner.budget import Budget
 from benchmarks.ner.launch import mismatch, observed_launch
 from benchmarks.ner.models import classifier, initial_model, model_identity
 from benchmarks.ner.results import SCHEMA, run_id
-from benchmarks.ner.train import Budget, Progress, Stage, fine_tune, pretrain
+from benchmarks.ner.train import Progress, Stage, fine_tune, pretrain
 
 PACKAGES = (
     "hf-dynmask",

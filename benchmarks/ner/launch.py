@@ -167,4 +167,6 @@ def mismatch(requested: Mapping[str, Any], observed: Mapping[str, Any]) -> str |
             f"mixed_precision {requested['mixed_precision']} computes in {expected}, "
             f"{observed['compute_dtype'] or 'no training forward'} was seen"
         )
+    if requested["use_cpu"] and observed["device"] != "cpu":
+        reasons.append(f"the CPU was asked for, {observed['device']} trains")
     return "; ".join(reasons) or None

@@ -54,7 +54,7 @@ def initial_model(model: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> 
 def classifier(
     encoder: PreTrainedModel, model: str, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], seed: int
 ) -> PreTrainedModel:
-    """A token classifier around the encoder of a masked language model; its head is the same for every arm of a seed."""
+    """A token classifier around a masked language model's encoder; its head is the same for every arm of a seed."""
     set_seed(seed)
     classifier = AutoModelForTokenClassification.from_config(_labelled_config(model, tokenizer, names))
     loaded = classifier.base_model.load_state_dict(encoder.base_model.state_dict(), strict=False)

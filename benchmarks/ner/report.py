@@ -1,8 +1,8 @@
 """Results as a table, in the terminal or in Markdown: `python -m benchmarks.ner.report DIR [--markdown]`."""
 
+import argparse
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
-from transformers import HfArgumentParser
 
 from benchmarks.ner.results import read_results
 
@@ -104,34 +103,22 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-@dataclass
-class ReportArguments:
-    """What to print."""
-
-    directory: str = field(metadata={"help": "A folder of result files."})
-    markdown: bool = field(default=False, metadata={"help": "Markdown instead of a table for the terminal."})
-
-
 def main() -> None:
     """Prints the table of a folder, what failed, and which files are not to be trusted."""
-    (arguments,) = HfArgumentParser(ReportArguments).parse_args_into_dataclasses(  # type: ignore[call-arg]
-        args=_directory_first()
-    )
-    results, rejected = read_results(Path(arguments.directory))
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("directory", type=Path, help="a folder of result files")
+    parser.add_argument("--markdown", action="store_true", help="Markdown instead of a table for the terminal")
+    arguments = parser.parse_args()
+    results, rejected = read_results(arguments.directory)
     console = Console()
-    console.print(results_markdown(results) if arguments.markdown else results_table(results), highlight=False)
+    if arguments.markdown:
+        print(results_markdown(results))
+    else:
+        console.print(results_table(results))
     for line in failures(results):
         console.print(line, style="red", highlight=False)
     for path, reason in rejected:
         console.print(f"not trusted: {path.name}: {reason}", style="yellow", highlight=False)
-
-
-def _directory_first() -> list[str]:
-    """HfArgumentParser knows no positional arguments: the first word that is none of its options is the folder."""
-    import sys
-
-    words = sys.argv[1:]
-    return ["--directory", *words] if words and not words[0].startswith("-") else words
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Static against dynamic masking on NER: `accelerate launch benchmarks/ner/run.py --arms none static dynamic`.
 
-Runs every arm with every seed under the launch it was started by, and writes one JSON file for each. What is finished is
-not run again, so a run that was stopped goes on where it was.
+Runs every arm with every seed under the launch it was started by, and writes one JSON file for each. What is finished
+is not run again, so a run that was stopped goes on where it was.
 """
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 # A script's own folder comes first on the path, where `statistics.py` and the like would hide the standard library's.
@@ -16,18 +17,18 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
 from benchmarks.ner.arms import Arm, load_arm
+from benchmarks.ner.budget import Budget, on_cpu
 from benchmarks.ner.cell import Task, configuration, run_cell
 from benchmarks.ner.data import fingerprint, load_ner, tag_names
 from benchmarks.ner.launch import requested_launch
 from benchmarks.ner.models import load_tokenizer
 from benchmarks.ner.report import failures, results_table
 from benchmarks.ner.results import RejectedResult, finished, result_path, run_id, set_aside, write_result
-from benchmarks.ner.train import Budget, on_cpu
 
 
 @dataclass
@@ -64,7 +65,7 @@ class HarnessArguments:
 
 def main() -> None:
     """Runs all cells, then prints the table."""
-    (arguments,) = HfArgumentParser(HarnessArguments).parse_args_into_dataclasses()  # type: ignore[call-arg]
+    (arguments,) = HfArgumentParser(HarnessArguments).parse_args_into_dataclasses()  # type: ignore[arg-type]
     requested = requested_launch()
     state = PartialState(cpu=on_cpu())
     console = Console(quiet=not state.is_main_process)
@@ -93,12 +94,16 @@ def _run_all(task: Task, cells: list[tuple[Arm, int]], arguments: HarnessArgumen
             result = _known(task, arm, seed, arguments, console)
             known = result is not None
             if result is None:
-                result = run_cell(task, arm, seed, lambda done, n=number: progress.update(bar, completed=n + done))
+                result = run_cell(task, arm, seed, partial(_advance, progress, bar, number))
                 _keep(result, arguments)
             _tell(console, result, known, number, len(cells))
             results.append(result)
         progress.update(bar, description="done", completed=len(cells))
     return results
+
+
+def _advance(progress: Progress, bar: TaskID, cells: int, done: float) -> None:
+    progress.update(bar, completed=cells + done)
 
 
 def _task(arguments: HarnessArguments, requested: dict) -> Task:
@@ -147,10 +152,10 @@ def _keep(result: dict, arguments: HarnessArguments) -> None:
 
 def _tell(console: Console, result: dict, known: bool, number: int, cells: int) -> None:
     """One line for each cell, also where no progress bar is drawn."""
-    quality, loss = result["quality"], result["mlm"]["eval_loss"]
+    score, loss, seconds = result["quality"]["test_f1"], result["mlm"]["eval_loss"], result["time"]["seconds"]
     console.print(
-        f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  test F1 {100 * quality['test_f1']:5.2f}"
-        f"  MLM loss {loss:.3f}  {result['time']['seconds']:5.0f} s" + ("  (finished before)" if known else ""),
+        f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  test F1 {100 * score:5.2f}  "
+        f"MLM loss {loss:.3f}  {seconds:5.0f} s" + ("  (finished before)" if known else ""),
         highlight=False,
     )
 

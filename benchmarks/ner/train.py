@@ -1,10 +1,7 @@
 """The two stages of a cell, each a `Trainer`: MLM pre-training with an arm's masks, then fine-tuning for NER."""
 
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,32 +12,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TrainerCallback,
-    TrainingArguments,
 )
 
 from benchmarks.ner.arms import Arm
+from benchmarks.ner.budget import Budget, training_arguments
 from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.launch import ComputeDtype
 from benchmarks.ner.metrics import EntityF1
 from benchmarks.ner.speed import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What every arm may spend; batch sizes are of all processes together, lengths in tokens."""
-
-    mlm_epochs: float
-    mlm_learning_rate: float
-    mlm_batch_size: int
-    mlm_block_size: int
-    ner_epochs: float
-    ner_learning_rate: float
-    ner_batch_size: int
-    ner_max_length: int
-    warmup_ratio: float
-    weight_decay: float
-    dataloader_num_workers: int
-    dataloader_persistent_workers: bool
 
 
 @dataclass(frozen=True)
@@ -51,11 +30,6 @@ class Stage:
     speed: dict[str, Any] | None
     memory: dict[str, Any] | None
     compute_dtype: torch.dtype | None
-
-
-def on_cpu() -> bool:
-    """Whether to train on the CPU: the launcher asks for it, or there is nothing else."""
-    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"} or not torch.cuda.is_available()
 
 
 def pretrain(
@@ -72,7 +46,7 @@ def pretrain(
     Evaluation masks a fixed 15 % of the tokens, the same ones in every arm and for every seed.
     """
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
-    arguments = _arguments(budget, len(train), "mlm", seed, settings)
+    arguments = training_arguments(budget, len(train), "mlm", seed, settings)
     collator = arm.collator(tokenizer)
     if not arm.pretrain:
         trainer = TimedTrainer(model, arguments, data_collator=collator.for_evaluation(), eval_dataset=validation)
@@ -87,7 +61,7 @@ def pretrain(
         data_collator=collator,
         callbacks=[arm.callback(), timer, *settings["callbacks"]],
     )
-    stage = _trained(trainer, timer, collator, train)
+    stage = _trained(model, trainer, timer, collator, train)
     stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
     stage.metrics["curve"] = _curve(trainer)
     return stage
@@ -108,13 +82,13 @@ def fine_tune(
     collator = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8)
     trainer = TimedTrainer(
         model,
-        _arguments(budget, len(train), "ner", seed, settings),
+        training_arguments(budget, len(train), "ner", seed, settings),
         train_dataset=train,
         data_collator=collator,
         callbacks=[timer, *settings["callbacks"]],
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
     )
-    stage = _trained(trainer, timer, collator, train)
+    stage = _trained(model, trainer, timer, collator, train)
     for prefix, split in (("dev", data["validation"]), ("test", data["test"])):
         scores = score(trainer, split, tokenizer, names, budget.ner_max_length)
         stage.metrics.update({f"{prefix}_{name}": value for name, value in scores.items()})
@@ -127,62 +101,22 @@ def score(
     """The metrics of a split as it was read: all of its words, windows put together again."""
     rows, index = encode_for_ner(split, tokenizer, names, max_length)
     output = trainer.predict(rows)
-    _check_order(output.label_ids, rows["labels"])
-    predicted, gold = join_predictions(output.predictions, index, split, names), list(split["tags"])
+    _check_order(np.asarray(output.label_ids), rows["labels"])
+    predicted, gold = join_predictions(np.asarray(output.predictions), index, split, names), list(split["tags"])
     check_nothing_lost(split, gold, predicted)
     scores = EntityF1().compute(predictions=predicted, references=gold)
     assert scores is not None  # only a process that is not the first gets none, and this metric has one process
     return scores
 
 
-def _trained(trainer: TimedTrainer, timer: StepTimer, collator: Any, train: Dataset) -> Stage:
-    with ComputeDtype(trainer.model) as observed, PeakMemory(trainer.args.device) as memory:
+def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, collator: Any, train: Dataset) -> Stage:
+    with ComputeDtype(model) as observed, PeakMemory(trainer.args.device) as memory:
         output = trainer.train()
     return Stage(
         metrics={"train_loss": output.training_loss, "steps": output.global_step},
         speed=speed_summary(timer.steps, collate_time(collator, train, trainer.args.per_device_train_batch_size)),
         memory=memory.summary(),
         compute_dtype=observed.dtype,
-    )
-
-
-def _arguments(budget: Budget, examples: int, stage: str, seed: int, settings: dict[str, Any]) -> TrainingArguments:
-    epochs, learning_rate, batch_size = (
-        getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
-    )
-    processes = settings["num_processes"]
-    if batch_size % processes:
-        raise ValueError(
-            f"`{stage}_batch_size` must be a multiple of the {processes} processes, but got {batch_size}: "
-            "it is the size of the batch that they share."
-        )
-    return TrainingArguments(
-        output_dir=str(Path(settings["work_dir"]) / stage),
-        num_train_epochs=epochs,
-        learning_rate=learning_rate,
-        per_device_train_batch_size=batch_size // processes,
-        per_device_eval_batch_size=32,
-        warmup_steps=int(budget.warmup_ratio * math.ceil(examples / batch_size) * epochs),
-        weight_decay=budget.weight_decay,
-        seed=seed,
-        data_seed=seed,
-        eval_strategy="steps" if stage == "mlm" else "no",
-        eval_steps=0.1,  # ten times in a training
-        logging_steps=0.1,
-        save_strategy="no",
-        use_cpu=on_cpu(),
-        bf16=settings["mixed_precision"] == "bf16",
-        fp16=settings["mixed_precision"] == "fp16",
-        dataloader_num_workers=budget.dataloader_num_workers,
-        dataloader_persistent_workers=budget.dataloader_persistent_workers,
-        dataloader_pin_memory=not on_cpu(),
-        ddp_find_unused_parameters=False,  # there are none, and looking for them costs a pass over the graph
-        # Trainer would multiply the loss by the number of processes, for models that divide it by the labels of all of
-        # them; BERT's masked language model takes that number and does not use it.
-        average_tokens_across_devices=False,
-        report_to=settings["report_to"],
-        disable_tqdm=True,
-        log_level="warning",
     )
 
 

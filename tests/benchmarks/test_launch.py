@@ -98,8 +98,8 @@ def test_this_process_was_asked_for_by_its_environment(monkeypatch):
     assert requested_launch() == asked(2, "bf16", True)
 
 
-def seen(world_size=1, compute_dtype="float32"):
-    return {"world_size": world_size, "compute_dtype": compute_dtype}
+def seen(world_size=1, compute_dtype="float32", device="cpu"):
+    return {"world_size": world_size, "compute_dtype": compute_dtype, "device": device}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,8 @@ def seen(world_size=1, compute_dtype="float32"):
         (asked(), seen(), None),
         (asked(2, "bf16"), seen(2, "bfloat16"), None),
         (asked(1, "fp16"), seen(1, "float16"), None),
+        (asked(), seen(device="cuda:H100"), None),
+        (asked(use_cpu=True), seen(device="cuda:H100"), "the CPU was asked for, cuda:H100 trains"),
         (asked(2), seen(1), "2 processes were asked for, 1 train together"),
         (asked(1, "fp16"), seen(), "mixed_precision fp16 computes in float16, float32 was seen"),
         (asked(1, "no"), seen(1, "bfloat16"), "mixed_precision no computes in float32, bfloat16 was seen"),
