@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from hf_dynmask.arguments import checked_choice, checked_integer, checked_odds, checked_rate
+from hf_dynmask.arguments import checked_choice, checked_integer, checked_rate
 from hf_dynmask.clock import Clock, Moment
-from hf_dynmask.masking import MaskingPlan, mask_tokens
-from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, padded, ragged_batch, tokens_of, with_masks
+from hf_dynmask.maskable import attended_tokens, check_columns, labelled_tokens, maskable_tokens
+from hf_dynmask.masking import MaskingPlan, causal, mask_tokens
+from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch, of_attended, padded, ragged_batch, tokens_of, with_masks
 from hf_dynmask.rates import Rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
@@ -76,14 +77,9 @@ class DataCollatorForDynamicMasking:
 
     Example:
 
-        >>> collator = DataCollatorForDynamicMasking(tokenizer, mlm_probability=0.3, seed=0)  # doctest: +SKIP
-        >>> collator.set_epoch(0)  # doctest: +SKIP
-        >>> collator([tokenizer("the cat sat on the mat"), tokenizer("hello")])  # doctest: +SKIP
-        {'input_ids': tensor([[ 101, 1996,  103, 2938, 2006, 1996, 13523,  102],
-                              [ 101,  103,  102,    0,    0,    0,     0,    0]]),
-         'attention_mask': tensor([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0, 0]]),
-         'labels': tensor([[-100, -100, 4937, -100, -100, -100, -100, -100],
-                           [-100, 7592, -100, -100, -100, -100, -100, -100]])}
+        >>> collator = DataCollatorForDynamicMasking(tokenizer, mlm_probability=0.3, seed=1)
+        >>> collator.set_epoch(0)
+        >>> collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")])
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -101,24 +97,23 @@ class DataCollatorForDynamicMasking:
     whole_word_mask: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._check_arguments()
-        self._vocabulary = vocabulary_of(self.tokenizer)
-        self._plan = self._make_plan(self._vocabulary) if self.mlm else None
         self._clock = Clock()
         self._evaluation: DataCollatorForDynamicMasking | None = None
+        _ = self._plan  # made, and so checked, here and not at the first batch
 
     def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> BatchEncoding:
         if self._evaluation is not None:
             return self._evaluation(examples, return_tensors)
-        moment = self._clock.tick()
+        plan, moment = self._plan, self._clock.tick()
         batch = ragged_batch(examples)
-        attended = self._attended(batch)
+        check_columns(batch, self._vocabulary)
+        attended = attended_tokens(batch, self._vocabulary)
         tokens = tokens_of(batch, attended)
-        maskable = self._maskable(batch) if attended is None else self._maskable(batch)[attended]
-        if self._plan is None:
-            inputs, labels = tokens.input_ids, np.where(maskable, tokens.input_ids, IGNORE_INDEX)
+        if plan is None:
+            inputs, labels = causal(tokens, of_attended(labelled_tokens(batch), attended))
         else:
-            inputs, labels = mask_tokens(tokens, maskable, self._rate(moment), self._pattern(moment), self._plan)
+            maskable = of_attended(maskable_tokens(batch, self._vocabulary), attended)
+            inputs, labels = mask_tokens(tokens, maskable, self._rate(moment), self._pattern(moment), plan)
         return self._layout(with_masks(batch, attended, inputs, labels), return_tensors or self.return_tensors)
 
     def set_epoch(
@@ -165,32 +160,32 @@ class DataCollatorForDynamicMasking:
         """Has `collator` serve all further calls of this object, where one object is called for both purposes."""
         self._evaluation = collator
 
-    def _check_arguments(self) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is set later counts from the next batch on: the plan is made, and checked, anew."""
+        super().__setattr__(name, value)
+        self.__dict__.pop("_plan", None)
+        if name == "tokenizer":
+            self.__dict__.pop("_vocabulary", None)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return vocabulary_of(self.tokenizer)
+
+    @cached_property
+    def _plan(self) -> MaskingPlan | None:
+        """All that does not change between batches; None if nothing is masked."""
         if not callable(self.mlm_probability):
-            self.mlm_probability = checked_rate(self.mlm_probability, "mlm_probability")
-        self.mask_replace_prob, self.random_replace_prob = checked_odds(
-            self.mask_replace_prob, self.random_replace_prob
-        )
+            checked_rate(self.mlm_probability, "mlm_probability")
         if self.num_mask_patterns is not None:
             checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")
-        checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
-        if self.seed is not None:
-            checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
         if self.pad_to_multiple_of is not None:
             checked_integer(self.pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.")
         checked_choice(self.return_tensors, "return_tensors", ("pt", "np"))
-
-    def _make_plan(self, vocabulary: Vocabulary) -> MaskingPlan:
-        if vocabulary.mask_token_id is None:
-            raise ValueError(
-                f"`tokenizer` must have a mask token, but {type(self.tokenizer).__name__} has none. Add one with "
-                '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or pass `mlm=False`.'
-            )
-        strategy = strategy_of("whole_word" if self.whole_word_mask else self.strategy)
-        strategy(RaggedTokens(np.array([vocabulary.mask_token_id]), np.array([1])), vocabulary)  # can it serve?
+        if not self.mlm:
+            return None
         return MaskingPlan(
-            vocabulary=vocabulary,
-            strategy=strategy,
+            vocabulary=self._vocabulary,
+            strategy=strategy_of(self.strategy, self.whole_word_mask),
             mask_replace_prob=self.mask_replace_prob,
             random_replace_prob=self.random_replace_prob,
             exact_count=self.exact_count,
@@ -198,45 +193,9 @@ class DataCollatorForDynamicMasking:
             seed=0 if self.seed is None else self.seed,
         )
 
-    def _attended(self, batch: RaggedBatch) -> np.ndarray | None:
-        """Which tokens are not padding that the examples came with, bool `[tokens]`; None: all."""
-        input_ids = self._checked_ids(batch.per_token["input_ids"])
-        if "attention_mask" in batch.per_token:
-            attended = batch.per_token["attention_mask"] != 0
-        elif self._vocabulary.pads_unmistakably:
-            attended = input_ids != self._vocabulary.pad_token_id
-        else:
-            return None
-        return None if attended.all() else attended
-
-    def _checked_ids(self, input_ids: np.ndarray) -> np.ndarray:
-        if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
-            raise ValueError(
-                f"`input_ids` must be integers, one for each token, but got {input_ids.dtype} of {input_ids.ndim} "
-                "dimensions. Pass the ids that the tokenizer returns."
-            )
-        outside = (input_ids < 0) | (input_ids >= self._vocabulary.size)
-        if outside.any():
-            raise ValueError(
-                f"`input_ids` must be within the tokenizer's vocabulary, 0 to {self._vocabulary.size - 1}, but got "
-                f"{int(input_ids[outside][0])}. Pass the tokenizer that the examples were made with."
-            )
-        return input_ids
-
-    def _maskable(self, batch: RaggedBatch) -> np.ndarray:
-        """Which tokens may get a label: bool `[tokens]`."""
-        maskable = np.ones(len(batch.per_token["input_ids"]), dtype=bool)
-        if "labels" in batch.per_token:
-            maskable &= batch.per_token["labels"] != IGNORE_INDEX
-        if self.mlm and "special_tokens_mask" in batch.per_token:
-            maskable &= batch.per_token["special_tokens_mask"] == 0
-        if self.mlm:
-            maskable &= ~self._vocabulary.special[batch.per_token["input_ids"]]
-        return maskable
-
     def _rate(self, moment: Moment | None) -> float:
         if not callable(self.mlm_probability):
-            return self.mlm_probability
+            return float(self.mlm_probability)
         if moment is None or moment.total_steps is None:
             raise ValueError(
                 "`mlm_probability` is a schedule, and the optimizer step must be known to follow it, but nobody told. "

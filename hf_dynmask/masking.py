@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_dynmask.arguments import checked_integer, checked_odds
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
 from hf_dynmask.replacement import replace
 from hf_dynmask.strategies import Strategy
@@ -27,7 +28,11 @@ from hf_dynmask.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class MaskingPlan:
-    """All that is decided once: see [`DataCollatorForDynamicMasking`] for the arguments of the same names."""
+    """All that is decided once: see [`DataCollatorForDynamicMasking`] for the arguments of the same names.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the strategy cannot serve this vocabulary.
+    """
 
     vocabulary: Vocabulary
     strategy: Strategy
@@ -36,6 +41,17 @@ class MaskingPlan:
     exact_count: bool
     min_masked: int
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.vocabulary.mask_token_id is None:
+            raise ValueError(
+                "`tokenizer` must have a mask token, but has none. Add one with "
+                '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or pass `mlm=False`.'
+            )
+        checked_odds(self.mask_replace_prob, self.random_replace_prob)
+        checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
+        checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
+        self.strategy(RaggedTokens(np.array([self.vocabulary.mask_token_id]), np.array([1])), self.vocabulary)
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,11 @@ def mask_tokens(
     labels = np.full_like(inputs, IGNORE_INDEX)
     labels[masked] = tokens.input_ids[masked]
     return inputs, labels
+
+
+def causal(tokens: RaggedTokens, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """No mask at all: the ids as they are, and as labels where `labelled` (bool `[tokens]`)."""
+    return tokens.input_ids, np.where(labelled, tokens.input_ids, IGNORE_INDEX)
 
 
 def _units(tokens: RaggedTokens, maskable: np.ndarray, plan: MaskingPlan) -> _Units:

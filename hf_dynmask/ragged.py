@@ -86,7 +86,14 @@ def tokens_of(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedTokens:
     if attended is None:
         return RaggedTokens(input_ids, batch.lengths)
     counts = np.concatenate([[0], np.cumsum(attended)])
-    return RaggedTokens(input_ids[attended], np.diff(counts[np.concatenate([[0], np.cumsum(batch.lengths)])]))
+    return RaggedTokens(
+        of_attended(input_ids, attended), np.diff(counts[np.concatenate([[0], np.cumsum(batch.lengths)])])
+    )
+
+
+def of_attended(values: np.ndarray, attended: np.ndarray | None) -> np.ndarray:
+    """The values `[tokens, ...]` of the tokens that are attended to."""
+    return values if attended is None else values[attended]
 
 
 def with_masks(batch: RaggedBatch, attended: np.ndarray | None, inputs: np.ndarray, labels: np.ndarray) -> RaggedBatch:

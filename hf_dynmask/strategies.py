@@ -44,12 +44,17 @@ def whole_word(tokens: RaggedTokens, vocabulary: Vocabulary) -> np.ndarray:
 STRATEGIES: dict[str, Strategy] = {"token": token, "whole_word": whole_word}
 
 
-def strategy_of(strategy: str | Strategy) -> Strategy:
-    """The strategy of this name, or the callable itself.
+def strategy_of(strategy: str | Strategy, whole_word_mask: bool = False) -> Strategy:
+    """The strategy of this name, or the callable itself; `whole_word_mask` is another way to ask for whole words.
 
     Raises:
-        ValueError: if there is none of this name; the message offers the nearest.
+        ValueError: if there is none of this name, and the message offers the nearest; or if both arguments ask for
+            different ones.
     """
+    if whole_word_mask and strategy not in ("token", "whole_word"):
+        raise ValueError(
+            f'`whole_word_mask=True` is `strategy="whole_word"`, but got `strategy={strategy!r}` as well. Pass one.'
+        )
     if callable(strategy):
         return strategy
     if strategy not in STRATEGIES:
@@ -58,4 +63,4 @@ def strategy_of(strategy: str | Strategy) -> Strategy:
             f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))} or a function, but got {strategy!r}. "
             f"Did you mean {near[0]!r}?"
         )
-    return STRATEGIES[strategy]
+    return whole_word if whole_word_mask else STRATEGIES[strategy]

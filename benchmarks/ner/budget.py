@@ -1,12 +1,9 @@
 """What every arm may spend, and the `TrainingArguments` of both stages that follow from it."""
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from transformers import TrainingArguments
 
 
@@ -28,14 +25,18 @@ class Budget:
     dataloader_persistent_workers: bool
 
 
-def on_cpu() -> bool:
-    """Whether to train on the CPU: the launcher asks for it, or there is nothing else."""
-    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"} or not torch.cuda.is_available()
+@dataclass(frozen=True)
+class Machinery:
+    """How a stage is run, none of which may change what it learns: the launch, and what Trainer writes where."""
+
+    num_processes: int
+    mixed_precision: str
+    use_cpu: bool
+    report_to: list[str]
+    work_dir: Path
 
 
-def training_arguments(
-    budget: Budget, examples: int, stage: str, seed: int, settings: dict[str, Any]
-) -> TrainingArguments:
+def training_arguments(budget: Budget, machinery: Machinery, stage: str, examples: int, seed: int) -> TrainingArguments:
     """The arguments of stage "mlm" or "ner", the same for every arm.
 
     Raises:
@@ -44,17 +45,16 @@ def training_arguments(
     epochs, learning_rate, batch_size = (
         getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
     )
-    processes = settings["num_processes"]
-    if batch_size % processes:
+    if batch_size % machinery.num_processes:
         raise ValueError(
-            f"`{stage}_batch_size` must be a multiple of the {processes} processes, but got {batch_size}: "
+            f"`{stage}_batch_size` must be a multiple of the {machinery.num_processes} processes, but got {batch_size}: "
             "it is the size of the batch that they share."
         )
     return TrainingArguments(
-        output_dir=str(Path(settings["work_dir"]) / stage),
+        output_dir=str(machinery.work_dir / stage),
         num_train_epochs=epochs,
         learning_rate=learning_rate,
-        per_device_train_batch_size=batch_size // processes,
+        per_device_train_batch_size=batch_size // machinery.num_processes,
         per_device_eval_batch_size=32,
         warmup_steps=int(budget.warmup_ratio * math.ceil(examples / batch_size) * epochs),
         weight_decay=budget.weight_decay,
@@ -64,17 +64,17 @@ def training_arguments(
         eval_steps=0.1,  # ten times in a training
         logging_steps=0.1,
         save_strategy="no",
-        use_cpu=on_cpu(),
-        bf16=settings["mixed_precision"] == "bf16",
-        fp16=settings["mixed_precision"] == "fp16",
+        use_cpu=machinery.use_cpu,
+        bf16=machinery.mixed_precision == "bf16",
+        fp16=machinery.mixed_precision == "fp16",
         dataloader_num_workers=budget.dataloader_num_workers,
         dataloader_persistent_workers=budget.dataloader_persistent_workers,
-        dataloader_pin_memory=not on_cpu(),
+        dataloader_pin_memory=not machinery.use_cpu,
         ddp_find_unused_parameters=False,  # there are none, and looking for them costs a pass over the graph
         # Trainer would multiply the loss by the number of processes, for models that divide it by the labels of all of
         # them; BERT's masked language model takes that number and does not use it.
         average_tokens_across_devices=False,
-        report_to=settings["report_to"],
+        report_to=machinery.report_to,
         disable_tqdm=True,
         log_level="warning",
     )

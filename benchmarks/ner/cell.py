@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from datasets import DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.ner.arms import Arm
-from benchmarks.ner.budget import Budget
+from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.launch import mismatch, observed_launch
 from benchmarks.ner.models import classifier, initial_model, model_identity
 from benchmarks.ner.results import SCHEMA, run_id
@@ -47,8 +47,7 @@ class Task:
     tokenizer: PreTrainedTokenizerBase
     budget: Budget
     requested: dict[str, Any]
-    work_dir: Path
-    report_to: list[str]
+    machinery: Machinery
 
 
 def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
@@ -72,21 +71,21 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     """
     started = time.time()
     config = configuration(task, arm, seed)
-    settings = {
-        "num_processes": PartialState().num_processes,
-        "mixed_precision": task.requested["mixed_precision"],
-        "report_to": task.report_to,
-        "work_dir": task.work_dir / run_id(config)[:12],
+    machinery = replace(task.machinery, work_dir=task.machinery.work_dir / run_id(config)[:12])
+    common = {
+        "tokenizer": task.tokenizer,
+        "data": task.data,
+        "budget": task.budget,
+        "machinery": machinery,
+        "seed": seed,
     }
     halves = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
     encoder = initial_model(task.model, task.tokenizer, seed)
-    mlm = pretrain(encoder, task.tokenizer, task.data, arm, task.budget, seed, {**settings, "callbacks": halves[0]})
+    mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
-    ner = fine_tune(
-        model, task.tokenizer, task.data, task.names, task.budget, seed, {**settings, "callbacks": halves[1]}
-    )
+    ner = fine_tune(model, names=task.names, callbacks=halves[1], **common)
     observed = observed_launch(PartialState(), ner.compute_dtype)
-    _clean(settings["work_dir"], task.report_to)
+    _clean(machinery)
     return {
         **config,
         "run_id": run_id(config),
@@ -146,9 +145,10 @@ def _processor() -> str:
     return f"{models[0]} x {len(models)}" if models else platform.processor()
 
 
-def _clean(work_dir: Path, report_to: list[str]) -> None:
+def _clean(machinery: Machinery) -> None:
     """Trainer's folders hold nothing once the result is known, unless a tracker wrote there."""
-    if not report_to and PartialState().is_main_process:
-        shutil.rmtree(work_dir, ignore_errors=True)
-        if work_dir.parent.exists() and not any(work_dir.parent.iterdir()):
-            work_dir.parent.rmdir()
+    folder = machinery.work_dir
+    if not machinery.report_to and PartialState().is_main_process:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.parent.exists() and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()

@@ -22,7 +22,7 @@ from transformers import HfArgumentParser
 from transformers.utils import logging
 
 from benchmarks.ner.arms import Arm, load_arm
-from benchmarks.ner.budget import Budget, on_cpu
+from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.cell import Task, configuration, run_cell
 from benchmarks.ner.data import fingerprint, load_ner, tag_names
 from benchmarks.ner.launch import requested_launch
@@ -67,10 +67,11 @@ def main() -> None:
     """Runs all cells, then prints the table."""
     (arguments,) = HfArgumentParser(HarnessArguments).parse_args_into_dataclasses()  # type: ignore[arg-type]
     requested = requested_launch()
-    state = PartialState(cpu=on_cpu())
+    use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
+    state = PartialState(cpu=use_cpu)
     console = Console(quiet=not state.is_main_process)
     _quieten()
-    task = _task(arguments, requested)
+    task = _task(arguments, requested, use_cpu)
     cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
     results = _run_all(task, cells, arguments, console)
     if state.is_main_process:
@@ -106,7 +107,7 @@ def _advance(progress: Progress, bar: TaskID, cells: int, done: float) -> None:
     progress.update(bar, completed=cells + done)
 
 
-def _task(arguments: HarnessArguments, requested: dict) -> Task:
+def _task(arguments: HarnessArguments, requested: dict, use_cpu: bool) -> Task:
     data = load_ner(arguments.dataset, arguments.train_file, arguments.validation_file, arguments.test_file)
     files = arguments.train_file is not None
     dataset = {
@@ -125,8 +126,13 @@ def _task(arguments: HarnessArguments, requested: dict) -> Task:
         tokenizer=load_tokenizer(arguments.model, data["train"]),
         budget=budget,
         requested=requested,
-        work_dir=Path(arguments.output_dir) / "trainer",
-        report_to=arguments.report_to,
+        machinery=Machinery(
+            num_processes=PartialState().num_processes,
+            mixed_precision=requested["mixed_precision"],
+            use_cpu=use_cpu,
+            report_to=arguments.report_to,
+            work_dir=Path(arguments.output_dir) / "trainer",
+        ),
     )
 
 

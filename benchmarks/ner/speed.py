@@ -65,7 +65,8 @@ class TimedTrainer(Trainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         begin = self.timer.clock()
         fetched = super().get_batch_samples(*args, **kwargs)
-        self.timer.fetched(self.timer.clock() - begin, sum(int(batch["attention_mask"].sum()) for batch in fetched[0]))
+        # The count stays on the device: asking for it would have the step wait for the device to be idle.
+        self.timer.fetched(self.timer.clock() - begin, sum(batch["attention_mask"].sum() for batch in fetched[0]))
         return fetched
 
 
@@ -80,7 +81,7 @@ def speed_summary(steps: Sequence[tuple[float, float, int]], collate_seconds: fl
         `tokens_per_second` summed over ranks, `step_time_median` and `step_time_p95` in seconds, `data_wait_share` of
         the step time, `collate_time_median` in seconds, `steps_timed`; None if no step was timed.
     """
-    ranks = [rank for rank in gather_object([list(steps)]) if rank]
+    ranks = [rank for rank in gather_object([[(*times, int(tokens)) for *times, tokens in steps]]) if rank]
     if not ranks:
         return None
     seconds = [sum(step[0] for step in rank) for rank in ranks]

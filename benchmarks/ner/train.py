@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from benchmarks.ner.arms import Arm
-from benchmarks.ner.budget import Budget, training_arguments
+from benchmarks.ner.budget import Budget, Machinery, training_arguments
 from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.launch import ComputeDtype
 from benchmarks.ner.metrics import EntityF1
@@ -38,15 +38,16 @@ def pretrain(
     data: DatasetDict,
     arm: Arm,
     budget: Budget,
+    machinery: Machinery,
     seed: int,
-    settings: dict[str, Any],
+    callbacks: Sequence[TrainerCallback],
 ) -> Stage:
     """Trains `model` in place on the training split's text and evaluates it on the validation split's.
 
     Evaluation masks a fixed 15 % of the tokens, the same ones in every arm and for every seed.
     """
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
-    arguments = training_arguments(budget, len(train), "mlm", seed, settings)
+    arguments = training_arguments(budget, machinery, "mlm", len(train), seed)
     collator = arm.collator(tokenizer)
     if not arm.pretrain:
         trainer = TimedTrainer(model, arguments, data_collator=collator.for_evaluation(), eval_dataset=validation)
@@ -59,7 +60,7 @@ def pretrain(
         train_dataset=train,
         eval_dataset=validation,
         data_collator=collator,
-        callbacks=[arm.callback(), timer, *settings["callbacks"]],
+        callbacks=[arm.callback(), timer, *callbacks],
     )
     stage = _trained(model, trainer, timer, collator, train)
     stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
@@ -73,8 +74,9 @@ def fine_tune(
     data: DatasetDict,
     names: Sequence[str],
     budget: Budget,
+    machinery: Machinery,
     seed: int,
-    settings: dict[str, Any],
+    callbacks: Sequence[TrainerCallback],
 ) -> Stage:
     """Trains the token classifier in place and scores every word and entity of the validation and test splits."""
     train, _ = encode_for_ner(data["train"], tokenizer, names, budget.ner_max_length)
@@ -82,10 +84,10 @@ def fine_tune(
     collator = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8)
     trainer = TimedTrainer(
         model,
-        training_arguments(budget, len(train), "ner", seed, settings),
+        training_arguments(budget, machinery, "ner", len(train), seed),
         train_dataset=train,
         data_collator=collator,
-        callbacks=[timer, *settings["callbacks"]],
+        callbacks=[timer, *callbacks],
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
     )
     stage = _trained(model, trainer, timer, collator, train)

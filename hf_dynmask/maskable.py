@@ -1,0 +1,63 @@
+"""Which tokens may be masked: never padding, special tokens, or what the user's own columns rule out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch
+from hf_dynmask.vocabulary import Vocabulary
+
+_A_VALUE_A_TOKEN = ("input_ids", "attention_mask", "special_tokens_mask", "labels")
+
+
+def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
+    """Refuses what no mask could be right for.
+
+    Raises:
+        ValueError: if `input_ids` are not integers of the vocabulary, one for each token, or a column that masking
+            reads has another length.
+    """
+    for name in _A_VALUE_A_TOKEN:
+        if name in batch.per_sequence:
+            raise ValueError(
+                f"`{name}` must have a value for each token of its example, but got another number of values. "
+                f'Mend it, or drop it with `dataset.remove_columns("{name}")`.'
+            )
+    input_ids = batch.per_token["input_ids"]
+    if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
+        raise ValueError(
+            f"`input_ids` must be integers, one for each token, but got {input_ids.dtype} of {input_ids.ndim} "
+            "dimensions. Pass the ids that the tokenizer returns."
+        )
+    outside = (input_ids < 0) | (input_ids >= vocabulary.size)
+    if outside.any():
+        raise ValueError(
+            f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
+            f"{int(input_ids[outside][0])}. Pass the tokenizer that the examples were made with."
+        )
+
+
+def attended_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | None:
+    """Which tokens are not padding that the examples came with: bool `[tokens]`; None for all."""
+    if "attention_mask" in batch.per_token:
+        attended = batch.per_token["attention_mask"] != 0
+    elif vocabulary.pads_unmistakably:
+        attended = batch.per_token["input_ids"] != vocabulary.pad_token_id
+    else:
+        return None
+    return None if attended.all() else attended
+
+
+def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
+    """Which tokens the user's own `labels` do not ignore: bool `[tokens]`."""
+    if "labels" in batch.per_token:
+        return batch.per_token["labels"] != IGNORE_INDEX
+    return np.ones(len(batch.per_token["input_ids"]), dtype=bool)
+
+
+def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray:
+    """Which tokens may be masked: bool `[tokens]`."""
+    maskable = labelled_tokens(batch) & ~vocabulary.special[batch.per_token["input_ids"]]
+    if "special_tokens_mask" in batch.per_token:
+        maskable &= batch.per_token["special_tokens_mask"] == 0
+    return maskable

@@ -1,0 +1,24 @@
+"""The examples in the docstrings do what they show."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import hf_dynmask
+
+MODULES = [f"hf_dynmask.{module.name}" for module in pkgutil.iter_modules(hf_dynmask.__path__)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name, wordpiece) -> None:
+    results = doctest.testmod(importlib.import_module(name), extraglobs={"tokenizer": wordpiece})
+    assert not results.failed
+
+
+def test_there_are_examples() -> None:
+    found = [test for name in MODULES for test in doctest.DocTestFinder().find(importlib.import_module(name))]
+    assert sum(bool(test.examples) for test in found) >= 7
