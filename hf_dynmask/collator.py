@@ -79,7 +79,9 @@ class DataCollatorForDynamicMasking:
 
         >>> collator = DataCollatorForDynamicMasking(tokenizer, mlm_probability=0.3, seed=1)
         >>> collator.set_epoch(0)
-        >>> collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")])
+        >>> batch = collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")])
+        >>> {name: tuple(values.shape) for name, values in batch.items()}
+        {'input_ids': (2, 8), 'attention_mask': (2, 8), 'labels': (2, 8)}
     """
 
     tokenizer: PreTrainedTokenizerBase
