@@ -47,8 +47,8 @@ def training_arguments(budget: Budget, machinery: Machinery, stage: str, example
     )
     if batch_size % machinery.num_processes:
         raise ValueError(
-            f"`{stage}_batch_size` must be a multiple of the {machinery.num_processes} processes, but got {batch_size}: "
-            "it is the size of the batch that they share."
+            f"`{stage}_batch_size` must be a multiple of the {machinery.num_processes} processes, but got "
+            f"{batch_size}: it is the size of the batch that they share."
         )
     return TrainingArguments(
         output_dir=str(machinery.work_dir / stage),

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.launch import mismatch, observed_launch
-from benchmarks.ner.models import classifier, initial_model, model_identity
+from benchmarks.ner.models import classifier, initial_model
 from benchmarks.ner.results import SCHEMA, run_id
 from benchmarks.ner.train import Progress, Stage, fine_tune, pretrain
 
@@ -44,6 +44,7 @@ class Task:
     data: DatasetDict
     names: list[str]
     model: str
+    identity: dict[str, Any]
     tokenizer: PreTrainedTokenizerBase
     budget: Budget
     requested: dict[str, Any]
@@ -57,7 +58,7 @@ def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
         "arm": arm.settings(),
         "seed": seed,
         "dataset": task.dataset,
-        "model": model_identity(task.model, task.tokenizer),
+        "model": task.identity,
         "budget": asdict(task.budget),
         "launch": task.requested,
     }
@@ -139,7 +140,7 @@ def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     models = (
         [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        if (cpuinfo.exists())
+        if cpuinfo.exists()
         else []
     )
     return f"{models[0]} x {len(models)}" if models else platform.processor()

@@ -26,7 +26,7 @@ from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.cell import Task, configuration, run_cell
 from benchmarks.ner.data import fingerprint, load_ner, tag_names
 from benchmarks.ner.launch import requested_launch
-from benchmarks.ner.models import load_tokenizer
+from benchmarks.ner.models import load_tokenizer, model_identity
 from benchmarks.ner.report import failures, results_table
 from benchmarks.ner.results import RejectedResult, finished, result_path, run_id, set_aside, write_result
 
@@ -116,6 +116,7 @@ def _task(arguments: HarnessArguments, requested: dict, use_cpu: bool) -> Task:
         "fingerprint": fingerprint(data),
         "sentences": {name: len(split) for name, split in data.items()},
     }
+    tokenizer = load_tokenizer(arguments.model, data["train"])
     budget = Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
     Path(arguments.output_dir).mkdir(parents=True, exist_ok=True)
     return Task(
@@ -123,7 +124,8 @@ def _task(arguments: HarnessArguments, requested: dict, use_cpu: bool) -> Task:
         data=data,
         names=tag_names(data),
         model=arguments.model,
-        tokenizer=load_tokenizer(arguments.model, data["train"]),
+        identity=model_identity(arguments.model, tokenizer),  # once: it reads the encoder's weights
+        tokenizer=tokenizer,
         budget=budget,
         requested=requested,
         machinery=Machinery(

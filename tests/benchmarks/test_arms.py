@@ -36,7 +36,7 @@ def test_the_control_has_the_anneals_mean_rate() -> None:
 
 
 def test_an_unknown_arm_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="`arms` must be among anneal, .*static10, but got 'statik'"):
+    with pytest.raises(ValueError, match=r"`arms` must be among anneal, .*static10, but got 'statik'"):
         load_arm("statik")
 
 

@@ -16,7 +16,7 @@ from benchmarks.ner.grammar import embedded_corpus
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "benchmarks" / "ner" / "launch"
-SHORT = "--mlm_epochs 2 --ner_epochs 1 --mlm_batch_size 4 --seeds 0".split()
+SHORT = ["--mlm_epochs", "2", "--ner_epochs", "1", "--mlm_batch_size", "4", "--seeds", "0"]
 
 
 @pytest.fixture(scope="module")
