@@ -77,7 +77,7 @@ def main() -> None:
     if state.is_main_process:
         console.print(results_table(results))
         for line in failures(results):
-            console.print(line, style="red", highlight=False)
+            console.print(line, style="red", highlight=False, soft_wrap=True)
         console.print(f"Results: {Path(arguments.output_dir).resolve()}")
     state.wait_for_everyone()
     state.destroy_process_group()
@@ -147,7 +147,9 @@ def _known(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console
         try:
             found = [finished(path, config, arguments.retry_failed)]
         except RejectedResult as error:
-            console.print(f"[yellow]not trusted[/yellow] {path.name}: {error}; kept as {set_aside(path).name}")
+            console.print(
+                f"[yellow]not trusted[/yellow] {path.name}: {error}; kept as {set_aside(path).name}", soft_wrap=True
+            )
     return broadcast_object_list(found)[0]
 
 
@@ -165,6 +167,7 @@ def _tell(console: Console, result: dict, known: bool, number: int, cells: int) 
         f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  test F1 {100 * score:5.2f}  "
         f"MLM loss {loss:.3f}  {seconds:5.0f} s" + ("  (finished before)" if known else ""),
         highlight=False,
+        soft_wrap=True,
     )
 
 
