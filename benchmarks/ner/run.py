@@ -25,7 +25,7 @@ from benchmarks.ner.arms import Arm, load_arm
 from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.cell import Task, configuration, run_cell
 from benchmarks.ner.data import fingerprint, load_ner, tag_names
-from benchmarks.ner.launch import requested_launch
+from benchmarks.ner.launch import leave, requested_launch
 from benchmarks.ner.models import load_tokenizer, model_identity
 from benchmarks.ner.report import failures, results_table
 from benchmarks.ner.results import RejectedResult, finished, result_path, run_id, set_aside, write_result
@@ -79,10 +79,7 @@ def main() -> None:
         for line in failures(results):
             console.print(line, style="red", highlight=False, soft_wrap=True)
         console.print(f"Results: {Path(arguments.output_dir).resolve()}")
-    state.wait_for_everyone()
-    state.destroy_process_group()
-    if any(result["status"] == "failed" for result in results):
-        sys.exit(1)
+    leave(int(any(result["status"] == "failed" for result in results)))
 
 
 def _run_all(task: Task, cells: list[tuple[Arm, int]], arguments: HarnessArguments, console: Console) -> list[dict]:

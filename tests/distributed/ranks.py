@@ -8,6 +8,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling, set_seed
 
+from benchmarks.ner.launch import leave
 from hf_dynmask import DataCollatorForDynamicMasking
 
 BATCHES, ROWS, LENGTH = 6, 4, 64
@@ -33,5 +34,4 @@ collators = {
 seen = {name: gather_object([_masked(collator, state.process_index)]) for name, collator in collators.items()}
 if state.is_main_process:
     print("RANKS", json.dumps(seen))
-state.wait_for_everyone()
-state.destroy_process_group()
+leave(0)

@@ -15,7 +15,7 @@ SCRIPT = """
 import json, sys, torch
 from accelerate import Accelerator
 from transformers import TrainingArguments
-from benchmarks.ner.launch import ComputeDtype, mismatch, observed_launch, requested_launch
+from benchmarks.ner.launch import ComputeDtype, leave, mismatch, observed_launch, requested_launch
 
 requested = requested_launch()
 arguments = TrainingArguments(output_dir=sys.argv[1], use_cpu=requested["use_cpu"], report_to=[])
@@ -28,9 +28,7 @@ observed = observed_launch(arguments, compute.dtype)
 if accelerator.is_main_process:
     seen = {"requested": requested, "observed": observed, "reason": mismatch(requested, observed)}
     print(json.dumps(seen))
-accelerator.end_training()
-if torch.distributed.is_initialized():
-    torch.distributed.destroy_process_group()
+leave(0)
 """
 
 MULTI_CPU = "distributed_type: MULTI_CPU\nnum_processes: 2\nnum_machines: 1\nmixed_precision: 'no'\nuse_cpu: true\n"

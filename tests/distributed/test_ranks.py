@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,11 @@ def masks(wordpiece, tmp_path_factory) -> dict[str, list]:
     wordpiece.save_pretrained(folder)
     config = ROOT / "benchmarks" / "ner" / "launch" / "cpu_2_fp32.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     script = Path(__file__).with_name("ranks.py")
-    done = subprocess.run([*launch, str(script), str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [*launch, str(script), str(folder)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("RANKS ")]
     return json.loads(line.removeprefix("RANKS "))
