@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hf_dynmask import strategies
 from hf_dynmask.collator import DataCollatorForDynamicMasking
+from hf_dynmask.distributions import cosine_rate, truncated_normal_rate, uniform_rate
 from hf_dynmask.rates import (
     constant_schedule,
     cosine_schedule,
@@ -23,10 +25,14 @@ __all__ = [
     "DataCollatorForDynamicMasking",
     "MaskRateCallback",
     "constant_schedule",
+    "cosine_rate",
     "cosine_schedule",
     "linear_schedule",
     "polynomial_schedule",
     "step_schedule",
+    "strategies",
+    "truncated_normal_rate",
+    "uniform_rate",
     "with_warmup",
 ]
 

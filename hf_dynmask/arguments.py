@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
 
@@ -63,3 +64,29 @@ def checked_choice(value: object, argument: str, choices: Collection[str]) -> st
     if value not in choices:
         raise ValueError(f"`{argument}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.")
     return str(value)
+
+
+def checked_positive(value: object, argument: str) -> float:
+    """`value` as a float.
+
+    Raises:
+        ValueError: if it is not a finite number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise ValueError(f"`{argument}` must be a finite number above 0, but got {value!r}.")
+    return float(value)
+
+
+def checked_length_odds(odds: Sequence[float]) -> list[float]:
+    """The odds of lengths 1, 2, 3, ..., made to sum to 1.
+
+    Raises:
+        ValueError: if there is none, one is negative or not finite, or all are 0.
+    """
+    values = [float(value) for value in odds]
+    if not all(0 <= value < math.inf for value in values) or not sum(values) > 0:
+        raise ValueError(
+            f"the odds of lengths must be finite, not negative and not all 0, but got {values}. Pass those of length "
+            "1, 2, 3, ... in turn, such as `fixed_lengths(3)`."
+        )
+    return [value / sum(values) for value in values]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import sys
 from types import FrameType
 from typing import Any
 
 from torch.utils.data import IterableDataset
-from transformers.trainer_callback import CallbackHandler, TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_callback import (
+    CallbackHandler,
+    ExportableState,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
 from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
-from hf_dynmask.arguments import checked_rate
-from hf_dynmask.rates import Rate, rate_at
+from hf_dynmask.adaptive import TokenLosses
+from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 
 
 class MaskRateCallback(TrainerCallback):
@@ -41,9 +46,9 @@ class MaskRateCallback(TrainerCallback):
             collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
     """
 
-    def __init__(self, schedule: Rate | None = None, eval_mlm_probability: float = 0.15) -> None:
-        self.schedule = schedule if schedule is None or callable(schedule) else checked_rate(schedule, "schedule")
-        self.eval_mlm_probability = checked_rate(eval_mlm_probability, "eval_mlm_probability")
+    def __init__(self, schedule: Rate | None = None, eval_mlm_probability: FixedRate = 0.15) -> None:
+        self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
+        self.eval_mlm_probability = checked_fixed_rate(eval_mlm_probability, "eval_mlm_probability")
         self._collator: Any = None
         self._epoch: int | None = None
 
@@ -52,13 +57,16 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         loader = kwargs["train_dataloader"]
         collator = _collator_in(loader.collate_fn)
-        self._collator = self._training_twin(collator, args.seed)
-        if callable(self._collator.mlm_probability):
+        self._collator = collator.for_training(self.schedule, args.seed)
+        if callable(self._collator.rate):
             _check_order(loader)
         _put_into(loader, self._collator)
         collator.evaluate_with(collator.for_evaluation(self.eval_mlm_probability))
         self._epoch = None
-        _report_before_trackers(self)
+        handler = _calling_handler()
+        if handler is not None:
+            handler.callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
+            _resume_losses(self._collator.losses, state, handler)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -84,15 +92,8 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         if self._collator is None or logs is None or "loss" not in logs:
             return
-        logs["mask_rate"] = rate_at(self._collator.mlm_probability, max(state.global_step - 1, 0), state.max_steps)
+        logs["mask_rate"] = rate_at(self._collator.rate, max(state.global_step - 1, 0), state.max_steps)
         state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
-
-    def _training_twin(self, collator: Any, seed: int) -> Any:
-        return dataclasses.replace(
-            collator,
-            mlm_probability=collator.mlm_probability if self.schedule is None else self.schedule,
-            seed=seed if collator.seed is None else collator.seed,
-        )
 
 
 def _collator_in(collate_fn: Any) -> Any:
@@ -160,14 +161,39 @@ def _drop_leftovers(loader: Any) -> None:
         base._iterator = None
 
 
-def _report_before_trackers(callback: TrainerCallback) -> None:
-    """Moves the callback to the front, so that what `on_log` adds is there when the trackers write.
-
-    Trainer puts its user's callbacks behind the trackers', and gives no callback a handle on their order: only the
-    handler, which is calling right now, has it.
-    """
+def _calling_handler() -> CallbackHandler | None:
+    """The handler that is calling right now. Trainer gives a callback no other way to the callbacks beside it."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and not isinstance(frame.f_locals.get("self"), CallbackHandler):
         frame = frame.f_back
-    if frame is not None:
-        frame.f_locals["self"].callbacks.sort(key=lambda other: other is not callback)
+    return None if frame is None else frame.f_locals["self"]
+
+
+def _resume_losses(losses: TokenLosses | None, state: TrainerState, handler: CallbackHandler) -> None:
+    """Takes up the losses of the checkpoint that the training resumes from, and has them saved from now on."""
+    handler.callbacks[:] = [callback for callback in handler.callbacks if type(callback) is not SavesTokenLosses]
+    if losses is None:
+        return
+    losses.reset()
+    states: Any = state.stateful_callbacks  # a dict by now
+    saved = states.setdefault(SavesTokenLosses.__name__, {})  # Trainer expects an entry at each save
+    if saved and state.global_step:
+        losses.load_state_dict(saved["losses"])
+    handler.callbacks.append(SavesTokenLosses(losses))
+
+
+class SavesTokenLosses(TrainerCallback, ExportableState):
+    """Has each checkpoint hold the losses that adaptive masks follow. [`MaskRateCallback`] adds it where it is needed.
+
+    The losses of all ranks are put together at every step, so that whichever rank saves knows them all.
+    """
+
+    def __init__(self, losses: TokenLosses | None = None) -> None:
+        self._losses = losses
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self._losses is not None:
+            self._losses.synchronize()
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {}, "losses": None if self._losses is None else self._losses.state_dict()}

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from hf_dynmask.arguments import checked_choice, checked_integer, checked_rate
-from hf_dynmask.clock import Clock, Moment
-from hf_dynmask.maskable import attended_tokens, check_columns, labelled_tokens, maskable_tokens
+from hf_dynmask.arguments import checked_choice, checked_integer
+from hf_dynmask.clocked import ClockedCollator
+from hf_dynmask.layout import flattened, padded
+from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
 from hf_dynmask.masking import MaskingPlan, causal, mask_tokens
-from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch, of_attended, padded, ragged_batch, tokens_of, with_masks
-from hf_dynmask.rates import Rate, rate_at
-from hf_dynmask.strategies import Strategy, strategy_of
+from hf_dynmask.ragged import (
+    IGNORE_INDEX,
+    RaggedBatch,
+    of_attended,
+    only_attended,
+    ragged_batch,
+    starts_of,
+    tokens_of,
+    with_masks,
+    without,
+)
+from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate
+from hf_dynmask.strategies import Strategy, strategy_of, whole_word
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
@@ -27,7 +38,7 @@ _NOT_FOR_THE_MODEL = ("special_tokens_mask", "offset_mapping")
 
 
 @dataclass
-class DataCollatorForDynamicMasking:
+class DataCollatorForDynamicMasking(ClockedCollator):
     """Pads examples and masks their tokens for masked language modeling (MLM), afresh in every epoch.
 
     Takes the place of transformers' `DataCollatorForLanguageModeling`. A mask is a pure function of the seed, the
@@ -38,10 +49,12 @@ class DataCollatorForDynamicMasking:
 
     Args:
         tokenizer: a transformers tokenizer with a mask token.
-        mlm_probability: the fraction of tokens to mask, in [0, 1], or a schedule: a function from training progress in
-            [0, 1] to such a fraction.
-        strategy: which tokens are masked together: `"token"`, `"whole_word"`, or a function (see
-            `hf_dynmask.strategies`).
+        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a schedule: a function from training progress in
+            [0, 1] to such a fraction; or a distribution that each sequence draws its own from, such as
+            `uniform_rate()`.
+        strategy: which tokens are masked together, and how likely: `"token"`, `"whole_word"`, `"span"`, `"ngram"`,
+            `"position"`, `"entity"`, `"adaptive"`; one of these made with arguments, or `weighted`, such as
+            `strategies.span(fixed_lengths(3))`; or a function of your own (see `hf_dynmask.strategies`).
         mask_replace_prob: the share of masked tokens that become the mask token.
         random_replace_prob: the share that become a random token, never a special one; the rest keep their id.
         num_mask_patterns: how many masks an example has: None for a new one each epoch (dynamic masking), 1 for one and
@@ -55,13 +68,22 @@ class DataCollatorForDynamicMasking:
         return_tensors: `"pt"` or `"np"`.
         mlm: False for causal language modeling: nothing is masked, the labels are the ids.
         whole_word_mask: True is `strategy="whole_word"`.
+        return_mask_rate: the batch also holds `mask_rate`, the rate asked of each sequence, for weights of the loss.
+        padding_free: lay the batch out as one row without padding, as `DataCollatorWithFlattening` does. The model's
+            attention must keep the sequences apart, as FlashAttention does; SDPA and eager attention of encoders see
+            the row as one sequence.
+        position_ids_start: without padding, the position of each sequence's first token: 0, and for RoBERTa and its
+            kin `padding_idx + 1`, which is 2.
+        return_seq_idx: without padding, the batch also holds `seq_idx`.
+        return_flash_attn_kwargs: without padding, the batch also holds `cu_seq_lens_q`, `cu_seq_lens_k`,
+            `max_length_q` and `max_length_k`.
 
     Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
 
         - **input_ids**: integers; may come padded.
         - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
         - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
-        - **labels** (optional): -100 where never to mask.
+        - **labels** (optional): -100 where never to mask; under `strategy="entity"`, the tags.
         - any further column: padded with 0 (`token_type_ids` with the tokenizer's own value) if it has a value for each
           token, stacked otherwise.
 
@@ -70,7 +92,12 @@ class DataCollatorForDynamicMasking:
         - **input_ids**: int64 `[batch, length]`, masked, padded with the pad token on the tokenizer's `padding_side`.
         - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 for padding.
         - **labels**: int64 `[batch, length]`, the original ids of the masked tokens, -100 elsewhere.
-        - further columns of the examples.
+        - **mask_rate** (on request): float32 `[batch]`.
+        - further columns of the examples, but those that only the strategy reads.
+
+        Without padding, **input_ids** and **labels** are int64 `[1, tokens]`, there is no `attention_mask`, but
+        **position_ids**, int64 `[1, tokens]`; on request **seq_idx**, int32 `[1, tokens]`, **cu_seq_lens_q** and
+        **cu_seq_lens_k**, int32 `[batch + 1]`, **max_length_q** and **max_length_k**, ints.
 
     Raises:
         ValueError: for bad arguments, here; for bad examples, and a schedule that goes wrong, when called.
@@ -98,74 +125,24 @@ class DataCollatorForDynamicMasking:
     mlm: bool = field(default=True, kw_only=True)
     whole_word_mask: bool = field(default=False, kw_only=True)
 
-    def __post_init__(self) -> None:
-        self._clock = Clock()
-        self._evaluation: DataCollatorForDynamicMasking | None = None
-        _ = self._plan  # made, and so checked, here and not at the first batch
+    return_mask_rate: bool = field(default=False, kw_only=True)
+    padding_free: bool = field(default=False, kw_only=True)
+    position_ids_start: int = field(default=0, kw_only=True)
+    return_seq_idx: bool = field(default=False, kw_only=True)
+    return_flash_attn_kwargs: bool = field(default=False, kw_only=True)
 
-    def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> BatchEncoding:
-        if self._evaluation is not None:
-            return self._evaluation(examples, return_tensors)
-        plan, moment = self._plan, self._clock.tick()
-        batch = ragged_batch(examples)
-        check_columns(batch, self._vocabulary)
-        attended = attended_tokens(batch, self._vocabulary)
-        tokens = tokens_of(batch, attended)
-        if plan is None:
-            inputs, labels = causal(tokens, of_attended(labelled_tokens(batch), attended))
-        else:
-            maskable = of_attended(maskable_tokens(batch, self._vocabulary), attended)
-            inputs, labels = mask_tokens(tokens, maskable, self._rate(moment), self._pattern(moment), plan)
-        return self._layout(with_masks(batch, attended, inputs, labels), return_tensors or self.return_tensors)
-
-    def set_epoch(
-        self,
-        epoch: int,
-        first_step: int = 0,
-        total_steps: int | None = None,
-        gradient_accumulation_steps: int = 1,
-    ) -> None:
-        """Announces an epoch to this collator and to the workers of a `DataLoader` that has it.
-
-        Call it in the main process before the loader is iterated. [`MaskRateCallback`] does so for `Trainer`.
-
-        Args:
-            epoch: from 0.
-            first_step: the optimizer steps done before the first batch to come.
-            total_steps: the optimizer steps of the whole training; needed if `mlm_probability` is a schedule.
-            gradient_accumulation_steps: batches that one optimizer step takes.
-
-        Raises:
-            ValueError: if an argument is out of its range, or `total_steps` is missing under a schedule.
-        """
-        if total_steps is None and callable(self.mlm_probability):
-            raise ValueError(
-                "`total_steps` must be given when `mlm_probability` is a schedule, but got None. "
-                "Pass the number of optimizer steps of the whole training."
-            )
-        self._clock.start_epoch(
-            checked_integer(epoch, "epoch", 0, "Count epochs from 0."),
-            checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch."),
-            checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none."),
-            None if total_steps is None else checked_integer(total_steps, "total_steps", 1, "Pass all the steps."),
-        )
-
-    def for_evaluation(self, mlm_probability: float = 0.15) -> DataCollatorForDynamicMasking:
+    def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
         """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.
 
-        So evaluation losses can be compared along a run, between schedules and between runs of one seed.
+        So evaluation losses can be compared along a run, between schedules and between runs of one seed. A strategy
+        that follows the model's losses does not do so here: it weighs all units alike.
         """
-        rate = checked_rate(mlm_probability, "mlm_probability")
-        return dataclasses.replace(self, mlm_probability=rate, num_mask_patterns=1)
-
-    def evaluate_with(self, collator: DataCollatorForDynamicMasking) -> None:
-        """Has `collator` serve all further calls of this object, where one object is called for both purposes."""
-        self._evaluation = collator
+        rate = checked_fixed_rate(mlm_probability, "mlm_probability")
+        strategy = strategy_of(self.strategy).for_evaluation()
+        return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """What is set later counts from the next batch on: the plan is made, and checked, anew."""
-        super().__setattr__(name, value)
-        self.__dict__.pop("_plan", None)
+        super().__setattr__(name, strategy_of(value) if name == "strategy" else value)
         if name == "tokenizer":
             self.__dict__.pop("_vocabulary", None)
 
@@ -173,21 +150,17 @@ class DataCollatorForDynamicMasking:
     def _vocabulary(self) -> Vocabulary:
         return vocabulary_of(self.tokenizer)
 
-    @cached_property
-    def _plan(self) -> MaskingPlan | None:
-        """All that does not change between batches; None if nothing is masked."""
-        if not callable(self.mlm_probability):
-            checked_rate(self.mlm_probability, "mlm_probability")
-        if self.num_mask_patterns is not None:
-            checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")
+    def _make_plan(self) -> MaskingPlan | None:
+        """None if nothing is masked."""
         if self.pad_to_multiple_of is not None:
             checked_integer(self.pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.")
         checked_choice(self.return_tensors, "return_tensors", ("pt", "np"))
+        strategy = _with_whole_words(strategy_of(self.strategy), self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None
         return MaskingPlan(
             vocabulary=self._vocabulary,
-            strategy=strategy_of(self.strategy, self.whole_word_mask),
+            strategy=strategy,
             mask_replace_prob=self.mask_replace_prob,
             random_replace_prob=self.random_replace_prob,
             exact_count=self.exact_count,
@@ -195,33 +168,49 @@ class DataCollatorForDynamicMasking:
             seed=0 if self.seed is None else self.seed,
         )
 
-    def _rate(self, moment: Moment | None) -> float:
-        if not callable(self.mlm_probability):
-            return float(self.mlm_probability)
-        if moment is None or moment.total_steps is None:
-            raise ValueError(
-                "`mlm_probability` is a schedule, and the optimizer step must be known to follow it, but nobody told. "
-                "Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `set_epoch` with `total_steps`."
-            )
-        return rate_at(self.mlm_probability, moment.step, moment.total_steps)
+    def _collate(
+        self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
+    ) -> BatchEncoding:
+        batch = ragged_batch(examples)
+        check_columns(batch, self._vocabulary)
+        attended = attended_tokens(batch, self._vocabulary)
+        tokens = tokens_of(batch, attended)
+        if self._plan is None:
+            inputs, labels = causal(tokens, of_attended(labelled_tokens(batch), attended))
+            rates: float | np.ndarray = 0.0
+        else:
+            read = self._plan.strategy.columns
+            maskable = of_attended(maskable_tokens(batch, self._vocabulary, read), attended)
+            columns = {name: of_attended(column_of(batch, name), attended) for name in read}
+            inputs, labels, rates = mask_tokens(tokens, maskable, rate, pattern, self._plan, columns)
+            batch = without(batch, read)
+        batch = with_masks(batch, attended, inputs, labels)
+        if self.return_mask_rate:
+            batch.per_sequence["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
+        return self._encoding(self._laid_out(batch, attended), return_tensors or self.return_tensors)
 
-    def _pattern(self, moment: Moment | None) -> int:
-        if self.num_mask_patterns == 1:
-            return 0
-        epoch = moment.epoch if moment is not None else int(torch.randint(2**62, ()))
-        return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns
+    def _laid_out(self, batch: RaggedBatch, attended: np.ndarray | None) -> dict[str, Any]:
+        batch = without(batch, _NOT_FOR_THE_MODEL)
+        if self.padding_free:
+            batch = only_attended(without(batch, ("attention_mask",)), attended)
+            if not self.mlm:
+                batch.per_token["labels"][starts_of(batch)] = IGNORE_INDEX  # nothing before it to predict it from
+            return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
+        fills = {"input_ids": self._pad_token_id(batch), "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
+        return padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
 
-    def _layout(self, batch: RaggedBatch, return_tensors: str) -> BatchEncoding:
+    @staticmethod
+    def _encoding(columns: dict[str, Any], return_tensors: str) -> BatchEncoding:
         from transformers import BatchEncoding  # not at import: it would more than double what that costs
 
-        checked_choice(return_tensors, "return_tensors", ("pt", "np"))
-        fills = {"input_ids": self._pad_token_id(batch), "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
-        columns = padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
-        for name in _NOT_FOR_THE_MODEL:
-            columns.pop(name, None)
-        if return_tensors == "np":
+        if checked_choice(return_tensors, "return_tensors", ("pt", "np")) == "np":
             return BatchEncoding(columns)
-        return BatchEncoding({name: torch.from_numpy(values) for name, values in columns.items()})
+        return BatchEncoding(
+            {
+                name: torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+                for name, values in columns.items()
+            }
+        )
 
     def _pad_token_id(self, batch: RaggedBatch) -> int:
         if self._vocabulary.pad_token_id is not None:
@@ -230,5 +219,18 @@ class DataCollatorForDynamicMasking:
             return 0  # nothing will be padded
         raise ValueError(
             f"`tokenizer` must have a pad token to make one batch of sequences of different lengths, but "
-            f"{type(self.tokenizer).__name__} has none. Set `tokenizer.pad_token`."
+            f"{type(self.tokenizer).__name__} has none. Set `tokenizer.pad_token`, or pass `padding_free=True`."
         )
+
+
+def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:
+    """transformers' own argument for whole words is another way to ask for them."""
+    if not whole_word_mask:
+        return strategy
+    if not mlm:
+        raise ValueError("`whole_word_mask` must be False with `mlm=False`, but got True: nothing is masked then.")
+    if strategy.name not in ("token", "whole_word"):
+        raise ValueError(
+            f'`whole_word_mask=True` is `strategy="whole_word"`, but got `strategy={strategy!r}` as well. Pass one.'
+        )
+    return whole_word()

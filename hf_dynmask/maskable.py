@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch
@@ -55,9 +57,26 @@ def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
     return np.ones(len(batch.per_token["input_ids"]), dtype=bool)
 
 
-def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray:
-    """Which tokens may be masked: bool `[tokens]`."""
-    maskable = labelled_tokens(batch) & ~vocabulary.special[batch.per_token["input_ids"]]
+def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray:
+    """Which tokens may be masked: bool `[tokens]`. The columns in `read` mean something else to the strategy."""
+    maskable = ~vocabulary.special[batch.per_token["input_ids"]]
+    if "labels" not in read:
+        maskable &= labelled_tokens(batch)
     if "special_tokens_mask" in batch.per_token:
         maskable &= batch.per_token["special_tokens_mask"] == 0
     return maskable
+
+
+def column_of(batch: RaggedBatch, name: str) -> np.ndarray:
+    """A column that the strategy reads: `[tokens]`.
+
+    Raises:
+        ValueError: if the examples have no such column with a value for each token.
+    """
+    if name not in batch.per_token:
+        raise ValueError(
+            f"`examples` must have the column `{name}`, with a value for each token, which the strategy reads, but "
+            f"have {sorted(batch.per_token)}. With `Trainer`, a column survives if it is named `labels` or "
+            "`label_ids`, or with `remove_unused_columns=False`."
+        )
+    return batch.per_token[name]

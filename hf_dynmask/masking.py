@@ -6,16 +6,22 @@ plan, pattern and rate gets the same mask, wherever and beside whatever it is ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from hf_dynmask.arguments import checked_integer, checked_odds
+from hf_dynmask.distributions import RateDistribution
+from hf_dynmask.odds import checked_weights, proportional, sum_by_row
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
+from hf_dynmask.rates import FixedRate
 from hf_dynmask.replacement import replace
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.uniforms import (
     Purpose,
+    as_draws,
     as_fraction,
     below,
     draws,
@@ -23,7 +29,10 @@ from hf_dynmask.uniforms import (
     example_hashes,
     stream_keys,
 )
+from hf_dynmask.units import MaskingTokens, Units, units_of
 from hf_dynmask.vocabulary import Vocabulary
+
+_LEAST_ODDS = 2.0**-64  # what has none comes last, in its own order
 
 
 @dataclass(frozen=True)
@@ -43,47 +52,84 @@ class MaskingPlan:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.vocabulary.mask_token_id is None:
+        checked_odds(self.mask_replace_prob, self.random_replace_prob)
+        if self.vocabulary.mask_token_id is None and self.mask_replace_prob > 0:
             raise ValueError(
                 "`tokenizer` must have a mask token, but has none. Add one with "
-                '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or pass `mlm=False`.'
+                '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or do without: `mask_replace_prob=0.0`, '
+                "or `mlm=False` to mask nothing."
             )
-        checked_odds(self.mask_replace_prob, self.random_replace_prob)
         checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
-        self.strategy(RaggedTokens(np.array([self.vocabulary.mask_token_id]), np.array([1])), self.vocabulary)
+        one = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
+        select(one, np.ones(1, bool), 0.5, 0, self, {name: np.zeros(1, np.int64) for name in self.strategy.columns})
 
 
-@dataclass(frozen=True)
-class _Units:
-    """What is masked whole or not at all: `[units]` arrays."""
+class Selection(NamedTuple):
+    """Which tokens are masked.
 
-    first: np.ndarray  # its first token
-    size: np.ndarray  # its number of tokens
-    row: np.ndarray  # its sequence
-    maskable: np.ndarray  # whether it may be masked
+    Attributes:
+        masked: int64 `[masked]`, their places among the tokens.
+        rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
+        keys: uint64 `[sequences]`, for the draws that are left.
+    """
+
+    masked: np.ndarray
+    rates: float | np.ndarray
+    keys: np.ndarray
+
+
+class Masked(NamedTuple):
+    """What the model sees, int64 `[tokens]`; the original ids of masked tokens, -100 elsewhere; and the rates."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    rates: float | np.ndarray
 
 
 def mask_tokens(
-    tokens: RaggedTokens, maskable: np.ndarray, rate: float | np.ndarray, pattern: int, plan: MaskingPlan
-) -> tuple[np.ndarray, np.ndarray]:
-    """Masks sequences.
+    tokens: RaggedTokens,
+    maskable: np.ndarray,
+    rate: FixedRate | np.ndarray,
+    pattern: int,
+    plan: MaskingPlan,
+    columns: Mapping[str, np.ndarray] | None = None,
+) -> Masked:
+    """Masks sequences. For the arguments, see [`select`]."""
+    masked, rates, keys = select(tokens, maskable, rate, pattern, plan, columns)
+    labels = np.full_like(tokens.input_ids, IGNORE_INDEX)
+    labels[masked] = tokens.input_ids[masked]
+    return Masked(replaced(tokens, masked, keys, plan), labels, rates)
+
+
+def select(
+    tokens: RaggedTokens,
+    maskable: np.ndarray,
+    rate: FixedRate | np.ndarray,
+    pattern: int,
+    plan: MaskingPlan,
+    columns: Mapping[str, np.ndarray] | None = None,
+) -> Selection:
+    """Which tokens are masked.
 
     Args:
         tokens: the sequences, without padding.
         maskable: bool `[tokens]`, False where a token must stay.
-        rate: the odds of each unit to be masked; one number in [0, 1], or float64 `[sequences]`.
+        rate: the expected fraction of masked tokens; one number in [0, 1], a distribution that each sequence draws its
+            own from, or float64 `[sequences]`.
         pattern: which of the examples' masks.
         plan: everything else.
-
-    Returns:
-        `(inputs, labels)`, int64 `[tokens]` each: the ids the model sees; and the original ids of masked tokens, -100
-        elsewhere.
+        columns: what the strategy asks for beside the ids, `[tokens]` each.
     """
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
-    units = _units(tokens, maskable, plan)
-    masked = np.flatnonzero(np.repeat(_selected(tokens, units, keys, rate, plan), units.size))
+    rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
+    seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
+    units = units_of(seen, plan.strategy.partition)
+    return Selection(np.flatnonzero(np.repeat(_selected(seen, units, rates, plan), units.size)), rates, keys)
 
+
+def replaced(tokens: RaggedTokens, masked: np.ndarray, keys: np.ndarray, plan: MaskingPlan) -> np.ndarray:
+    """The ids, int64 `[tokens]`, with those of masked tokens replaced."""
     inputs = tokens.input_ids.copy()
     inputs[masked] = replace(
         tokens.input_ids[masked],
@@ -93,9 +139,7 @@ def mask_tokens(
         plan.mask_replace_prob,
         plan.random_replace_prob,
     )
-    labels = np.full_like(inputs, IGNORE_INDEX)
-    labels[masked] = tokens.input_ids[masked]
-    return inputs, labels
+    return inputs
 
 
 def causal(tokens: RaggedTokens, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,55 +147,72 @@ def causal(tokens: RaggedTokens, labelled: np.ndarray) -> tuple[np.ndarray, np.n
     return tokens.input_ids, np.where(labelled, tokens.input_ids, IGNORE_INDEX)
 
 
-def _units(tokens: RaggedTokens, maskable: np.ndarray, plan: MaskingPlan) -> _Units:
-    """A unit may be masked only if all of its tokens may."""
-    starts = plan.strategy(tokens, plan.vocabulary) | (tokens.positions == 0)
-    first = np.flatnonzero(starts)
-    size = np.diff(first, append=len(tokens.input_ids))
-    return _Units(first, size, tokens.rows[first], np.logical_and.reduceat(maskable, first) if len(first) else maskable)
+class _Chances(NamedTuple):
+    """`[units]` arrays: a unit is masked when its number is below its odds; where counts matter, first in order first.
+
+    The odds are one number where they are the same for all. `goal`, float64 `[sequences]`, are the tokens to be masked.
+    """
+
+    numbers: np.ndarray
+    odds: float | np.ndarray
+    order: np.ndarray
+    goal: np.ndarray
 
 
-def _selected(
-    tokens: RaggedTokens, units: _Units, keys: np.ndarray, rate: float | np.ndarray, plan: MaskingPlan
-) -> np.ndarray:
-    """bool `[units]`: which are masked. A unit's draw is that of its first token."""
-    row_rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), tokens.lengths.shape)
-    per_row = np.bincount(units.row, minlength=len(tokens.lengths))
-    numbers = draws_in_rows(keys, per_row, tokens.positions[units.first], Purpose.SELECTION)
+def _selected(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
+    """bool `[units]`: which are masked."""
+    rows = len(tokens.lengths)
+    chances = _chances(tokens, units, rates, plan.strategy)
     if plan.exact_count:
-        return _first_in_order(units, numbers, keys, row_rates, plan.min_masked)
-    selected = below(numbers, rate if np.ndim(rate) == 0 else row_rates[units.row]) & units.maskable
+        return _first_in_order(tokens, units, chances.order, chances.goal, plan.min_masked)
+    selected = below(chances.numbers, chances.odds) & units.maskable
     if plan.min_masked:
-        few = _sum_by_row(selected * units.size, units.row, len(keys)) < plan.min_masked
-        short = few[units.row]
+        short = (sum_by_row(selected * units.size, units, rows) < plan.min_masked)[units.row]
         if short.any():
-            selected |= short & _first_in_order(units, numbers, keys, np.zeros(len(keys)), plan.min_masked)
+            selected |= short & _first_in_order(tokens, units, chances.order, np.zeros(rows), plan.min_masked)
     return selected
 
 
+def _chances(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, strategy: Strategy) -> _Chances:
+    row_rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), tokens.lengths.shape)
+    size = np.where(units.maskable, units.size, 0)
+    numbers = _numbers(tokens, units, row_rates, strategy)
+    if strategy.odds is not None:
+        odds = strategy.odds(tokens, units, row_rates)
+        goal = sum_by_row(odds * size, units, len(row_rates))
+        return _Chances(numbers, odds, numbers / np.maximum(odds, _LEAST_ODDS), goal)
+    goal = row_rates * sum_by_row(size, units, len(row_rates))
+    if strategy.weights is not None:
+        weights = checked_weights(strategy.weights(tokens, units), len(units))
+        return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights, goal)
+    return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else row_rates[units.row], numbers, goal)
+
+
+def _numbers(tokens: MaskingTokens, units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+    """uint32 `[units]`. A unit's draw is that of its first token."""
+    if strategy.numbers is not None:
+        return as_draws(strategy.numbers(tokens, units, rates))
+    per_row = np.bincount(units.row, minlength=len(tokens.lengths))
+    return draws_in_rows(tokens.keys, per_row, tokens.positions[units.first], Purpose.SELECTION)
+
+
 def _first_in_order(
-    units: _Units, numbers: np.ndarray, keys: np.ndarray, rates: np.ndarray, min_masked: int
+    tokens: MaskingTokens, units: Units, order: np.ndarray, goal: np.ndarray, min_masked: int
 ) -> np.ndarray:
-    """The units with the lowest draws, until a sequence has `rate` times its maskable tokens, and `min_masked` of them.
+    """The first units in order, until a sequence has `goal` masked tokens, and `min_masked` of them.
 
     The last unit is taken with just the odds that make the expected count exact; a token is a unit of size 1, for which
-    this is probabilistic rounding. Lower rates select subsets of what higher ones do.
+    this is probabilistic rounding. Lower goals select subsets of what higher ones do.
     """
-    size = np.where(units.maskable, units.size, 0)
-    goal = rates * _sum_by_row(size, units.row, len(keys))
-    rounding = as_fraction(draws(keys, np.zeros(len(keys), np.uint32), Purpose.ROUNDING))
+    rounding = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.ROUNDING))
 
     # Sorted by sequence first, so that `units.row` is in order still.
-    order = np.lexsort((numbers, ~units.maskable, units.row))
-    size = size[order]
+    places = np.lexsort((order, ~units.maskable, units.row))
+    size = np.where(units.maskable, units.size, 0)[places]
     before = np.cumsum(size) - size
     before -= before[np.searchsorted(units.row, units.row)]
     enough = (before + rounding[units.row] * size >= goal[units.row]) & (before >= min_masked)
 
-    selected = np.zeros(len(order), dtype=bool)
-    selected[order] = ~enough
+    selected = np.zeros(len(places), dtype=bool)
+    selected[places] = ~enough
     return selected & units.maskable
-
-
-def _sum_by_row(values: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
-    return np.bincount(row, weights=values, minlength=rows)

@@ -1,12 +1,12 @@
-"""Sequences of any lengths as one flat array and their lengths, on the way in; padded tensors on the way out.
+"""Sequences of any lengths as one flat array and their lengths.
 
-Everything between works on the flat array, so that padding is never masked and costs nothing.
+Everything works on the flat array, so that padding is never masked and costs nothing.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -110,26 +110,26 @@ def with_masks(batch: RaggedBatch, attended: np.ndarray | None, inputs: np.ndarr
     return RaggedBatch(batch.lengths, {**columns, **_others(batch.per_token, columns)}, batch.per_sequence)
 
 
-def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: int | None) -> dict[str, np.ndarray]:
-    """The batch's columns as arrays `[sequences, ...]`, those with a value for each token `[sequences, length, ...]`.
-
-    Args:
-        fills: what a column is padded with; 0 where nothing is said.
-        side: "right" or "left": where padding is put.
-        multiple: the length is rounded up to a multiple of it.
-    """
-    longest = int(batch.lengths.max())
-    places = np.arange(longest if multiple is None else -(-longest // multiple) * multiple)
-    lengths = batch.lengths[:, None]
-    real = places < lengths if side == "right" else places >= len(places) - lengths
-    columns = {name: _padded(values, real, fills.get(name, 0)) for name, values in batch.per_token.items()}
-    return {**columns, **batch.per_sequence}
+def without(batch: RaggedBatch, names: Collection[str]) -> RaggedBatch:
+    """The batch without these columns."""
+    kept = (
+        {name: values for name, values in of.items() if name not in names}
+        for of in (batch.per_token, batch.per_sequence)
+    )
+    return RaggedBatch(batch.lengths, *kept)
 
 
-def _padded(values: np.ndarray, real: np.ndarray, fill: int) -> np.ndarray:
-    rows = np.full((*real.shape, *values.shape[1:]), fill, dtype=values.dtype)
-    rows[real] = values
-    return rows
+def only_attended(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
+    """The batch without the tokens that are not attended to (bool `[tokens]`; None: all are)."""
+    if attended is None:
+        return batch
+    per_token = {name: values[attended] for name, values in batch.per_token.items()}
+    return RaggedBatch(tokens_of(batch, attended).lengths, per_token, batch.per_sequence)
+
+
+def starts_of(batch: RaggedBatch) -> np.ndarray:
+    """int64: where each sequence that has a token starts."""
+    return (np.cumsum(batch.lengths) - batch.lengths)[batch.lengths > 0]
 
 
 def _others(columns: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 """Mask rates: numbers, and schedules, which are plain functions of training progress.
 
+Distributions, from which each sequence draws its own rate, are in `hf_dynmask.distributions`.
+
 `progress` is the fraction of the optimizer steps already done, `step / total_steps`: 0 at the first step, approaching 1
 at the last. Every schedule here is picklable, so that workers that are spawned rather than forked can have it.
 """
@@ -13,9 +15,11 @@ from itertools import pairwise
 from numbers import Real
 
 from hf_dynmask.arguments import checked_rate
+from hf_dynmask.distributions import RateDistribution
 
 Schedule = Callable[[float], float]
-Rate = float | Schedule
+FixedRate = float | RateDistribution
+Rate = FixedRate | Schedule
 
 
 def constant_schedule(rate: float) -> Schedule:
@@ -106,17 +110,28 @@ def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
     return rate if callable(rate) else partial(_constant, rate=checked_rate(rate, argument))
 
 
+def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
+    """`rate`, a number as a float, or a distribution.
+
+    Raises:
+        ValueError: if it is neither a number in [0, 1] nor a distribution.
+    """
+    return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument)
+
+
 def rate_at(rate: Rate, step: int, total_steps: int) -> float:
-    """The mask rate at an optimizer step.
+    """The mask rate at an optimizer step; of a distribution, the mean.
 
     Args:
-        rate: a number in [0, 1], or a schedule.
+        rate: a number in [0, 1], a distribution, or a schedule.
         step: optimizer steps already done, from 0.
         total_steps: optimizer steps of the whole training; steps beyond it count as its end.
 
     Raises:
         ValueError: if the schedule gives something else than a number in [0, 1] at this step.
     """
+    if isinstance(rate, RateDistribution):
+        return rate.mean
     progress = min(step / total_steps, 1.0)
     return checked_rate(as_schedule(rate)(progress), f"schedule(progress={progress:g}) at step {step} of {total_steps}")
 

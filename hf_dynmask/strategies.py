@@ -1,66 +1,289 @@
-"""Which tokens are masked together.
+"""The ways of masking, each two short functions: which tokens are masked together, and how likely.
 
-A strategy is a function `strategy(tokens, vocabulary) -> bool [tokens]`, True where a unit begins; the unit goes on to
-the next True. Units are masked whole or not at all. A sequence always begins a unit, whatever the strategy says.
+A strategy is named (`strategy="span"`), made with arguments (`strategy=strategies.span(fixed_lengths(3))`), or a
+function of your own that tells where units begin:
+
+    >>> def pairs(tokens):
+    ...     return tokens.positions % 2 == 1  # behind [CLS], two tokens at a time
+    >>> from hf_dynmask import DataCollatorForDynamicMasking
+    >>> collator = DataCollatorForDynamicMasking(tokenizer, strategy=pairs, mlm_probability=0.5, num_mask_patterns=1)
+    >>> masked = collator([tokenizer("the cat sat on a mat")])["labels"][0] != -100
+    >>> bool((masked[1:7:2] == masked[2:8:2]).all())
+    True
+
+or a [`Strategy`] that also says how likely each unit is.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from hf_dynmask.ragged import RaggedTokens
-from hf_dynmask.vocabulary import Vocabulary
+from hf_dynmask.adaptive import TokenLosses
+from hf_dynmask.arguments import checked_choice, checked_integer, checked_length_odds, checked_positive, checked_rate
+from hf_dynmask.frequencies import rarity_weights, token_counts
+from hf_dynmask.odds import Weights, by_entity, of_tokens
+from hf_dynmask.positional import POSITIONS
+from hf_dynmask.ragged import IGNORE_INDEX
+from hf_dynmask.units import MaskingTokens, Partition, Units, every_token, runs, units_of, words
+from hf_dynmask.words import Segmenter
 
-Strategy = Callable[[RaggedTokens, Vocabulary], np.ndarray]
+__all__ = [
+    "STRATEGIES",
+    "Strategy",
+    "adaptive",
+    "entity",
+    "fixed_lengths",
+    "geometric_lengths",
+    "ngram",
+    "poisson_lengths",
+    "position",
+    "rarity_weights",
+    "span",
+    "strategy_of",
+    "token",
+    "token_counts",
+    "weighted",
+    "whole_word",
+]
+
+OfUnits = Callable[[MaskingTokens, Units, np.ndarray], np.ndarray]
 
 
-def token(tokens: RaggedTokens, vocabulary: Vocabulary) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Strategy:
+    """How to mask. Every function is given [`MaskingTokens`], and all but the first [`Units`] as well.
+
+    Args:
+        name: what it is called.
+        partition: `partition(tokens) -> bool [tokens]`, True where a unit begins. Units are masked whole or not at all.
+        weights: `weights(tokens, units) -> float64 [units]`, the relative odds of the units; the fraction of masked
+            tokens is still the rate. None: all alike.
+        odds: `odds(tokens, units, rates) -> float64 [units]`, the odds themselves, from the rate of each sequence,
+            float64 `[sequences]`. Instead of `weights`, where the rate is not to be kept.
+        numbers: `numbers(tokens, units, rates) -> float64 [units]` in [0, 1): a unit is masked when its number is below
+            its odds. None: independent uniform draws.
+        columns: the columns of the examples, with a value for each token, that it reads from `tokens.columns`.
+        losses: the losses that the weights follow, if they do (see [`adaptive`]).
+    """
+
+    name: str
+    partition: Partition
+    weights: Weights | None = None
+    odds: OfUnits | None = None
+    numbers: OfUnits | None = None
+    columns: tuple[str, ...] = ()
+    losses: TokenLosses | None = None
+
+    def for_evaluation(self) -> Strategy:
+        """The same, but that all units are alike where their weights follow the model's losses."""
+        return self if self.losses is None else dataclasses.replace(self, weights=None, losses=None)
+
+    def __repr__(self) -> str:
+        return f"<Strategy {self.name}>"
+
+
+Unit = str | Strategy
+
+
+def token() -> Strategy:
     """Every token by itself (Devlin et al. 2019, BERT)."""
-    return np.ones(len(tokens.input_ids), dtype=bool)
+    return Strategy("token", every_token)
 
 
-def whole_word(tokens: RaggedTokens, vocabulary: Vocabulary) -> np.ndarray:
-    """All tokens of a word together (Devlin's whole word masking of 2019; Cui et al. 2021).
+def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = None) -> Strategy:
+    """All tokens of a word together (Devlin's whole word masking of 2019; Cui et al. 2021 for Chinese).
 
-    Where words begin is looked up in the vocabulary: WordPiece's `##` continues a word, byte-level BPE's `Ġ` and
-    SentencePiece's `▁` begin one, and so does punctuation. A special token is no part of a word.
+    Where words begin is looked up in a table over the vocabulary: see `hf_dynmask.words`. A special token is no part of
+    a word.
+
+    Args:
+        max_word_length: words of more characters or pieces than this are split, so that no text is masked all or
+            nothing; None to split none.
+        segmenter: a function from a text to its words, such as `jieba.lcut`, for scripts that are written without
+            spaces; without one, each of their tokens is a word.
+    """
+    if max_word_length is not None:
+        checked_integer(max_word_length, "max_word_length", 1, "Pass None to split no word.")
+    return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter))
+
+
+def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
+    """`P(n) = p * (1 - p) ** (n - 1)` for n = 1 .. max_length, normalised (Joshi et al. 2020, SpanBERT: mean 3.8).
+
+    >>> [round(odds, 3) for odds in geometric_lengths(0.5, 3)]
+    [0.571, 0.286, 0.143]
+    """
+    checked_rate(p, "p")
+    lengths = range(checked_integer(max_length, "max_length", 1, "It is the longest span."))
+    return checked_length_odds([p * (1 - p) ** n for n in lengths])
+
+
+def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
+    """`P(n) ~ mean ** n / n!` for n = 1 .. max_length (Lewis et al. 2020, BART: mean 3), empty spans left out.
+
+    >>> [round(odds, 3) for odds in poisson_lengths(1.0, 3)]
+    [0.6, 0.3, 0.1]
+    """
+    checked_positive(mean, "mean")
+    lengths = range(1, checked_integer(max_length, "max_length", 1, "It is the longest span.") + 1)
+    return checked_length_odds([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths])
+
+
+def fixed_lengths(length: int = 3) -> list[float]:
+    """All spans of one length.
+
+    >>> fixed_lengths(3)
+    [0.0, 0.0, 1.0]
+    """
+    return [0.0] * (checked_integer(length, "length", 1, "It is the length of every span.") - 1) + [1.0]
+
+
+def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> Strategy:
+    """Spans of words of random length (Joshi et al. 2020, SpanBERT).
+
+    A sequence is cut into spans all over, whose lengths are independent draws, and each span is masked with the odds of
+    the rate. So a masked span begins at each word with the odds `rate / mean length`, the expected fraction of masked
+    tokens is the rate exactly, and two masked spans may touch, as in SpanBERT.
+
+    Args:
+        lengths: the odds of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
+            [`poisson_lengths`] (BART), [`fixed_lengths`], or your own.
+        unit: what spans are made of: `"whole_word"`, `"token"` or a strategy made with arguments.
+    """
+    odds = geometric_lengths() if lengths is None else checked_length_odds(lengths)
+    return Strategy("span", partial(runs, partition=strategy_of(unit, "unit").partition, lengths=odds))
+
+
+def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
+    """N-grams of words, `P(n) = weights[n - 1] / sum(weights)`.
+
+    `1 / n` up to 3 is the choice of Lan et al. 2020 (ALBERT) and Megatron; ERNIE (Sun et al. 2019) masks phrases.
+    Otherwise as [`span`].
+    """
+    odds = checked_length_odds(weights)
+    return Strategy("ngram", partial(runs, partition=strategy_of(unit, "unit").partition, lengths=odds))
+
+
+def position(kind: str = "block", unit: Unit = "token") -> Strategy:
+    """What is masked depends on where it stands; the rate says how much.
+
+    Args:
+        kind: `"prefix"`: all after the first k units, `k = (1 - rate) * length` (prefix language modeling, Dong et al.
+            2019, UniLM); `"suffix"`: all before the last k; `"block"`: one block at a random place; `"every_nth"`:
+            every n-th unit, `n = 1 / rate`, from a random one on.
+        unit: as for [`span`].
+    """
+    numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
+    return Strategy(f"position:{kind}", strategy_of(unit, "unit").partition, numbers=numbers)
+
+
+def weighted(weights: Any, unit: Unit = "token") -> Strategy:
+    """Units with odds in proportion to their weights: `odds = min(1, c * weight)`, and `c` such that the rate is kept.
+
+    Args:
+        weights: a number for each id of the vocabulary, of which a unit has the mean of its tokens, such as
+            [`rarity_weights`]; or a function `weights(tokens, units) -> float [units]`, given [`MaskingTokens`] and
+            [`Units`]. Not negative; 0 is masked last.
+        unit: as for [`span`].
+    """
+    of_units = weights if callable(weights) else partial(of_tokens, weights=np.asarray(weights, dtype=np.float64))
+    return Strategy("weighted", strategy_of(unit, "unit").partition, weights=of_units)
+
+
+def entity(
+    entity_probability: float = 0.5,
+    column: str = "labels",
+    tag_names: Sequence[str] | None = None,
+    outside: Collection[int] = (0,),
+    unit: Unit = "whole_word",
+) -> Strategy:
+    """Entity words have a rate of their own, and all others `mlm_probability` (Sun et al. 2019, ERNIE; SpanBERT).
+
+    The tags are those of a data set for named entity recognition, one for each token, -100 for none, as the usual
+    alignment of tags and tokens gives them. Under `Trainer`, `labels` survives `remove_unused_columns`; the batch's own
+    labels take its place.
+
+    Args:
+        entity_probability: the odds of each entity word, or mention, to be masked, in [0, 1].
+        column: the examples' column of tags.
+        tag_names: the name of each tag (IOB2), such as `dataset.features["ner_tags"].feature.names`. With them, all
+            words of one mention are masked together, and tags named "O" are outside.
+        outside: the tags that are no entity, where there are no names.
+        unit: as for [`span`].
+    """
+    probability = checked_rate(entity_probability, "entity_probability")
+    partition = strategy_of(unit, "unit").partition
+    if tag_names is not None:
+        if "O" not in tag_names:
+            raise ValueError(f'`tag_names` must hold "O", the tag of what is no entity, but got {list(tag_names)}.')
+        outside = tuple(tag for tag, name in enumerate(tag_names) if name == "O")
+        inside = tuple(tag for tag, name in enumerate(tag_names) if name.startswith("I-"))
+        partition = partial(_mentions, partition=partition, column=column, inside=inside, outside=outside)
+    odds = partial(by_entity, probability=probability, column=column, outside=tuple(outside))
+    return Strategy("entity", partition, odds=odds, columns=(column,))
+
+
+def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
+    """Units with odds in proportion to how badly the model predicts their tokens (see [`TokenLosses`]).
+
+    Hand `strategy.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
+    follow from epoch to epoch, and are saved and resumed with checkpoints.
+
+    Args:
+        losses: what the model's losses are; new ones by default.
+        unit: as for [`span`].
+    """
+    losses = TokenLosses() if losses is None else losses
+    return Strategy("adaptive", strategy_of(unit, "unit").partition, weights=losses.weights, losses=losses)
+
+
+STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "token": token,
+    "whole_word": whole_word,
+    "span": span,
+    "ngram": ngram,
+    "position": position,
+    "entity": entity,
+    "adaptive": adaptive,
+}
+
+
+def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
+    """The strategy of this name, the one that was passed, or the one whose units a function tells.
 
     Raises:
-        ValueError: if the vocabulary does not mark words in any of these ways.
+        ValueError: if there is none of this name, and the message offers the nearest.
     """
-    if vocabulary.word_starts is None:
-        raise ValueError(
-            '`strategy="whole_word"` needs a vocabulary that marks words with "##", "Ġ" or "▁", but no token of this '
-            'tokenizer\'s bears such a mark. Use `strategy="token"`, or a function of your own.'
-        )
-    starts = vocabulary.word_starts[tokens.input_ids]
-    starts[1:] |= vocabulary.special[tokens.input_ids[:-1]]  # what follows a special token begins anew, marked or not
-    return starts
-
-
-STRATEGIES: dict[str, Strategy] = {"token": token, "whole_word": whole_word}
-
-
-def strategy_of(strategy: str | Strategy, whole_word_mask: bool = False) -> Strategy:
-    """The strategy of this name, or the callable itself; `whole_word_mask` is another way to ask for whole words.
-
-    Raises:
-        ValueError: if there is none of this name, and the message offers the nearest; or if both arguments ask for
-            different ones.
-    """
-    if whole_word_mask and strategy not in ("token", "whole_word"):
-        raise ValueError(
-            f'`whole_word_mask=True` is `strategy="whole_word"`, but got `strategy={strategy!r}` as well. Pass one.'
-        )
-    if callable(strategy):
+    if isinstance(strategy, Strategy):
         return strategy
+    if callable(strategy):
+        return Strategy(getattr(strategy, "__name__", type(strategy).__name__), strategy)
     if strategy not in STRATEGIES:
         near = difflib.get_close_matches(str(strategy), STRATEGIES, n=1, cutoff=0.0)
         raise ValueError(
-            f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))} or a function, but got {strategy!r}. "
-            f"Did you mean {near[0]!r}?"
+            f"`{argument}` must be one of {', '.join(map(repr, STRATEGIES))}, one made with arguments such as "
+            f"`strategies.weighted(weights)`, or a function, but got {strategy!r}. Did you mean {near[0]!r}?"
         )
-    return whole_word if whole_word_mask else STRATEGIES[strategy]
+    return STRATEGIES[strategy]()
+
+
+def _mentions(
+    tokens: MaskingTokens, partition: Partition, column: str, inside: Collection[int], outside: Collection[int]
+) -> np.ndarray:
+    """Each mention of an entity is a unit: a word that is tagged I- goes with the entity word before it."""
+    units = units_of(tokens, partition)
+    tag = tokens.columns[column][units.first]
+    follows = np.zeros(len(units), dtype=bool)
+    follows[1:] = (units.row[1:] == units.row[:-1]) & ~np.isin(tag[:-1], [*outside, IGNORE_INDEX])
+    follows[1:] &= units.maskable[1:] & units.maskable[:-1]  # a special token is part of no mention
+    starts = np.zeros(len(tokens.input_ids), dtype=bool)
+    starts[units.first[~(follows & np.isin(tag, list(inside)))]] = True
+    return starts

@@ -23,6 +23,9 @@ class Purpose(IntEnum):
     REPLACEMENT = 1
     RANDOM_ID = 2
     ROUNDING = 3
+    LENGTH = 4
+    RATE = 5
+    PLACE = 6
 
 
 def mix64(values: np.ndarray) -> np.ndarray:
@@ -115,6 +118,11 @@ def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
 def as_fraction(numbers: np.ndarray) -> np.ndarray:
     """The draws as float64 in [0, 1), exactly."""
     return numbers * (1.0 / _RANGE)
+
+
+def as_draws(fractions: np.ndarray) -> np.ndarray:
+    """uint32 draws from float64 in [0, 1), or the nearest there are; the inverse of [`as_fraction`] to 2**-32."""
+    return np.clip(fractions * _RANGE, 0, _RANGE - 1).astype(np.uint32)
 
 
 def as_index(numbers: np.ndarray, size: int) -> np.ndarray:

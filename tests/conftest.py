@@ -8,7 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # loaders' workers are forked from processes that have tokenized
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 WORDS = [
@@ -46,6 +46,8 @@ WORDS = [
     "year",
 ]
 PIECES = ["##s", "##ing", "##ly", "##able", "un", "##believ", "play", "run", "##n", "flower", "quick", ",", ".", "!"]
+
+SENTENCE = "我今天早上和朋友一起去公园散步然后在湖边喝茶聊天看书"  # 26 characters
 
 
 def _special_tokens(names: dict[str, str]) -> dict[str, str]:
@@ -103,3 +105,16 @@ def metaspace() -> PreTrainedTokenizerFast:
     )
     tokenizer = _trained(models.Unigram(), trainer, pre_tokenizers.Metaspace())
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special_tokens(special))
+
+
+@pytest.fixture(scope="session")
+def chinese() -> PreTrainedTokenizerFast:
+    """BERT's layout, each character a token."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    ids = {token: id_ for id_, token in enumerate([*special, *dict.fromkeys(SENTENCE), "##s"])}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **dict(zip(roles, special, strict=True)))

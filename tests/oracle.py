@@ -65,3 +65,34 @@ def replaced(input_ids: list[int], *, seed: int, pattern: int, mask_id: int, ord
         random = ordinary[draw(stream, position, 2) * len(ordinary) >> 32]
         out.append(mask_id if kind < round(0.8 * 2**32) else random if kind < round(0.9 * 2**32) else id_)
     return out
+
+
+def run_starts(stream: int, maskable: list[bool], lengths: list[float]) -> list[bool]:
+    """Where runs of units begin, by walking from run to run; `lengths` are the odds of 1, 2, 3, ..."""
+    mean = sum(n * odds for n, odds in enumerate(lengths, 1))
+    rest = [sum(lengths[n:]) / mean for n in range(len(lengths))]
+    begins, place, runs = [False] * len(maskable), 0, 0
+    while place < len(maskable):
+        begins[place] = True
+        place += _length(rest if runs == 0 else lengths, draw(stream, runs, 4) / 2**32)
+        runs += 1
+    return [here or not maskable[i] or (i > 0 and not maskable[i - 1]) or i == 0 for i, here in enumerate(begins)]
+
+
+def _length(odds: list[float], number: float) -> int:
+    below = 0.0
+    for n, chance in enumerate(odds, 1):
+        below += chance
+        if number < below:
+            return n
+    return len(odds)
+
+
+def weighted_odds(weights: list[float], sizes: list[int], rate: float) -> list[float]:
+    """min(1, c * weight), where the expected tokens are `rate` of all: `c` is found by bisection."""
+    low, high = 0.0, 1.0 / min(weights)
+    for _ in range(200):
+        c = (low + high) / 2
+        expected = sum(size * min(1.0, c * weight) for size, weight in zip(sizes, weights, strict=True))
+        low, high = (c, high) if expected < rate * sum(sizes) else (low, c)
+    return [min(1.0, low * weight) for weight in weights]

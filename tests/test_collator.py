@@ -196,7 +196,7 @@ class TestWords:
         assert torch.equal(ours(examples)["labels"], named(examples)["labels"])
 
     def test_a_function_is_a_strategy(self, wordpiece) -> None:
-        def pairs(tokens, vocabulary):
+        def pairs(tokens):
             return tokens.positions % 2 == 1
 
         collator = _collator(wordpiece, strategy=pairs, mlm_probability=0.5)

@@ -8,18 +8,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from variants import (
+    INDEPENDENT_UNITS,
+    KEEPS_THE_RATE,
+    NESTED,
+    TAG_NAMES,
+    VARIANTS,
+    WEIGHTED,
+    WHOLE_WORDS,
+    tags,
+    variant,
+    weights,
+)
 
+from hf_dynmask import strategies
 from hf_dynmask.masking import MaskingPlan, mask_tokens
 from hf_dynmask.ragged import RaggedTokens
-from hf_dynmask.strategies import STRATEGIES
+from hf_dynmask.units import MaskingTokens, units_of
 from hf_dynmask.vocabulary import Vocabulary
+from hf_dynmask.word_marks import word_table
 
 SIZE = 100
 SPECIAL = np.arange(SIZE) < 5
 VOCABULARY = Vocabulary(
     special=SPECIAL,
     ordinary_ids=np.arange(5, SIZE),
-    word_starts=np.arange(SIZE) < 60,  # ids from 60 on continue a word
+    read_words=lambda: word_table({f"w{id_}" if id_ < 60 else f"##w{id_}": id_ for id_ in range(SIZE)}, SPECIAL),
     mask_token_id=4,
     pad_token_id=0,
     pad_token_type_id=0,
@@ -27,13 +41,14 @@ VOCABULARY = Vocabulary(
 )
 PLAN = MaskingPlan(
     vocabulary=VOCABULARY,
-    strategy=STRATEGIES["token"],
+    strategy=strategies.token(),
     mask_replace_prob=0.8,
     random_replace_prob=0.1,
     exact_count=False,
     min_masked=0,
     seed=7,
 )
+STRATEGIES = {name: variant(name, SIZE) for name in VARIANTS}
 ROWS = st.lists(st.lists(st.integers(1, SIZE - 1), max_size=30), min_size=1, max_size=5)
 RATES = st.sampled_from([0.0, 0.05, 0.15, 0.4, 1.0]) | st.floats(0, 1)
 EVERY = settings(derandomize=True, deadline=None, max_examples=150)
@@ -43,7 +58,8 @@ def _mask(rows: list[list[int]], rate, plan: MaskingPlan = PLAN, pattern: int = 
     """(inputs, labels) of each sequence."""
     lengths = np.array([len(row) for row in rows])
     tokens = RaggedTokens(np.array([id_ for row in rows for id_ in row], dtype=np.int64), lengths)
-    inputs, labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan)
+    columns = {"tags": tags(tokens.input_ids)}
+    inputs, labels, _ = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan, columns)
     cuts = np.cumsum(lengths)[:-1]
     return [(a.tolist(), b.tolist()) for a, b in zip(np.split(inputs, cuts), np.split(labels, cuts), strict=True)]
 
@@ -78,27 +94,27 @@ def test_token_masks_equal_those_of_the_oracle(rows, rate, pattern, min_masked, 
 
 
 @pytest.mark.parametrize("exact_count", [False, True])
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", VARIANTS)
 @EVERY
 @given(rows=ROWS, rate=RATES, min_masked=st.integers(0, 3))
 def test_what_holds_for_every_strategy(strategy, exact_count, rows, rate, min_masked) -> None:
     plan = _plan(strategy, exact_count=exact_count, min_masked=min_masked)
     for row, (inputs, labels) in zip(rows, _mask(rows, rate, plan), strict=True):
-        units = _words(row) if strategy == "whole_word" else [[i] for i, id_ in enumerate(row) if id_ >= 5]
+        units = _words(row) if strategy in WHOLE_WORDS else [[i] for i, id_ in enumerate(row) if id_ >= 5]
         masked = [place for place, label in enumerate(labels) if label != -100]
         assert all(labels[place] == row[place] and row[place] >= 5 for place in masked)
         assert all(inputs[place] == row[place] for place in range(len(row)) if place not in masked)
         assert all(inputs[place] == 4 or inputs[place] >= 5 for place in masked)
         assert all(len({place in masked for place in unit}) == 1 for unit in units), "a unit was cut"
         assert len(masked) >= min(min_masked, sum(map(len, units)))
-        if rate == 1:
+        if strategy in KEEPS_THE_RATE and rate == 1:
             assert len(masked) == sum(map(len, units))
-        if rate == 0 and not min_masked:
+        if strategy in KEEPS_THE_RATE and rate == 0 and not min_masked:
             assert not masked
 
 
 @pytest.mark.parametrize("exact_count", [False, True])
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", NESTED)
 @EVERY
 @given(rows=ROWS, rates=st.tuples(RATES, RATES), min_masked=st.integers(0, 2))
 def test_a_mask_at_a_lower_rate_is_a_subset(strategy, exact_count, rows, rates, min_masked) -> None:
@@ -107,7 +123,7 @@ def test_a_mask_at_a_lower_rate_is_a_subset(strategy, exact_count, rows, rates, 
         assert all(more == label for label, more in zip(few, many, strict=True) if label != -100)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", VARIANTS)
 @EVERY
 @given(rows=ROWS, rate=RATES, data=st.data())
 def test_a_mask_does_not_depend_on_the_batch(strategy, rows, rate, data) -> None:
@@ -119,17 +135,24 @@ def test_a_mask_does_not_depend_on_the_batch(strategy, rows, rate, data) -> None
     assert _mask(rows, np.full(len(rows), rate), plan) == together, "a rate for each sequence"
 
 
-def _counts(strategy: str, rate: float, exact_count: bool) -> tuple[np.ndarray, int]:
-    """Masked tokens of one sequence in 2,000 epochs, and how many it has that may be masked."""
-    row = np.random.default_rng(0).integers(5, SIZE, 40).tolist()
+ROW = np.random.default_rng(0).integers(5, SIZE, 40).tolist()
+TIMES = 3**7
+
+
+def _masks(strategy: str, rate: float, exact_count: bool = False) -> np.ndarray:
+    """bool `[TIMES, tokens]`: what is masked of `ROW` in as many examples, told apart by special tokens behind it."""
+    tails = np.stack(np.meshgrid(*[[1, 2, 3]] * 7), axis=-1).reshape(TIMES, 7)
+    rows = np.hstack([np.broadcast_to(ROW, (TIMES, len(ROW))), tails])
+    tokens = RaggedTokens(rows.ravel(), np.full(TIMES, rows.shape[1]))
     plan = _plan(strategy, exact_count=exact_count)
-    labels = np.array([_mask([row], rate, plan, pattern)[0][1] for pattern in range(2000)])
-    return (labels != -100).sum(1), len(row)
+    columns = {"tags": tags(tokens.input_ids)}
+    labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, 0, plan, columns).labels
+    return (labels != -100).reshape(rows.shape)[:, : len(ROW)]
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4])
 def test_token_counts_are_binomial(rate) -> None:
-    counts, size = _counts("token", rate, exact_count=False)
+    counts, size = _masks("token", rate).sum(1), len(ROW)
     assert stats.binomtest(int(counts.sum()), size * len(counts), rate).pvalue > 1e-4
     observed = np.bincount(counts, minlength=size + 1)
     expected = stats.binom.pmf(np.arange(size + 1), size, rate) * len(counts)
@@ -138,22 +161,155 @@ def test_token_counts_are_binomial(rate) -> None:
     assert stats.chisquare(*table).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("exact_count", [False, True])
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4])
-def test_the_mean_rate_is_the_asked_one(strategy, rate) -> None:
+@pytest.mark.parametrize("strategy", KEEPS_THE_RATE)
+def test_the_mean_rate_is_the_asked_one(strategy, rate, exact_count) -> None:
+    counts = _masks(strategy, rate, exact_count).sum(1)
+    error = counts.std() / np.sqrt(len(counts))
+    assert abs(counts.mean() - rate * len(ROW)) < 4 * error + 1e-9
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.4])
+@pytest.mark.parametrize("strategy", [*INDEPENDENT_UNITS, "every_nth"])
+def test_every_token_is_as_likely_as_any_other(strategy, rate) -> None:
+    """Also the first and the last, for spans. Exact binomial bounds for each place."""
+    masked = _masks(strategy, rate).sum(0)
+    assert min(stats.binomtest(int(count), TIMES, rate).pvalue for count in masked) > 1e-4 / len(ROW)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.4, 0.9])
+@pytest.mark.parametrize("strategy", WEIGHTED)
+def test_weighted_odds_are_those_of_the_oracle(strategy, rate) -> None:
+    units = _words(ROW) if strategy in WHOLE_WORDS else [[place] for place in range(len(ROW))]
+    of_id = STRATEGIES["adaptive"].losses._table.numpy() if strategy == "adaptive" else weights(SIZE)
+    of_unit = [float(np.mean([of_id[ROW[place]] for place in unit])) for unit in units]
+    if strategy == "weighted, function":
+        of_unit = [1.0 / len(unit) for unit in units]
+    odds = oracle.weighted_odds(of_unit, [len(unit) for unit in units], rate)
+    masks = _masks(strategy, rate)
+    chances = [
+        stats.binomtest(int(masks[:, unit[0]].sum()), TIMES, chance).pvalue
+        for unit, chance in zip(units, odds, strict=True)
+    ]
+    assert min(chances) > 1e-4 / len(units)
+
+
+@pytest.mark.parametrize(("strategy", "rate"), [("entity", 0.05), ("entity", 0.4), ("entity mentions", 0.15)])
+def test_entities_have_a_rate_of_their_own(strategy, rate) -> None:
+    masks = _masks(strategy, rate)
+    mentions = _mentions(ROW) if strategy == "entity mentions" else [(word, _tagged(ROW, word)) for word in _words(ROW)]
+    assert {entity for _, entity in mentions} == {True, False}
+    for unit, entity in mentions:
+        assert len({tuple(masks[:, place]) for place in unit}) == 1, "masked whole"
+        asked = 0.5 if entity else rate
+        assert stats.binomtest(int(masks[:, unit[0]].sum()), TIMES, asked).pvalue > 1e-4 / len(mentions)
+
+
+def _tagged(row: list[int], word: list[int]) -> bool:
+    return any(TAG_NAMES[tags(row[place])] != "O" for place in word)
+
+
+def _mentions(row: list[int]) -> list[tuple[list[int], bool]]:
+    """Units and whether they are entities: a word whose first tag is I- goes with a word before it whose is not O."""
+    units: list[list[int]] = []
+    before = "O"
+    for word in _words(row):
+        first = TAG_NAMES[tags(row[word[0]])]
+        if units and first == "I-A" and before != "O":
+            units[-1].extend(word)
+        else:
+            units.append(list(word))
+        before = first
+    return [(unit, _tagged(row, unit)) for unit in units]
+
+
+@EVERY
+@given(
+    ROWS,
+    st.integers(0, 5),
+    st.sampled_from([strategies.geometric_lengths(), strategies.fixed_lengths(4), [0.5, 0.0, 0.5], [1.0]]),
+)
+def test_runs_are_those_of_the_oracle(rows, pattern, lengths) -> None:
+    for unit in ("token", "whole_word"):
+        for row in rows:
+            plan = dataclasses.replace(PLAN, strategy=strategies.span(lengths, unit=unit))
+            pieces = [[i] for i in range(len(row))] if unit == "token" else _pieces(row)
+            maskable = [all(row[place] >= 5 for place in piece) for piece in pieces]
+            begins = oracle.run_starts(
+                oracle.key(7, row, pattern), maskable, plan.strategy.partition.keywords["lengths"]
+            )
+            expected = {piece[0] for piece, here in zip(pieces, begins, strict=True) if here}
+            tokens = RaggedTokens(np.array(row, dtype=np.int64), np.array([len(row)]))
+            keys = np.array([oracle.key(7, row, pattern)], dtype=np.uint64)
+            seen = MaskingTokens(tokens.input_ids, tokens.lengths, VOCABULARY, ~SPECIAL[tokens.input_ids], keys)
+            assert set(units_of(seen, plan.strategy.partition).first.tolist()) == expected
+
+
+def _pieces(row: list[int]) -> list[list[int]]:
+    """Positions of each word, and of what is none."""
+    pieces: list[list[int]] = []
+    for place, id_ in enumerate(row):
+        if place and id_ >= 60 and row[place - 1] >= 5:
+            pieces[-1].append(place)
+        else:
+            pieces.append([place])
+    return pieces
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.4, 0.6])
+@pytest.mark.parametrize("strategy", ["span", "span of tokens", "span, Poisson", "ngram"])
+def test_spans_mask_the_asked_fraction_of_a_million_tokens(strategy, rate) -> None:
+    """Within 1 %, each sequence counting exactly; the fraction's own spread is larger where spans are independent."""
+    rows = np.random.default_rng(3).integers(5, SIZE, (2000, 500))
+    tokens = RaggedTokens(rows.ravel(), np.full(2000, 500))
     for exact_count in (False, True):
-        counts, size = _counts(strategy, rate, exact_count)
-        error = counts.std() / np.sqrt(len(counts))
-        assert abs(counts.mean() - rate * size) < 4 * error + 1e-9
+        plan = _plan(strategy, exact_count=exact_count)
+        labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, 0, plan).labels
+        counts = (labels != -100).reshape(2000, 500).sum(1)
+        allowed = 0.01 * rate if exact_count else 4 * counts.std() / np.sqrt(2000) / 500
+        assert abs(counts.mean() / 500 - rate) < allowed
+
+
+def test_masked_spans_have_the_asked_lengths() -> None:
+    """At a low rate, few masked spans touch: their lengths in words follow SpanBERT's distribution."""
+    rows = np.random.default_rng(4).integers(5, 60, (2000, 500))  # words of one token
+    tokens = RaggedTokens(rows.ravel(), np.full(2000, 500))
+    labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], 0.01, 0, _plan("span")).labels.reshape(2000, 500)
+    edges = np.diff((labels != -100).astype(int), axis=1, prepend=0, append=0)
+    lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
+    inner = (np.nonzero(edges == 1)[1] > 0) & (np.nonzero(edges == -1)[1] < 500)
+    shares = np.bincount(lengths[inner], minlength=12)[1:11] / inner.sum()
+    assert np.abs(shares - strategies.geometric_lengths()).max() < 0.02
+    assert lengths[inner].mean() == pytest.approx(3.8, abs=0.2)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.15, 0.5, 0.77])
+def test_positions(rate) -> None:
+    size = len(ROW)
+    near = {int(np.floor(rate * size)), int(np.ceil(rate * size))}
+    prefix, block, every_nth = (_masks(name, rate).astype(int) for name in ("prefix", "block", "every_nth"))
+    for masks in (prefix, block, every_nth):
+        assert set(masks.sum(axis=1).tolist()) <= near | {int(rate * size) + 1}
+    assert (np.diff(prefix, axis=1) >= 0).all(), "all after the first k"
+    assert (np.diff(block, axis=1, prepend=0, append=0).clip(min=0).sum(axis=1) == 1).all(), "one block"
+    gaps = {gap for masks in every_nth for gap in np.diff(np.flatnonzero(masks)).tolist()}
+    assert gaps == {int(np.floor(1 / rate)), int(np.ceil(1 / rate))}
+
+
+def test_blocks_stand_everywhere() -> None:
+    starts = _masks("block", 0.25).argmax(axis=1)
+    assert stats.chisquare(np.bincount(starts, minlength=31)[1:30]).pvalue > 1e-4
+    assert set(starts) == set(range(31))
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4])
 def test_exact_counts_differ_by_no_more_than_rounding(rate) -> None:
-    counts, size = _counts("token", rate, exact_count=True)
+    counts, size = _masks("token", rate, exact_count=True).sum(1), len(ROW)
     assert set(counts.tolist()) <= {int(np.floor(rate * size)), int(np.ceil(rate * size))}
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", KEEPS_THE_RATE)
 def test_replacement_is_80_10_10_and_independent_of_the_position(strategy) -> None:
     row = np.random.default_rng(1).integers(5, SIZE, 500).tolist()
     masks = [_mask([row], 1.0, _plan(strategy), pattern)[0] for pattern in range(100)]

@@ -1,0 +1,144 @@
+"""What all collators here share: a clock that tells the epoch and the step, and what follows from them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+
+from hf_dynmask.adaptive import TokenLosses
+from hf_dynmask.arguments import checked_integer
+from hf_dynmask.clock import Clock
+from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
+
+
+class ClockedCollator:
+    """A collator whose masks follow the epoch, and whose rate may follow the optimizer step.
+
+    A dataclass that derives from it has the fields `num_mask_patterns`, `seed`, and that of its rate, and makes the
+    plan of its masks, [`_make_plan`], the evaluation's twin, [`for_evaluation`], and the batch, [`_collate`].
+    """
+
+    rate_argument: ClassVar[str] = "mlm_probability"
+    num_mask_patterns: int | None
+    seed: int | None
+
+    def __post_init__(self) -> None:
+        self._clock = Clock()
+        self._evaluation: Any = None
+        _ = self._plan  # made, and so checked, here and not at the first batch
+
+    @cached_property
+    def _plan(self) -> Any:
+        """All that does not change between batches."""
+        if not callable(self.rate):
+            checked_fixed_rate(self.rate, self.rate_argument)
+        if self.num_mask_patterns is not None:
+            checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")
+        return self._make_plan()
+
+    def _make_plan(self) -> Any:
+        raise NotImplementedError
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is set later counts from the next batch on: the plan is made, and checked, anew."""
+        super().__setattr__(name, value)
+        self.__dict__.pop("_plan", None)
+
+    @property
+    def rate(self) -> Rate:
+        """The mask rate: a number, a distribution or a schedule."""
+        return getattr(self, self.rate_argument)
+
+    @property
+    def losses(self) -> TokenLosses | None:
+        """The model's losses that the strategy follows, if it does."""
+        return getattr(getattr(self, "strategy", None), "losses", None)
+
+    def set_epoch(
+        self,
+        epoch: int,
+        first_step: int = 0,
+        total_steps: int | None = None,
+        gradient_accumulation_steps: int = 1,
+    ) -> None:
+        """Announces an epoch to this collator and to the workers of a `DataLoader` that has it.
+
+        Call it in the main process, in each rank, before the loader is iterated. [`MaskRateCallback`] does so for
+        `Trainer`.
+
+        Args:
+            epoch: from 0.
+            first_step: the optimizer steps done before the first batch to come.
+            total_steps: the optimizer steps of the whole training; needed if the rate is a schedule.
+            gradient_accumulation_steps: batches that one optimizer step takes.
+
+        Raises:
+            ValueError: if an argument is out of its range, or `total_steps` is missing under a schedule.
+        """
+        if total_steps is None and callable(self.rate):
+            raise ValueError(
+                f"`total_steps` must be given when `{self.rate_argument}` is a schedule, but got None. "
+                "Pass the number of optimizer steps of the whole training."
+            )
+        self._clock.start_epoch(
+            checked_integer(epoch, "epoch", 0, "Count epochs from 0."),
+            checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch."),
+            checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none."),
+            None if total_steps is None else checked_integer(total_steps, "total_steps", 1, "Pass all the steps."),
+        )
+        if self.losses is not None:
+            self.losses.start_epoch(epoch)
+
+    def for_training(self, rate: Rate | None, seed: int) -> Any:
+        """A twin with a clock of its own, at `rate` if one is given; `seed` counts where there is none yet."""
+        changes = {self.rate_argument: self.rate if rate is None else rate}
+        return self._twin(seed=seed if self.seed is None else self.seed, **changes)
+
+    def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
+        """The collator for evaluation."""
+        raise NotImplementedError
+
+    def _twin(self, **changes: Any) -> Any:
+        """A copy with these attributes and a clock of its own; what was read off the tokenizer is shared."""
+        twin = copy.copy(self)
+        for name, value in changes.items():
+            setattr(twin, name, value)
+        ClockedCollator.__post_init__(twin)
+        return twin
+
+    def evaluate_with(self, collator: Any) -> None:
+        """Has `collator` serve all further calls of this object, where one object is called for both purposes."""
+        self._evaluation = collator
+
+    def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> Any:
+        if self._evaluation is not None:
+            return self._evaluation(examples, return_tensors)
+        return self._collate(examples, return_tensors, *self._now())
+
+    def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
+        raise NotImplementedError
+
+    def _now(self) -> tuple[FixedRate, int]:
+        """The rate and the pattern of the batch about to be collated. Called once a batch."""
+        moment = self._clock.tick()
+        rate = self.rate
+        if callable(rate):
+            if moment is None or moment.total_steps is None:
+                raise ValueError(
+                    f"`{self.rate_argument}` is a schedule, and the optimizer step must be known to follow it, but "
+                    "nobody told. Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `set_epoch` with "
+                    "`total_steps`."
+                )
+            rate = rate_at(rate, moment.step, moment.total_steps)
+        return rate, self._pattern(None if moment is None else moment.epoch)
+
+    def _pattern(self, epoch: int | None) -> int:
+        if self.num_mask_patterns == 1:
+            return 0
+        if epoch is None:
+            epoch = int(torch.randint(2**62, ()))
+        return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns

@@ -1,0 +1,53 @@
+"""From flat columns to what a model takes: padded rows, or one row without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hf_dynmask.ragged import RaggedBatch
+
+
+def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: int | None) -> dict[str, np.ndarray]:
+    """The batch's columns as arrays `[sequences, ...]`, those with a value for each token `[sequences, length, ...]`.
+
+    Args:
+        fills: what a column is padded with; 0 where nothing is said.
+        side: "right" or "left": where padding is put.
+        multiple: the length is rounded up to a multiple of it.
+    """
+    longest = int(batch.lengths.max())
+    places = np.arange(longest if multiple is None else -(-longest // multiple) * multiple)
+    lengths = batch.lengths[:, None]
+    real = places < lengths if side == "right" else places >= len(places) - lengths
+    columns = {name: _padded(values, real, fills.get(name, 0)) for name, values in batch.per_token.items()}
+    return {**columns, **batch.per_sequence}
+
+
+def _padded(values: np.ndarray, real: np.ndarray, fill: int) -> np.ndarray:
+    rows = np.full((*real.shape, *values.shape[1:]), fill, dtype=values.dtype)
+    rows[real] = values
+    return rows
+
+
+def flattened(
+    batch: RaggedBatch, position_ids_start: int, return_seq_idx: bool, return_flash_attn_kwargs: bool
+) -> dict[str, Any]:
+    """The batch as one row, its columns `[1, tokens, ...]`, as transformers' `DataCollatorWithFlattening` lays it out.
+
+    Adds `position_ids`, int64 `[1, tokens]`, counting from `position_ids_start` in every sequence; on request
+    `seq_idx`, int32 `[1, tokens]`, each token's sequence; and `cu_seq_lens_q` and `cu_seq_lens_k`, int32
+    `[sequences + 1]`, the sequences' ends, with `max_length_q` and `max_length_k`, ints.
+    """
+    ends = np.cumsum(batch.lengths)
+    starts = np.repeat(ends - batch.lengths, batch.lengths)
+    row = {**batch.per_token, "position_ids": np.arange(len(starts)) - starts + position_ids_start}
+    if return_seq_idx:
+        row["seq_idx"] = np.repeat(np.arange(len(ends), dtype=np.int32), batch.lengths)
+    columns: dict[str, Any] = {name: values[None] for name, values in row.items()}
+    if return_flash_attn_kwargs:
+        columns["cu_seq_lens_q"] = columns["cu_seq_lens_k"] = np.concatenate([[0], ends]).astype(np.int32)
+        columns["max_length_q"] = columns["max_length_k"] = int(batch.lengths.max())
+    return {**columns, **batch.per_sequence}
