@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hf_dynmask.adaptive import TokenLosses
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,3 +43,12 @@ def test_two_ranks_mask_other_places(masks, collator) -> None:
     assert all((one != other).any() for one, other in zip(first, second, strict=True))
     both = (first & second).mean()
     assert abs(both - 0.15**2) < 4 * np.sqrt(0.15**2 / first.size), "no more in common than chance gives"
+
+
+def test_adaptive_weights_are_the_same_on_both_ranks_and_tell_the_losses_of_both(masks, wordpiece) -> None:
+    (first, weights), second = masks["adaptive"]
+    assert [first, weights] == second
+    losses = TokenLosses()
+    losses.load_state_dict(first)
+    assert losses._history[1].sum() == 2 * 3 * 4 * 64, "each rank noted 3 batches of 4 x 64 losses"
+    assert len(set(weights[5:45])) == 40
