@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_dynmask import strategies
 from hf_dynmask.collator import DataCollatorForDynamicMasking
 from hf_dynmask.distributions import cosine_rate, truncated_normal_rate, uniform_rate
+from hf_dynmask.fine_tuning import DataCollatorWithDynamicMasking
 from hf_dynmask.rates import (
     constant_schedule,
     cosine_schedule,
@@ -15,6 +16,7 @@ from hf_dynmask.rates import (
     step_schedule,
     with_warmup,
 )
+from hf_dynmask.span_corruption import DataCollatorForSpanCorruption
 
 if TYPE_CHECKING:
     from hf_dynmask.callback import MaskRateCallback
@@ -23,6 +25,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DataCollatorForDynamicMasking",
+    "DataCollatorForSpanCorruption",
+    "DataCollatorWithDynamicMasking",
     "MaskRateCallback",
     "constant_schedule",
     "cosine_rate",

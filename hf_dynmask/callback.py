@@ -101,8 +101,9 @@ def _collator_in(collate_fn: Any) -> Any:
     while not hasattr(collate_fn, "for_evaluation"):
         if not hasattr(collate_fn, "data_collator"):
             raise ValueError(
-                "`MaskRateCallback` needs a `DataCollatorForDynamicMasking` as the Trainer's `data_collator`, but got "
-                f"{type(collate_fn).__name__}. Pass one; a wrapper must hold it as its attribute `data_collator`."
+                "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, as the "
+                f"Trainer's `data_collator`, but got {type(collate_fn).__name__}. Pass one; a wrapper must hold it as "
+                "its attribute `data_collator`."
             )
         collate_fn = collate_fn.data_collator
     return collate_fn

@@ -13,16 +13,21 @@ from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.arguments import checked_integer
 from hf_dynmask.clock import Clock
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
+from hf_dynmask.strategies import strategy_of
+from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
 
 
 class ClockedCollator:
     """A collator whose masks follow the epoch, and whose rate may follow the optimizer step.
 
-    A dataclass that derives from it has the fields `num_mask_patterns`, `seed`, and that of its rate, and makes the
-    plan of its masks, [`_make_plan`], the evaluation's twin, [`for_evaluation`], and the batch, [`_collate`].
+    A dataclass that derives from it has the fields `tokenizer`, `num_mask_patterns`, `seed`, that of its rate, and
+    `strategy` if there is a choice; and makes the plan of its masks, [`_make_plan`], the evaluation's twin,
+    [`for_evaluation`], and the batch, [`_collate`].
     """
 
     rate_argument: ClassVar[str] = "mlm_probability"
+    _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
+    tokenizer: Any
     num_mask_patterns: int | None
     seed: int | None
 
@@ -43,10 +48,17 @@ class ClockedCollator:
     def _make_plan(self) -> Any:
         raise NotImplementedError
 
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return vocabulary_of(self.tokenizer)
+
     def __setattr__(self, name: str, value: Any) -> None:
         """What is set later counts from the next batch on: the plan is made, and checked, anew."""
-        super().__setattr__(name, value)
+        super().__setattr__(name, strategy_of(value) if name == "strategy" else value)
         self.__dict__.pop("_plan", None)
+        if name == "tokenizer":
+            for read_off in self._read_off_tokenizer:
+                self.__dict__.pop(read_off, None)
 
     @property
     def rate(self) -> Rate:

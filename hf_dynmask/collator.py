@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from hf_dynmask.arguments import checked_choice, checked_integer
 from hf_dynmask.clocked import ClockedCollator
-from hf_dynmask.layout import flattened, padded
+from hf_dynmask.layout import encoding, flattened, pad_token_id, padded
 from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
 from hf_dynmask.masking import MaskingPlan, causal, mask_tokens
 from hf_dynmask.ragged import (
@@ -28,7 +26,6 @@ from hf_dynmask.ragged import (
 )
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate
 from hf_dynmask.strategies import Strategy, strategy_of, whole_word
-from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -66,7 +63,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
             draws from nor touches any global random state.
         pad_to_multiple_of: pad to a multiple of this length.
         return_tensors: `"pt"` or `"np"`.
-        mlm: False for causal language modeling: nothing is masked, the labels are the ids.
+        mlm: False for causal language modeling: nothing is masked, the labels are the ids, but for the pad token's.
         whole_word_mask: True is `strategy="whole_word"`.
         return_mask_rate: the batch also holds `mask_rate`, the rate asked of each sequence, for weights of the loss.
         padding_free: lay the batch out as one row without padding, as `DataCollatorWithFlattening` does. The model's
@@ -141,15 +138,6 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         strategy = strategy_of(self.strategy).for_evaluation()
         return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, strategy_of(value) if name == "strategy" else value)
-        if name == "tokenizer":
-            self.__dict__.pop("_vocabulary", None)
-
-    @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        return vocabulary_of(self.tokenizer)
-
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
         if self.pad_to_multiple_of is not None:
@@ -176,7 +164,9 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         attended = attended_tokens(batch, self._vocabulary)
         tokens = tokens_of(batch, attended)
         if self._plan is None:
-            inputs, labels = causal(tokens, of_attended(labelled_tokens(batch), attended))
+            inputs, labels = causal(
+                tokens, of_attended(labelled_tokens(batch), attended), self._vocabulary.pad_token_id
+            )
             rates: float | np.ndarray = 0.0
         else:
             read = self._plan.strategy.columns
@@ -187,7 +177,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         batch = with_masks(batch, attended, inputs, labels)
         if self.return_mask_rate:
             batch.per_sequence["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
-        return self._encoding(self._laid_out(batch, attended), return_tensors or self.return_tensors)
+        return encoding(self._laid_out(batch, attended), return_tensors or self.return_tensors)
 
     def _laid_out(self, batch: RaggedBatch, attended: np.ndarray | None) -> dict[str, Any]:
         batch = without(batch, _NOT_FOR_THE_MODEL)
@@ -196,31 +186,9 @@ class DataCollatorForDynamicMasking(ClockedCollator):
             if not self.mlm:
                 batch.per_token["labels"][starts_of(batch)] = IGNORE_INDEX  # nothing before it to predict it from
             return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
-        fills = {"input_ids": self._pad_token_id(batch), "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
+        pad = pad_token_id(self._vocabulary, batch.lengths, self.pad_to_multiple_of)
+        fills = {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
         return padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
-
-    @staticmethod
-    def _encoding(columns: dict[str, Any], return_tensors: str) -> BatchEncoding:
-        from transformers import BatchEncoding  # not at import: it would more than double what that costs
-
-        if checked_choice(return_tensors, "return_tensors", ("pt", "np")) == "np":
-            return BatchEncoding(columns)
-        return BatchEncoding(
-            {
-                name: torch.from_numpy(values) if isinstance(values, np.ndarray) else values
-                for name, values in columns.items()
-            }
-        )
-
-    def _pad_token_id(self, batch: RaggedBatch) -> int:
-        if self._vocabulary.pad_token_id is not None:
-            return self._vocabulary.pad_token_id
-        if self.pad_to_multiple_of is None and (batch.lengths == batch.lengths[0]).all():
-            return 0  # nothing will be padded
-        raise ValueError(
-            f"`tokenizer` must have a pad token to make one batch of sequences of different lengths, but "
-            f"{type(self.tokenizer).__name__} has none. Set `tokenizer.pad_token`, or pass `padding_free=True`."
-        )
 
 
 def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from hf_dynmask.arguments import checked_choice
 from hf_dynmask.ragged import RaggedBatch
+from hf_dynmask.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
 
 
 def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: int | None) -> dict[str, np.ndarray]:
@@ -51,3 +57,32 @@ def flattened(
         columns["cu_seq_lens_q"] = columns["cu_seq_lens_k"] = np.concatenate([[0], ends]).astype(np.int32)
         columns["max_length_q"] = columns["max_length_k"] = int(batch.lengths.max())
     return {**columns, **batch.per_sequence}
+
+
+def pad_token_id(vocabulary: Vocabulary, lengths: np.ndarray, multiple: int | None) -> int:
+    """What pads `input_ids`.
+
+    Raises:
+        ValueError: if there is a need for padding, and no pad token.
+    """
+    if vocabulary.pad_token_id is not None:
+        return vocabulary.pad_token_id
+    if multiple is None and (lengths == lengths[0]).all():
+        return 0  # nothing will be padded
+    raise ValueError(
+        "`tokenizer` must have a pad token to make one batch of sequences of different lengths, but has none. Set "
+        "`tokenizer.pad_token`, or, where the collator has it, pass `padding_free=True`."
+    )
+
+
+def encoding(columns: Mapping[str, Any], return_tensors: str) -> BatchEncoding:
+    """The columns as transformers' collators return them, arrays as torch tensors if `return_tensors` is "pt"."""
+    from transformers import BatchEncoding  # not at import: it would more than double what that costs
+
+    if checked_choice(return_tensors, "return_tensors", ("pt", "np")) == "np":
+        return BatchEncoding(dict(columns))
+    return BatchEncoding({name: _as_tensor(values) for name, values in columns.items()})
+
+
+def _as_tensor(values: Any) -> Any:
+    return torch.from_numpy(values) if isinstance(values, np.ndarray) else values

@@ -142,9 +142,12 @@ def replaced(tokens: RaggedTokens, masked: np.ndarray, keys: np.ndarray, plan: M
     return inputs
 
 
-def causal(tokens: RaggedTokens, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """No mask at all: the ids as they are, and as labels where `labelled` (bool `[tokens]`)."""
-    return tokens.input_ids, np.where(labelled, tokens.input_ids, IGNORE_INDEX)
+def causal(tokens: RaggedTokens, labelled: np.ndarray, pad_token_id: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """No mask at all: the ids as they are, and as labels where `labelled` (bool `[tokens]`).
+
+    The pad token is no label, even where it has another role, as in the stock collator.
+    """
+    return tokens.input_ids, np.where(labelled & (tokens.input_ids != pad_token_id), tokens.input_ids, IGNORE_INDEX)
 
 
 class _Chances(NamedTuple):

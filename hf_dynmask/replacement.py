@@ -33,5 +33,6 @@ def replace(
     replaced = np.where(
         below(kind, min(mask_replace_prob + random_replace_prob, 1.0)), vocabulary.ordinary_ids[random], input_ids
     )
-    replaced[below(kind, mask_replace_prob)] = vocabulary.mask_token_id
+    if mask_replace_prob > 0:  # otherwise there need not be a mask token
+        replaced[below(kind, mask_replace_prob)] = vocabulary.mask_token_id
     return replaced

@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     LENGTH = 4
     RATE = 5
     PLACE = 6
+    SPAN_CUT = 7
+    ROTATION = 8
 
 
 def mix64(values: np.ndarray) -> np.ndarray:
@@ -125,9 +127,9 @@ def as_draws(fractions: np.ndarray) -> np.ndarray:
     return np.clip(fractions * _RANGE, 0, _RANGE - 1).astype(np.uint32)
 
 
-def as_index(numbers: np.ndarray, size: int) -> np.ndarray:
-    """The draws as int64 in [0, size), each index equally likely to within `size` / 2**32."""
-    return ((numbers.astype(np.uint64) * np.uint64(size)) >> np.uint64(32)).astype(np.int64)
+def as_index(numbers: np.ndarray, size: int | np.ndarray) -> np.ndarray:
+    """The draws as int64 in [0, size), each index equally likely to within `size` / 2**32; one size, or int64 `[n]`."""
+    return ((numbers.astype(np.uint64) * np.asarray(size, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
 
 
 def _word(number: int) -> np.ndarray:

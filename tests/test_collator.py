@@ -105,7 +105,7 @@ class TestOutput:
     def test_padding_that_came_in_changes_no_mask(self, wordpiece, examples, side, drop) -> None:
         tokenizer = copy.deepcopy(wordpiece)
         tokenizer.padding_side = side
-        padded = [dict(tokenizer.pad(example, padding="max_length", max_length=64)) for example in examples]
+        padded = [dict(tokenizer.pad(dict(example), padding="max_length", max_length=64)) for example in examples]
         for example in padded:
             for name in drop:
                 del example[name]
@@ -118,11 +118,30 @@ class TestOutput:
                 assert torch.equal(batch[name][row][attended], plain[name][row][expected])
             assert (batch["labels"][row][batch["attention_mask"][row] == 0] == -100).all()
 
-    def test_causal_labels_are_the_ids(self, wordpiece, examples) -> None:
-        ours = _collator(wordpiece, mlm=False)(examples)
-        stock = DataCollatorForLanguageModeling(wordpiece, mlm=False)([dict(example) for example in examples])
+    @pytest.mark.parametrize("return_tensors", ["pt", "np"])
+    @pytest.mark.parametrize("side", ["left", "right"])
+    @pytest.mark.parametrize("multiple", [None, 8])
+    @pytest.mark.parametrize("pad_token", ["[PAD]", "[SEP]"])
+    @pytest.mark.parametrize("kind", ["mappings", "padded", "bare"])
+    def test_without_masks_the_batch_is_the_stock_collators(
+        self, wordpiece, examples, kind, pad_token, multiple, side, return_tensors
+    ) -> None:
+        tokenizer = copy.deepcopy(wordpiece)
+        tokenizer.padding_side, tokenizer.pad_token = side, pad_token
+        if kind == "bare":
+            examples = [example["input_ids"] for example in examples]
+        elif kind == "padded":
+            examples = [dict(tokenizer.pad(dict(example), padding="max_length", max_length=64)) for example in examples]
+        options = {"mlm": False, "pad_to_multiple_of": multiple, "return_tensors": return_tensors}
+        ours = _collator(tokenizer, **options)(examples)
+        stock = DataCollatorForLanguageModeling(tokenizer, **options)(copy.deepcopy(examples))
         for name in stock:
-            assert torch.equal(ours[name], stock[name])
+            assert type(ours[name]) is type(stock[name])
+            assert ours[name].tolist() == stock[name].tolist()
+
+    def test_whole_words_without_masks_are_refused(self, wordpiece) -> None:
+        with pytest.raises(ValueError, match="`whole_word_mask` must be False with `mlm=False`"):
+            _collator(wordpiece, mlm=False, whole_word_mask=True)
 
 
 class TestWhatMayBeMasked:

@@ -13,7 +13,7 @@ from scipy import stats
 from tokenizers_zoo import TEXTS, ZOO
 from variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, NESTED, VARIANTS, WHOLE_WORDS, tags, variant
 
-from hf_dynmask import DataCollatorForDynamicMasking, collator, strategies
+from hf_dynmask import DataCollatorForDynamicMasking, clocked, strategies
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.strategies import STRATEGIES, strategy_of
 from hf_dynmask.uniforms import example_hashes, stream_keys
@@ -30,7 +30,7 @@ vocabulary = functools.cache(vocabulary_of)  # CANINE's takes seconds
 
 @pytest.fixture(autouse=True)
 def _once_a_tokenizer(monkeypatch) -> None:
-    monkeypatch.setattr(collator, "vocabulary_of", vocabulary)
+    monkeypatch.setattr(clocked, "vocabulary_of", vocabulary)
 
 
 @functools.cache

@@ -344,9 +344,7 @@ class TestErrors:
     def test_another_collator(self, wordpiece, tmp_path) -> None:
         trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
         trainer.data_collator = torch.utils.data.default_collate
-        with pytest.raises(
-            ValueError, match="needs a `DataCollatorForDynamicMasking` as the Trainer's `data_collator`"
-        ):
+        with pytest.raises(ValueError, match="needs a `DataCollatorForDynamicMasking`, or another collator"):
             trainer.train()
 
     @pytest.mark.parametrize("rate", [1.5, -0.1, math.nan, "0.15"])

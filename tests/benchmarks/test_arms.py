@@ -1,14 +1,100 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from benchmarks.ner import arms
-from benchmarks.ner.arms import arm_names, load_arm
+import pytest
+from transformers import DataCollatorForTokenClassification
+
+from benchmarks.ner import arms, train
+from benchmarks.ner.arms import Arm, arm_names, load_arm
+from benchmarks.ner.budget import Budget, Machinery
+from benchmarks.ner.data import tag_names
+from benchmarks.ner.grammar import embedded_corpus
+from benchmarks.ner.models import classifier, initial_model
+from benchmarks.ner.results import read_results
+from benchmarks.ner.tiny import tiny_tokenizer
 from hf_dynmask.rates import rate_at
+
+RESULTS = Path(arms.__file__).parents[1] / "results"
 
 
 def test_the_arms_of_the_comparison_are_there() -> None:
-    assert set(arm_names()) >= {"none", "static", "static10", "dynamic", "anneal", "constant_mean"}
+    names = {"none", "static", "static10", "dynamic", "anneal", "constant_mean", "finetune_static", "finetune_dynamic"}
+    assert set(arm_names()) >= names
+
+
+@pytest.mark.parametrize(("name", "patterns"), [("finetune_static", 1), ("finetune_dynamic", None)])
+def test_fine_tuning_masks_as_its_arms_name_says(wordpiece, name, patterns) -> None:
+    arm = load_arm(name)
+    collator = arm.fine_tuning_collator(wordpiece)
+    assert not arm.pretrain
+    assert (collator.num_mask_patterns, collator.mlm_probability) == (patterns, 0.15)
+    assert (collator.strategy.name, collator.target, collator.seed) == ("whole_word", "input_ids", None)
+    assert isinstance(collator.collator, DataCollatorForTokenClassification)
+    assert collator.collator.pad_to_multiple_of == 8
+    assert len(arm.fine_tuning_callbacks()) == 1
+
+
+@pytest.mark.parametrize("name", ["none", "dynamic"])
+def test_other_arms_fine_tune_without_masks(wordpiece, name) -> None:
+    collator = load_arm(name).fine_tuning_collator(wordpiece)
+    assert type(collator) is DataCollatorForTokenClassification
+    assert load_arm(name).fine_tuning_callbacks() == []
+
+
+def test_fine_tuning_may_have_a_schedule(wordpiece) -> None:
+    arm = Arm("mine", False, 0.15, None, "token", fine_tuning={"mlm_probability": {"linear": [0.2, 0.0]}})
+    assert rate_at(arm.fine_tuning_collator(wordpiece).mlm_probability, 5, 10) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("name", "distinct"), [("none", 0), ("finetune_static", 1), ("finetune_dynamic", 2)])
+def test_only_the_training_of_fine_tuning_has_masks(tmp_path, monkeypatch, name, distinct) -> None:
+    """Neither predictions nor the timed batches have one; and the masks of two epochs are alike or not."""
+    data = embedded_corpus(sizes={"train": 16, "validation": 6, "test": 6})
+    tokenizer, names = tiny_tokenizer(data["train"], vocab_size=400), tag_names(data)
+    model = classifier(initial_model("tiny", tokenizer, 0), "tiny", tokenizer, names, 0)
+    seen, timed = [], []
+
+    def note(module, inputs, columns) -> None:
+        ids, labels = columns["input_ids"], columns["labels"]
+        masks = {tuple(of): tuple(row) for of, row in zip(labels.tolist(), (ids == mask).tolist(), strict=True)}
+        seen.append((module.training, masks))
+
+    mask = tokenizer.mask_token_id
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    monkeypatch.setattr(train, "collate_time", lambda collator, rows, size: timed.append(collator([rows[0]])))
+    train.fine_tune(
+        model,
+        tokenizer,
+        data,
+        names,
+        load_arm(name),
+        Budget(1, 1e-3, 16, 128, 2, 1e-3, 16, 128, 0.06, 0.01, 0, False),
+        Machinery(1, "no", True, [], tmp_path),
+        seed=0,
+        callbacks=[],
+    )
+    epochs = [masks for training, masks in seen if training]
+    assert len(epochs) == 2, "one batch each"
+    assert len({str(sorted(masks.items())) for masks in epochs if _any(masks)}) == distinct
+    others = [masks for training, masks in seen if not training]
+    assert len(others) == 2, "validation and test"
+    assert not any(map(_any, others))
+    assert len(timed) == 1
+    assert not (timed[0]["input_ids"] == mask).any()
+
+
+def _any(masks: dict[tuple, tuple]) -> bool:
+    return any(map(any, masks.values()))
+
+
+def test_the_committed_results_are_of_the_arms_there_are() -> None:
+    """A new key of the presets must leave the identity of older runs as it was."""
+    results, rejected = read_results(RESULTS)
+    assert results
+    assert not rejected
+    assert all(result["arm"] == load_arm(result["arm"]["name"]).settings() for result in results)
+    assert "fine_tuning" in load_arm("finetune_static").settings()
 
 
 @pytest.mark.parametrize(

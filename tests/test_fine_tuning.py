@@ -1,0 +1,559 @@
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import (
+    DataCollatorForLanguageModeling,
+    DataCollatorForSeq2Seq,
+    DataCollatorForTokenClassification,
+    DataCollatorWithFlattening,
+    DataCollatorWithPadding,
+    DefaultDataCollator,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    default_data_collator,
+)
+from transformers.data.data_collator import DataCollatorForMultipleChoice
+from transformers.trainer_utils import get_last_checkpoint
+
+from hf_dynmask import (
+    DataCollatorForDynamicMasking,
+    DataCollatorWithDynamicMasking,
+    MaskRateCallback,
+    linear_schedule,
+    strategies,
+    uniform_rate,
+)
+
+TARGETS = ("input_ids", "attention_mask")
+SCHEDULE = linear_schedule(0.6, 0.1)
+
+
+def _masking(collator: Any, **options: Any) -> DataCollatorWithDynamicMasking:
+    return DataCollatorWithDynamicMasking(collator, **{"seed": 42, **options})
+
+
+def _padded(tokenizer, rows: list[list[int]], columns: tuple[str, ...]) -> list[dict]:
+    padded = tokenizer.pad({"input_ids": rows}, padding="max_length", max_length=max(map(len, rows)) + 2)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*(padded[name] for name in columns), strict=True)]
+
+
+def _pairs(rows: list[list[int]]) -> list[list[list[int]]]:
+    """An even number of sequences, two a question."""
+    rows = rows + rows[: len(rows) % 2]
+    return [rows[i : i + 2] for i in range(0, len(rows), 2)]
+
+
+# Each makes the collator and its examples from (tokenizer, rows of ids, tags of the same lengths, tensors' type).
+INNERS = {
+    "token classification": lambda tokenizer, rows, tags, kind: (
+        DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8, return_tensors=kind),
+        [{"input_ids": ids, "labels": of} for ids, of in zip(rows, tags, strict=True)],
+    ),
+    "sequence classification": lambda tokenizer, rows, tags, kind: (
+        DataCollatorWithPadding(tokenizer, return_tensors=kind),
+        [{"input_ids": ids, "label": of[0] % 2, "weight": 0.5} for ids, of in zip(rows, tags, strict=True)],
+    ),
+    "seq2seq": lambda tokenizer, rows, tags, kind: (
+        DataCollatorForSeq2Seq(tokenizer, return_tensors=kind),
+        [{"input_ids": ids, "labels": ids[:3]} for ids in rows],
+    ),
+    "multiple choice": lambda tokenizer, rows, tags, kind: (
+        DataCollatorForMultipleChoice(tokenizer, return_tensors="pt"),
+        [{"input_ids": pair, "label": 1} for pair in _pairs(rows)],
+    ),
+    "default": lambda tokenizer, rows, tags, kind: (
+        DefaultDataCollator(return_tensors=kind),
+        [{**row, "label": 1} for row in _padded(tokenizer, rows, ("input_ids", "attention_mask"))],
+    ),
+    "default, no attention mask": lambda tokenizer, rows, tags, kind: (
+        DefaultDataCollator(return_tensors=kind),
+        _padded(tokenizer, rows, ("input_ids",)),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizers(wordpiece) -> dict[str, Any]:
+    sides = {"left": copy.deepcopy(wordpiece), "right": copy.deepcopy(wordpiece)}
+    for side, tokenizer in sides.items():
+        tokenizer.padding_side = side
+    return sides
+
+
+def _oracle(tokenizer, row: list[int], tags: list[int], target: str, epoch: int, **options: Any) -> np.ndarray:
+    """What a sequence becomes, by the pre-training collator, which is given it alone and without padding."""
+    odds = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "min_masked": 0, "seed": 42}
+    collator = DataCollatorForDynamicMasking(tokenizer, **{**odds, **options})
+    collator.set_epoch(epoch)
+    columns = {"labels": tags} if collator.strategy.columns else {}
+    batch = collator([{"input_ids": row, "attention_mask": [1] * len(row), **columns}])
+    return (batch["input_ids"][0] if target == "input_ids" else batch["labels"][0] == -100).numpy()
+
+
+def _same(first: Any, second: Any) -> bool:
+    return type(first) is type(second) and first.dtype == second.dtype and np.array_equal(first, second)
+
+
+ROWS = st.lists(
+    st.lists(st.tuples(st.integers(1, 50), st.sampled_from([-100, 0, 1, 2])), min_size=1, max_size=14),
+    min_size=1,
+    max_size=5,
+)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "strategy": st.sampled_from(["token", "whole_word", "span", "ngram", "position", "entity"]),
+        "mlm_probability": st.sampled_from([0.0, 0.15, 0.5, 1.0, uniform_rate(0.1, 0.9)]),
+        "exact_count": st.booleans(),
+        "min_masked": st.sampled_from([0, 2]),
+    }
+)
+ODDS = st.sampled_from([(1.0, 0.0), (0.8, 0.1), (0.0, 1.0)])
+
+
+@pytest.mark.parametrize("name", INNERS)
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    rows=ROWS,
+    options=OPTIONS,
+    odds=ODDS,
+    target=st.sampled_from(TARGETS),
+    kind=st.sampled_from(["pt", "np"]),
+    side=st.sampled_from(["left", "right"]),
+    epoch=st.integers(0, 3),
+)
+def test_the_batch_is_the_inner_one_with_the_pre_training_masks(
+    tokenizers, name, rows, options, odds, target, kind, side, epoch
+) -> None:
+    if options["strategy"] == "entity" and name != "token classification":
+        options = {**options, "strategy": "token"}
+    if target == "input_ids":
+        options = {**options, "mask_replace_prob": odds[0], "random_replace_prob": odds[1]}
+    tokenizer = tokenizers[side]
+    ids, tags = ([[pair[i] for pair in row] for row in rows] for i in (0, 1))
+    inner, examples = INNERS[name](tokenizer, ids, tags, kind)
+    collator = _masking(inner, target=target, tokenizer=tokenizer, **options)
+    collator.set_epoch(epoch)
+    plain, batch = inner(copy.deepcopy(examples)), collator(copy.deepcopy(examples))
+
+    assert type(batch) is type(plain)
+    added = {target} - set(plain)
+    assert set(batch) == set(plain) | added
+    assert all(_same(batch[key], plain[key]) for key in plain if key != target)
+    if not added:
+        assert type(batch[target]) is type(plain[target])
+        assert batch[target].dtype == plain[target].dtype
+
+    sequences = list(itertools.chain(*_pairs(ids))) if name == "multiple choice" else ids
+    length = plain["input_ids"].shape[-1]
+    masked = np.asarray(batch[target]).reshape(len(sequences), length)
+    unmasked = np.asarray(plain["input_ids"]).reshape(len(sequences), length)
+    for row, sequence in enumerate(sequences):
+        place = slice(length - len(sequence), length) if side == "left" else slice(0, len(sequence))
+        tag = tags[row] if row < len(tags) else tags[0]
+        expected = (unmasked[row] if target == "input_ids" else np.zeros(length, np.int64)).copy()
+        expected[place] = _oracle(tokenizer, sequence, tag, target, epoch, **options)
+        assert masked[row].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_special_tokens_and_padding_stay_and_all_else_is_masked_whatever_the_labels(wordpiece, target) -> None:
+    inner = DataCollatorForTokenClassification(wordpiece)
+    encodings = [wordpiece("the unbelievable cats sat zebra"), wordpiece("dogs")]
+    examples = [{**encoding, "labels": [-100] * len(encoding["input_ids"])} for encoding in encodings]
+    batch = _masking(inner, mlm_probability=1.0, target=target)(examples)
+    plain = inner(examples)
+    stays = (plain["attention_mask"] == 0) | torch.isin(
+        plain["input_ids"], torch.tensor([wordpiece.cls_token_id, wordpiece.sep_token_id, wordpiece.unk_token_id])
+    )
+    assert stays.sum(1).tolist() == [3, 6]
+    changed = batch[target] != plain[target]
+    assert torch.equal(changed, ~stays)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.5])
+def test_the_number_of_masked_tokens_is_binomial(wordpiece, target, rate) -> None:
+    generator = np.random.default_rng(1)
+    examples = [{"input_ids": generator.integers(5, 51, 60).tolist(), "label": 0} for _ in range(400)]
+    inner = DataCollatorWithPadding(wordpiece)
+    masked = _masking(inner, mlm_probability=rate, target=target, num_mask_patterns=1)(examples)[target]
+    changed = (masked != inner(examples)[target]).sum(1).numpy()
+    assert binomtest(int(changed.sum()), 400 * 60, rate).pvalue > 0.001
+    assert changed.var() == pytest.approx(60 * rate * (1 - rate), rel=0.25)
+
+
+def test_whole_words_are_masked_whole(wordpiece) -> None:
+    collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=0.4, strategy="whole_word")
+    encoding = wordpiece("the unbelievable cats were playing with flowers")
+    words = encoding.word_ids()
+    several = {word for word in words if word is not None and words.count(word) > 1}
+    seen = set()
+    for epoch in range(50):
+        collator.set_epoch(epoch)
+        masked = (collator([dict(encoding)])["input_ids"][0] == wordpiece.mask_token_id).tolist()
+        for word in several:
+            of_word = {masked[i] for i, of in enumerate(words) if of == word}
+            assert len(of_word) == 1
+            seen |= of_word
+    assert seen == {True, False}
+
+
+def test_entities_have_a_rate_of_their_own_and_their_tags_stay(wordpiece) -> None:
+    strategy = strategies.entity(1.0, tag_names=["O", "B-X", "I-X"])
+    inner = DataCollatorForTokenClassification(wordpiece)
+    example = {**wordpiece("the cat sat on a mat"), "labels": [-100, 0, 1, 2, 0, 0, 1, -100]}
+    for target, masked in (("input_ids", wordpiece.mask_token_id), ("attention_mask", 0)):
+        batch = _masking(inner, mlm_probability=0.0, strategy=strategy, target=target)([example])
+        assert (batch[target][0] == masked).nonzero().flatten().tolist() == [2, 3, 6]
+        assert batch["labels"][0].tolist() == example["labels"]
+
+
+def test_the_users_special_tokens_mask_is_kept_to(wordpiece) -> None:
+    example = wordpiece("the cat sat", return_special_tokens_mask=True)
+    example["special_tokens_mask"][2] = 1
+    batch = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=1.0)([example])
+    assert (batch["input_ids"][0] == wordpiece.mask_token_id).tolist() == [False, True, False, True, False]
+    assert batch["special_tokens_mask"][0].tolist() == example["special_tokens_mask"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_arrays_that_belong_to_someone_else_are_left_as_they_were(wordpiece, target, kind, contiguous) -> None:
+    """And another integer type is kept."""
+    ids = np.arange(5, 45, dtype=np.int32).reshape(10, 4)
+    ids = ids if contiguous else ids.T
+    own = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    if kind == "torch":
+        own = {name: torch.from_numpy(values) for name, values in own.items()}
+    before = copy.deepcopy(own)
+    batch = _masking(lambda examples: own, tokenizer=wordpiece, mlm_probability=0.5, target=target)([])
+    assert all(_same(own[name], before[name]) for name in own)
+    assert batch[target].dtype == own[target].dtype
+    assert 0 < (batch[target] != own[target]).sum() < 40
+    changed = batch[target][batch[target] != own[target]]
+    assert (changed == (wordpiece.mask_token_id if target == "input_ids" else 0)).all()
+
+
+def test_a_tokenizer_without_a_mask_token(metaspace) -> None:
+    """Those of T5."""
+    tokenizer = copy.deepcopy(metaspace)
+    tokenizer.mask_token = None
+    inner = DataCollatorForSeq2Seq(tokenizer)
+    examples = [{"input_ids": [7, 8, 9, 10, 1], "labels": [7, 1]}]
+    with pytest.raises(
+        ValueError, match=r'must have a mask token with .* but has none. Pass `target="attention_mask"`'
+    ):
+        _masking(inner)
+    assert _masking(inner, target="attention_mask", mlm_probability=1.0)(examples)["attention_mask"].sum() == 1
+    batch = _masking(inner, mask_replace_prob=0.0, random_replace_prob=1.0, mlm_probability=1.0)(examples)
+    assert batch["input_ids"][0, :4].tolist() != [7, 8, 9, 10]
+    assert not set(batch["input_ids"][0, :4].tolist()) & set(tokenizer.all_special_ids)
+
+
+class TestTheCall:
+    def test_return_tensors_goes_to_a_collator_that_takes_it(self, wordpiece) -> None:
+        examples = [{**wordpiece("the cat sat"), "labels": [0] * 5}]
+        for inner in (DataCollatorForTokenClassification(wordpiece), default_data_collator):
+            collator = _masking(inner, tokenizer=wordpiece, num_mask_patterns=1)
+            as_torch, as_numpy = collator(examples), collator(examples, return_tensors="np")
+            assert isinstance(as_numpy["input_ids"], np.ndarray)
+            assert np.array_equal(as_numpy["input_ids"], as_torch["input_ids"])
+
+    def test_return_tensors_for_a_collator_that_does_not_take_it(self, wordpiece) -> None:
+        collator = _masking(DataCollatorWithPadding(wordpiece))
+        with pytest.raises(ValueError, match="`return_tensors` must be None with a DataCollatorWithPadding"):
+            collator([wordpiece("the cat")], "np")
+
+    def test_evaluation_is_the_inner_collator_before_and_after_pickling(self, wordpiece) -> None:
+        inner = DataCollatorWithPadding(wordpiece)
+        collator = _masking(inner, mlm_probability=1.0)
+        assert collator.for_evaluation(0.5) is inner
+        collator.evaluate_with(collator.for_evaluation())
+        for twin in (collator, pickle.loads(pickle.dumps(collator)), copy.deepcopy(collator)):
+            assert torch.equal(twin([wordpiece("the cat")])["input_ids"], inner([wordpiece("the cat")])["input_ids"])
+
+    def test_what_is_set_later_counts(self, wordpiece) -> None:
+        collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=1.0)
+        assert collator.tokenizer is wordpiece
+        collator.target = "attention_mask"
+        assert collator([wordpiece("the cat")])["attention_mask"].tolist() == [[1, 0, 0, 1]]
+        collator.strategy = strategies.position("prefix")
+        collator.mlm_probability = 0.5
+        assert collator([wordpiece("the cat")])["attention_mask"].tolist() == [[1, 1, 0, 1]]
+        with pytest.raises(ValueError, match="Did you mean 'whole_word'"):
+            collator.strategy = "whole_wrong"
+
+    def test_the_tokenizer_of_a_processor(self, wordpiece) -> None:
+        class Processor:
+            tokenizer = wordpiece
+
+        class Inner(DataCollatorWithPadding):
+            processor = Processor()
+
+        inner = Inner(wordpiece)
+        inner.tokenizer, padding = None, DataCollatorWithPadding(wordpiece)
+        assert _masking(inner).tokenizer is wordpiece
+        assert _masking(padding).tokenizer is wordpiece
+
+
+class TestPatterns:
+    @staticmethod
+    def _epochs(wordpiece, target: str, workers: int, patterns: int | None, announce: bool = True) -> list[list]:
+        examples = [{"input_ids": list(range(5 + i, 35 + i)), "label": i % 2} for i in range(16)]
+        collator = _masking(DataCollatorWithPadding(wordpiece), target=target, num_mask_patterns=patterns)
+        loader = DataLoader(examples, batch_size=3, num_workers=workers, collate_fn=collator)
+        epochs = []
+        for epoch in range(4):
+            if announce:
+                collator.set_epoch(epoch)
+            epochs.append([row for batch in loader for row in batch[target].tolist()])
+        return epochs
+
+    @pytest.mark.parametrize("target", TARGETS)
+    @pytest.mark.parametrize(("patterns", "distinct"), [(None, 4), (1, 1), (2, 2)])
+    def test_masks_repeat_after_num_mask_patterns_whatever_the_workers(
+        self, wordpiece, target, patterns, distinct
+    ) -> None:
+        epochs = self._epochs(wordpiece, target, 0, patterns)
+        assert self._epochs(wordpiece, target, 2, patterns) == epochs
+        for i in range(4):
+            for j in range(i):
+                assert (epochs[i] == epochs[j]) == ((i - j) % distinct == 0)
+
+    def test_without_an_epoch_masks_are_dynamic_all_the_same(self, wordpiece) -> None:
+        for workers in (0, 2):
+            epochs = self._epochs(wordpiece, "input_ids", workers, None, announce=False)
+            assert all(epochs[i] != epochs[j] for i in range(4) for j in range(i))
+
+
+LENGTH, EXAMPLES, BATCH = 300, 12, 2
+
+
+class Numbers(torch.utils.data.Dataset):
+    """Long sequences, so that a batch's masked fraction tells its rate; the label tells the example."""
+
+    def __len__(self) -> int:
+        return EXAMPLES
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": [5 + (index + i) % 40 for i in range(LENGTH)], "label": index, "text": "unused"}
+
+
+class Witness(nn.Module):
+    """A model that notes what it sees: (training, rate, labels, masked places) a batch."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.target = target
+        self.seen: list[tuple[bool, float, list[int], list]] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> dict:
+        masked = input_ids == 4 if self.target == "input_ids" else attention_mask == 0
+        self.seen.append((self.training, masked.float().mean().item(), labels.tolist(), masked.tolist()))
+        return {"loss": self.weight**2 + 1.0, "logits": labels[:, None].float()}
+
+    def rates(self, training: bool) -> list[float]:
+        return [rate for when, rate, _, _ in self.seen if when == training]
+
+
+class NewCheckpoint(TrainerCallback):
+    """Saves once, in the middle of the second epoch."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_save = state.global_step == 8
+
+
+def _trainer(wordpiece, tmp_path, target: str, callbacks: list, data: Any = None, **arguments: Any) -> Trainer:
+    defaults = {
+        "output_dir": str(tmp_path),
+        "per_device_train_batch_size": BATCH,
+        "per_device_eval_batch_size": 4,
+        "num_train_epochs": 2,
+        "use_cpu": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "eval_strategy": "steps",
+        "eval_steps": 4,
+        "eval_on_start": True,
+        "logging_steps": 1,
+        "dataloader_pin_memory": False,
+    }
+    return Trainer(
+        model=Witness(target),
+        args=TrainingArguments(**{**defaults, **arguments}),
+        train_dataset=Numbers() if data is None else data,
+        eval_dataset=torch.utils.data.Subset(Numbers(), range(6)),
+        data_collator=DataCollatorWithDynamicMasking(
+            DataCollatorWithPadding(wordpiece), target=target, exact_count=True
+        ),
+        callbacks=callbacks,
+    )
+
+
+def _arrow() -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list([Numbers()[i] for i in range(EXAMPLES)])
+
+
+class TestTrainer:
+    """`DataCollatorWithPadding` takes nothing but the examples, and the unused column has Trainer wrap the collator."""
+
+    @pytest.mark.parametrize("target", TARGETS)
+    @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
+    @pytest.mark.parametrize("data", [Numbers, _arrow])
+    def test_training_follows_the_schedule_and_evaluation_has_no_masks(
+        self, wordpiece, tmp_path, target, workers, persistent, data
+    ) -> None:
+        trainer = _trainer(
+            wordpiece,
+            tmp_path,
+            target,
+            [MaskRateCallback(SCHEDULE)],
+            data(),
+            dataloader_num_workers=workers,
+            dataloader_persistent_workers=persistent,
+        )
+        trainer.train()
+        model = trainer.model
+        assert model.rates(training=True) == pytest.approx([SCHEDULE(step / 12) for step in range(12)], abs=1 / LENGTH)
+        during = len(model.rates(training=False))
+        assert during == 4 * 2, "at the start and after every fourth step, two batches each"
+        trainer.evaluate()
+        predicted = trainer.predict(torch.utils.data.Subset(Numbers(), range(5))).predictions
+        assert predicted[:, 0].tolist() == [0, 1, 2, 3, 4]
+        assert model.rates(training=False) == [0.0] * (during + 4)
+        assert sorted(label for when, _, labels, _ in model.seen[:-4] for label in labels if when) == sorted(
+            [*range(EXAMPLES)] * 2
+        )
+        history = [entry["mask_rate"] for entry in trainer.state.log_history if "loss" in entry]
+        assert history == [SCHEDULE(step / 12) for step in range(12)]
+
+    def test_a_resumed_run_sees_the_masks_it_would_have_seen(self, wordpiece, tmp_path) -> None:
+        run = _trainer(wordpiece, tmp_path, "input_ids", [MaskRateCallback(SCHEDULE), NewCheckpoint()], eval_steps=50)
+        run.train()
+        resumed = _trainer(
+            wordpiece, tmp_path, "input_ids", [MaskRateCallback(SCHEDULE)], eval_steps=50, dataloader_num_workers=2
+        )
+        resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
+        trained = [[entry for entry in trainer.model.seen if entry[0]] for trainer in (run, resumed)]
+        assert len(trained[1]) == 4
+        assert trained[1] == trained[0][8:]
+
+    def test_a_second_training_is_masked_again_with_the_trainers_seed(self, wordpiece, tmp_path) -> None:
+        masks = []
+        for seed in (1, 2):
+            trainer = _trainer(wordpiece, tmp_path, "input_ids", [MaskRateCallback()], seed=seed, data_seed=0)
+            trainer.train()
+            first = [entry for entry in trainer.model.seen if entry[0]]
+            trainer.model.seen.clear()
+            trainer.train()
+            assert [entry for entry in trainer.model.seen if entry[0]] == first
+            masks.append({label: mask for _, _, *both in first for label, mask in zip(*both, strict=True)})
+        assert masks[0].keys() == masks[1].keys()
+        assert all(masks[0][label] != masks[1][label] for label in masks[0])
+
+
+def _returns(batch: Any) -> Any:
+    return lambda examples: batch
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"target": "labels"}, "`target` must be one of 'input_ids', 'attention_mask', but got 'labels'"),
+            ({"mlm_probability": 1.5}, "`mlm_probability` must be a number between 0 and 1, but got 1.5"),
+            ({"mlm_probability": math.nan}, "`mlm_probability` must be a number between 0 and 1, but got nan"),
+            ({"strategy": "whole_wrd"}, "`strategy` must be one of .*Did you mean 'whole_word'"),
+            ({"strategy": "adaptive"}, "`strategy` must not follow the losses .* got <Strategy adaptive>"),
+            ({"mask_replace_prob": 0.9, "random_replace_prob": 0.2}, r"must not exceed 1, but got 0.9 \+ 0.2"),
+            ({"mask_replace_prob": 0.0}, "must be above 0, but got 0: masked tokens would stay"),
+            ({"target": "attention_mask", "random_replace_prob": 0.1}, "left at 1.0 and 0.0 .* but got 1.0 and 0.1"),
+            ({"num_mask_patterns": 0}, "`num_mask_patterns` must be an integer of at least 1, but got 0"),
+            ({"min_masked": -1}, "`min_masked` must be an integer of at least 0"),
+            ({"seed": 1.5}, "`seed` must be an integer, but got 1.5"),
+        ],
+    )
+    def test_bad_arguments(self, wordpiece, options, message) -> None:
+        with pytest.raises(ValueError, match=message):
+            _masking(DataCollatorWithPadding(wordpiece), **options)
+
+    def test_two_masks(self, wordpiece) -> None:
+        inners = [
+            DataCollatorForDynamicMasking(wordpiece),
+            _masking(DataCollatorWithPadding(wordpiece)),
+            DataCollatorForLanguageModeling(wordpiece),
+        ]
+        for inner in inners:
+            with pytest.raises(ValueError, match=f"must not mask tokens itself, but got a {type(inner).__name__}"):
+                _masking(inner)
+        _masking(DataCollatorForLanguageModeling(wordpiece, mlm=False))
+
+    def test_no_collator(self) -> None:
+        with pytest.raises(ValueError, match="`collator` must be a data collator, but got 'token'"):
+            _masking("token")
+
+    @pytest.mark.parametrize("inner", [default_data_collator, DefaultDataCollator(), functools.partial(int)])
+    def test_no_tokenizer(self, inner) -> None:
+        with pytest.raises(ValueError, match="`tokenizer` must be given where `collator` has none"):
+            _masking(inner)
+
+    @pytest.mark.parametrize(
+        ("batch", "options", "message"),
+        [
+            ([1], {}, "`collator` must return a mapping .* but returned a list"),
+            ({"x": 1}, {}, r"but returned the keys \['x'\]"),
+            ({"input_ids": [[5, 6]]}, {}, "but returned `input_ids` of type list"),
+            ({"input_ids": np.array([5, 6])}, {}, r"but returned `input_ids` of shape \(2,\)"),
+            ({"input_ids": np.array([[5, 99]])}, {}, "within the tokenizer's vocabulary, 0 to 50, but got 99"),
+            ({"input_ids": np.array([[5.0, 6.0]])}, {}, "`input_ids` must be integers"),
+            (
+                {"input_ids": np.array([[5, 6]]), "attention_mask": np.ones((1, 2, 2))},
+                {},
+                r"`attention_mask` must have a value for each token .*, \(1, 2\), but got shape \(1, 2, 2\)",
+            ),
+            (
+                {"input_ids": np.array([[5, 6]])},
+                {"strategy": "entity"},
+                r"`labels` must have a value for each token .*, \(1, 2\), but it has none",
+            ),
+            (
+                {"input_ids": np.array([[5, 6]]), "labels": np.array([1])},
+                {"strategy": "entity"},
+                r"`labels` must have a value for each token .*, \(1, 2\), but got shape \(1,\)",
+            ),
+        ],
+    )
+    def test_batches_that_cannot_be_masked(self, wordpiece, batch, options, message) -> None:
+        collator = _masking(_returns(batch), tokenizer=wordpiece, **options)
+        with pytest.raises(ValueError, match=message):
+            collator([])
+
+    def test_rows_of_several_sequences(self, wordpiece) -> None:
+        collator = _masking(DataCollatorWithFlattening(), tokenizer=wordpiece)
+        with pytest.raises(ValueError, match="`collator` must give each sequence a row of its own"):
+            collator([{"input_ids": [5, 6]}, {"input_ids": [7, 8]}])
+
+    def test_a_schedule_whose_step_is_not_known(self, wordpiece) -> None:
+        collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=SCHEDULE)
+        with pytest.raises(ValueError, match="the optimizer step must be known to follow it"):
+            collator([wordpiece("the cat")])
