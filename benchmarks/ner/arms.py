@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import PreTrainedTokenizerBase
+from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
 import hf_dynmask
-from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithDynamicMasking, MaskRateCallback
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -22,6 +22,8 @@ class Arm:
         pretrain: False to skip pre-training.
         mlm_probability: a number, or one `hf_dynmask` schedule and its arguments: `{"linear": [0.30, 0.15]}`.
         num_mask_patterns: see `DataCollatorForDynamicMasking`, as for `strategy`.
+        fine_tuning: arguments of `DataCollatorWithDynamicMasking`, which then masks the inputs of fine-tuning; the rate
+            as above. None for no masks there.
     """
 
     name: str
@@ -29,10 +31,14 @@ class Arm:
     mlm_probability: float | dict[str, list[float]]
     num_mask_patterns: int | None
     strategy: str
+    fine_tuning: dict[str, Any] | None = None
 
     def settings(self) -> dict[str, Any]:
-        """The arm as plain data, for a result file."""
-        return asdict(self)
+        """The arm as plain data, for a result file; without `fine_tuning` where it is None, as results once were."""
+        settings = asdict(self)
+        if self.fine_tuning is None:
+            del settings["fine_tuning"]
+        return settings
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorForDynamicMasking:
         """The collator of this arm; its seed is the `Trainer`'s, by the callback."""
@@ -42,13 +48,30 @@ class Arm:
 
     def callback(self) -> MaskRateCallback:
         """Makes the rate follow this arm's schedule; evaluation is the same in every arm."""
-        return MaskRateCallback(self._rate(), eval_mlm_probability=0.15)
+        return MaskRateCallback(_rate(self.mlm_probability), eval_mlm_probability=0.15)
 
-    def _rate(self) -> Any:
-        if not isinstance(self.mlm_probability, dict):
-            return self.mlm_probability
-        ((schedule, arguments),) = self.mlm_probability.items()
-        return getattr(hf_dynmask, f"{schedule}_schedule")(*arguments)
+    def fine_tuning_collator(
+        self, tokenizer: PreTrainedTokenizerBase
+    ) -> DataCollatorForTokenClassification | DataCollatorWithDynamicMasking:
+        """The collator of fine-tuning; one that masks needs [`fine_tuning_callbacks`], which also keep evaluation
+        without masks.
+        """
+        collator = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8)
+        if self.fine_tuning is None:
+            return collator
+        rate = _rate(self.fine_tuning["mlm_probability"])
+        return DataCollatorWithDynamicMasking(collator, **{**self.fine_tuning, "mlm_probability": rate})
+
+    def fine_tuning_callbacks(self) -> list[MaskRateCallback]:
+        """What [`fine_tuning_collator`] needs."""
+        return [] if self.fine_tuning is None else [MaskRateCallback()]
+
+
+def _rate(rate: float | dict[str, list[float]]) -> Any:
+    if not isinstance(rate, dict):
+        return rate
+    ((schedule, arguments),) = rate.items()
+    return getattr(hf_dynmask, f"{schedule}_schedule")(*arguments)
 
 
 def arm_names() -> list[str]:

@@ -84,7 +84,7 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     encoder = initial_model(task.model, task.tokenizer, seed)
     mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
-    ner = fine_tune(model, names=task.names, callbacks=halves[1], **common)
+    ner = fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
     observed = observed_launch(PartialState(), ner.compute_dtype)
     _clean(machinery)
     return {

@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.ner.results import read_results
 
 HEADINGS = ("arm", "seeds", "dev F1", "test F1", "MLM eval loss", "tokens/s")
-ORDER = ("none", "static", "static10", "dynamic", "constant_mean", "anneal")
+ORDER = ("none", "finetune_static", "finetune_dynamic", "static", "static10", "dynamic", "constant_mean", "anneal")
 
 
 class Row(NamedTuple):

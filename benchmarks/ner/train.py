@@ -7,12 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import (
-    DataCollatorForTokenClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery, training_arguments
@@ -73,21 +68,25 @@ def fine_tune(
     tokenizer: PreTrainedTokenizerBase,
     data: DatasetDict,
     names: Sequence[str],
+    arm: Arm,
     budget: Budget,
     machinery: Machinery,
     seed: int,
     callbacks: Sequence[TrainerCallback],
 ) -> Stage:
-    """Trains the token classifier in place and scores every word and entity of the validation and test splits."""
+    """Trains the token classifier in place and scores every word and entity of the validation and test splits.
+
+    Only training has masks, and only in arms that ask for them.
+    """
     train, _ = encode_for_ner(data["train"], tokenizer, names, budget.ner_max_length)
     timer = StepTimer()
-    collator = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8)
+    collator = arm.fine_tuning_collator(tokenizer)
     trainer = TimedTrainer(
         model,
         training_arguments(budget, machinery, "ner", len(train), seed),
         train_dataset=train,
         data_collator=collator,
-        callbacks=[timer, *callbacks],
+        callbacks=[*arm.fine_tuning_callbacks(), timer, *callbacks],
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
     )
     stage = _trained(model, trainer, timer, collator, train)
