@@ -147,7 +147,7 @@ class TokenLosses:
         if self._of_epoch is None or not self._of_epoch[1].any():
             raise RuntimeError(
                 'no loss was noted in the last epoch, and `strategy="adaptive"` follows the losses. Pass '
-                "`compute_loss_func=collator.strategy.losses.compute_loss` to `Trainer`, or call it in your own loop."
+                "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call it in your own loop."
             )
         sums, counts = self._of_epoch.cpu().numpy()
         self._history = self.decay * self._history + np.stack([sums / _FIXED_POINT, counts])

@@ -234,7 +234,7 @@ def entity(
 def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
     """Units with odds in proportion to how badly the model predicts their tokens (see [`TokenLosses`]).
 
-    Hand `strategy.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
+    Hand `collator.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
     follow from epoch to epoch, and are saved and resumed with checkpoints.
 
     Args:

@@ -88,7 +88,7 @@ def _trainer(tokenizer, directory: Path, callbacks=(), compute_loss=True, **argu
         train_dataset=_examples(),
         eval_dataset=_examples()[:16],
         data_collator=collator,
-        compute_loss_func=collator.strategy.losses.compute_loss if compute_loss else None,
+        compute_loss_func=collator.losses.compute_loss if compute_loss else None,
         callbacks=[MaskRateCallback(), *callbacks],
     )
     trainer.seen = []
@@ -173,7 +173,7 @@ def test_evaluation_does_not_follow_the_losses(wordpiece, tmp_path) -> None:
 
 def test_a_loss_that_nobody_notes_is_an_error(wordpiece, tmp_path) -> None:
     trainer = _trainer(wordpiece, tmp_path, compute_loss=False)
-    with pytest.raises(RuntimeError, match=r"Pass `compute_loss_func=collator.strategy.losses.compute_loss`"):
+    with pytest.raises(RuntimeError, match=r"Pass `compute_loss_func=collator.losses.compute_loss`"):
         trainer.train()
 
 
