@@ -26,20 +26,21 @@ from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 class MaskRateCallback(TrainerCallback):
     """Makes the mask rate follow a schedule, exactly: a batch has the rate of the optimizer step that it is used in.
 
-    It also tells a [`DataCollatorForDynamicMasking`] the epoch, so that masks do not depend on workers, ranks or
-    resuming, and has evaluation use one fixed mask for each example at a fixed rate.
+    It serves every collator of this package. It also tells the epoch, so that masks do not depend on workers, ranks or
+    resuming; has evaluation use one fixed mask for each example at a fixed rate, and none in fine-tuning; and has
+    checkpoints hold the losses that adaptive masks follow.
 
     When training begins, a twin of the `Trainer`'s collator goes into the training `DataLoader`; the collator itself
     serves evaluation from then on, also after training. `mask_rate`, the rate of the last optimizer step, is added
     to the training logs: to `trainer.state.log_history` and to what the trackers (TensorBoard, W&B, ...) write.
 
-    Nothing is kept between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
+    It keeps nothing between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
     with or without a callback of this class in it.
 
     Args:
-        schedule: a function from training progress in [0, 1] to a rate, or a number; None for the collator's own
-            `mlm_probability`.
-        eval_mlm_probability: the rate of evaluation, in [0, 1].
+        schedule: a function from training progress in [0, 1] to a rate, a number, or a distribution that each sequence
+            draws its rate from; None for the collator's own.
+        eval_mlm_probability: the rate of evaluation, in [0, 1], or a distribution.
 
     Raises:
         ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from hf_dynmask.ragged import IGNORE_INDEX
 from hf_dynmask.units import MaskingTokens, Units
 
 Weights = Callable[[MaskingTokens, Units], np.ndarray]
@@ -85,13 +84,3 @@ def checked_weights(weights: np.ndarray, units: int) -> np.ndarray:
         )
     largest = weights.max(initial=0.0)
     return np.maximum(weights / largest, 1e-12) if largest > 0 else np.ones(len(weights))
-
-
-def by_entity(
-    tokens: MaskingTokens, units: Units, rates: np.ndarray, probability: float, column: str, outside: Collection[int]
-) -> np.ndarray:
-    """Units that are part of an entity have their own odds; all others those of the rate."""
-    tags = tokens.columns[column]
-    entity = ~np.isin(tags, [*outside, IGNORE_INDEX])
-    entities = np.logical_or.reduceat(entity, units.first) if len(units) else entity
-    return np.where(entities, probability, rates[units.row])

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,12 +26,13 @@ from typing import Any
 import numpy as np
 
 from hf_dynmask.adaptive import TokenLosses
-from hf_dynmask.arguments import checked_choice, checked_integer, checked_length_odds, checked_positive, checked_rate
+from hf_dynmask.arguments import checked_choice, checked_integer, checked_length_odds, checked_rate
+from hf_dynmask.entities import by_entity, mentions
 from hf_dynmask.frequencies import rarity_weights, token_counts
-from hf_dynmask.odds import Weights, by_entity, of_tokens
+from hf_dynmask.lengths import fixed_lengths, geometric_lengths, poisson_lengths
+from hf_dynmask.odds import Weights, of_tokens
 from hf_dynmask.positional import POSITIONS
-from hf_dynmask.ragged import IGNORE_INDEX
-from hf_dynmask.units import MaskingTokens, Partition, Units, every_token, runs, units_of, words
+from hf_dynmask.units import MaskingTokens, Partition, Units, every_token, runs, words
 from hf_dynmask.words import Segmenter
 
 __all__ = [
@@ -115,37 +115,6 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
     return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter))
 
 
-def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
-    """`P(n) = p * (1 - p) ** (n - 1)` for n = 1 .. max_length, normalised (Joshi et al. 2020, SpanBERT: mean 3.8).
-
-    >>> [round(odds, 3) for odds in geometric_lengths(0.5, 3)]
-    [0.571, 0.286, 0.143]
-    """
-    checked_rate(p, "p")
-    lengths = range(checked_integer(max_length, "max_length", 1, "It is the longest span."))
-    return checked_length_odds([p * (1 - p) ** n for n in lengths])
-
-
-def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
-    """`P(n) ~ mean ** n / n!` for n = 1 .. max_length (Lewis et al. 2020, BART: mean 3), empty spans left out.
-
-    >>> [round(odds, 3) for odds in poisson_lengths(1.0, 3)]
-    [0.6, 0.3, 0.1]
-    """
-    checked_positive(mean, "mean")
-    lengths = range(1, checked_integer(max_length, "max_length", 1, "It is the longest span.") + 1)
-    return checked_length_odds([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths])
-
-
-def fixed_lengths(length: int = 3) -> list[float]:
-    """All spans of one length.
-
-    >>> fixed_lengths(3)
-    [0.0, 0.0, 1.0]
-    """
-    return [0.0] * (checked_integer(length, "length", 1, "It is the length of every span.") - 1) + [1.0]
-
-
 def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> Strategy:
     """Spans of words of random length (Joshi et al. 2020, SpanBERT).
 
@@ -226,7 +195,7 @@ def entity(
             raise ValueError(f'`tag_names` must hold "O", the tag of what is no entity, but got {list(tag_names)}.')
         outside = tuple(tag for tag, name in enumerate(tag_names) if name == "O")
         inside = tuple(tag for tag, name in enumerate(tag_names) if name.startswith("I-"))
-        partition = partial(_mentions, partition=partition, column=column, inside=inside, outside=outside)
+        partition = partial(mentions, partition=partition, column=column, inside=inside, outside=outside)
     odds = partial(by_entity, probability=probability, column=column, outside=tuple(outside))
     return Strategy("entity", partition, odds=odds, columns=(column,))
 
@@ -273,17 +242,3 @@ def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
             f"`strategies.weighted(weights)`, or a function, but got {strategy!r}. Did you mean {near[0]!r}?"
         )
     return STRATEGIES[strategy]()
-
-
-def _mentions(
-    tokens: MaskingTokens, partition: Partition, column: str, inside: Collection[int], outside: Collection[int]
-) -> np.ndarray:
-    """Each mention of an entity is a unit: a word that is tagged I- goes with the entity word before it."""
-    units = units_of(tokens, partition)
-    tag = tokens.columns[column][units.first]
-    follows = np.zeros(len(units), dtype=bool)
-    follows[1:] = (units.row[1:] == units.row[:-1]) & ~np.isin(tag[:-1], [*outside, IGNORE_INDEX])
-    follows[1:] &= units.maskable[1:] & units.maskable[:-1]  # a special token is part of no mention
-    starts = np.zeros(len(tokens.input_ids), dtype=bool)
-    starts[units.first[~(follows & np.isin(tag, list(inside)))]] = True
-    return starts

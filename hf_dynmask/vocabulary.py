@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_dynmask.word_marks import word_table
 from hf_dynmask.words import WordTable
 
 if TYPE_CHECKING:
@@ -69,6 +68,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
 
 
 def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
+    from hf_dynmask.word_marks import word_table  # not at import: it costs more than all else here
+
     return word_table(tokenizer.get_vocab(), special)
 
 

@@ -86,6 +86,7 @@ def test_chinese_words_are_masked_whole(chinese) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jieba's, on Python 3.12 and newer
         import jieba
+
         words = jieba.lcut(chinese_words.TEXT)
     assert max(map(len, words)) == 2
     shown = chinese_words.masked_texts(chinese, chinese_words.TEXT, jieba.lcut, epochs=50)
