@@ -23,6 +23,8 @@ from transformers import AutoTokenizer, BertForMaskedLM, HfArgumentParser, Train
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, uniform_rate
 
+LOWEST_RATE = 1e-3  # as LLaDA's: 1 / rate stays finite
+
 
 class BertForMaskedDiffusion(BertForMaskedLM):
     """BERT whose outputs carry each sequence's mask rate and length. `Trainer` keeps what `forward` names."""
@@ -38,7 +40,8 @@ def diffusion_loss(
 ) -> torch.Tensor:
     """The bound, in nats a token: the loss of the masked tokens over `rate * length`, averaged over sequences.
 
-    `Trainer` leaves it to `compute_loss_func` to average over the batches that one step accumulates.
+    [CLS] and [SEP] count as tokens, though they are never masked. `Trainer` leaves it to `compute_loss_func` to average
+    over the batches that one step accumulates.
     """
     losses = cross_entropy(outputs["logits"].transpose(1, 2).float(), labels, reduction="none")
     loss = (losses.sum(1) / (outputs["mask_rate"] * outputs["length"])).mean()
@@ -49,7 +52,8 @@ def collator_for(tokenizer: Any, seed: int | None = None) -> DataCollatorForDyna
     """Every masked token becomes [MASK]; the rates of a batch are spread evenly, for less noise in the loss."""
     return DataCollatorForDynamicMasking(
         tokenizer,
-        mlm_probability=uniform_rate(0.02, 1.0, low_discrepancy=True),
+        mlm_probability=uniform_rate(LOWEST_RATE, 1.0, low_discrepancy=True),
+        min_masked=0,  # a token that is masked for sure would count 1 / rate times
         mask_replace_prob=1.0,
         random_replace_prob=0.0,
         return_mask_rate=True,
@@ -67,7 +71,7 @@ def trainer_for(model: Any, tokenizer: Any, training: TrainingArguments, train: 
         eval_dataset=test,
         data_collator=collator_for(tokenizer),
         compute_loss_func=partial(diffusion_loss, gradient_accumulation_steps=training.gradient_accumulation_steps),
-        callbacks=[MaskRateCallback(eval_mlm_probability=uniform_rate(0.02, 1.0))],
+        callbacks=[MaskRateCallback(eval_mlm_probability=uniform_rate(LOWEST_RATE, 1.0))],
     )
 
 

@@ -14,12 +14,16 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from hf_dynmask.arguments import checked_positive, checked_rate
+from hf_dynmask.arguments import checked_fraction, checked_positive
 from hf_dynmask.odds import of_tokens
 from hf_dynmask.ragged import IGNORE_INDEX
 from hf_dynmask.units import MaskingTokens, Units
 
 _FIXED_POINT = float(1 << 20)
+_NOTHING_NOTED = (
+    'no loss was noted, and `strategy="adaptive"` follows the losses. Pass '
+    "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call it in your own loop."
+)
 
 
 class TokenLosses:
@@ -40,7 +44,7 @@ class TokenLosses:
     """
 
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:
-        self.decay, self.floor = checked_rate(decay, "decay"), checked_rate(floor, "floor")
+        self.decay, self.floor = checked_fraction(decay, "decay"), checked_fraction(floor, "floor")
         self.smoothing = checked_positive(smoothing, "smoothing")
         self._table: torch.Tensor | None = None  # float64 [ids]; shared with workers, and made before they are
         self.reset()
@@ -72,6 +76,15 @@ class TokenLosses:
         if num_items_in_batch is None:
             num_items_in_batch = (labels != IGNORE_INDEX).sum().clamp(min=1)
         return losses.sum() / num_items_in_batch
+
+    def check_noted(self) -> None:
+        """Called after an optimizer step.
+
+        Raises:
+            RuntimeError: if no loss was noted since the last.
+        """
+        if self._of_step is None:
+            raise RuntimeError(_NOTHING_NOTED)
 
     def synchronize(self) -> None:
         """Adds up what all ranks have noted. Called by all of them after each optimizer step, by the callback."""
@@ -135,20 +148,20 @@ class TokenLosses:
         return self._table
 
     def _note(self, labels: torch.Tensor, losses: torch.Tensor) -> None:
-        if self._table is None:
-            raise RuntimeError("`strategy` must be the one these losses belong to: make a collator with it first.")
+        if self._table is None or self._epoch is None:
+            raise RuntimeError(
+                "losses are noted, but no collator follows them. Make a collator with the strategy of these losses, "
+                "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.set_epoch` in your own loop."
+            )
         if self._of_step is None:
             self._of_step = torch.zeros((2, len(self._table)), dtype=torch.int64, device=labels.device)
         counted = (labels != IGNORE_INDEX) & losses.isfinite()
-        fixed = torch.where(counted, losses.double() * _FIXED_POINT, 0.0).round().long()
+        fixed = torch.where(counted, losses * _FIXED_POINT, 0.0).round().long()
         self._of_step.index_add_(1, labels.clamp(min=0), torch.stack([fixed, counted.long()]))
 
     def _fold(self) -> None:
-        if self._of_epoch is None or not self._of_epoch[1].any():
-            raise RuntimeError(
-                'no loss was noted in the last epoch, and `strategy="adaptive"` follows the losses. Pass '
-                "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call it in your own loop."
-            )
+        if self._of_epoch is None:
+            raise RuntimeError(_NOTHING_NOTED)
         sums, counts = self._of_epoch.cpu().numpy()
         self._history = self.decay * self._history + np.stack([sums / _FIXED_POINT, counts])
         self._of_epoch = None

@@ -6,6 +6,8 @@ import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
+import numpy as np
+
 
 def checked_rate(rate: object, argument: str) -> float:
     """`rate` as a float.
@@ -19,6 +21,17 @@ def checked_rate(rate: object, argument: str) -> float:
             "pass 0.15 for 15 %, or a function of training progress such as `linear_schedule(0.30, 0.15)`."
         )
     return float(rate)
+
+
+def checked_fraction(value: object, argument: str) -> float:
+    """`value` as a float.
+
+    Raises:
+        ValueError: if it is not a number in [0, 1].
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"`{argument}` must be a number between 0 and 1, but got {value!r}.")
+    return float(value)
 
 
 def checked_odds(mask_replace_prob: object, random_replace_prob: object) -> tuple[float, float]:
@@ -83,10 +96,10 @@ def checked_length_odds(odds: Sequence[float]) -> list[float]:
     Raises:
         ValueError: if there is none, one is negative or not finite, or all are 0.
     """
-    values = [float(value) for value in odds]
+    values = [float(value) for value in odds] if isinstance(odds, Sequence | np.ndarray) else []
     if not all(0 <= value < math.inf for value in values) or not sum(values) > 0:
         raise ValueError(
-            f"the odds of lengths must be finite, not negative and not all 0, but got {values}. Pass those of length "
+            f"the odds of lengths must be finite, not negative and not all 0, but got {odds!r}. Pass those of length "
             "1, 2, 3, ... in turn, such as `fixed_lengths(3)`."
         )
     return [value / sum(values) for value in values]

@@ -9,13 +9,8 @@ from types import FrameType
 from typing import Any
 
 from torch.utils.data import IterableDataset
-from transformers.trainer_callback import (
-    CallbackHandler,
-    ExportableState,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-)
+from transformers import Trainer
+from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
@@ -30,9 +25,9 @@ class MaskRateCallback(TrainerCallback):
     resuming; has evaluation use one fixed mask for each example at a fixed rate, and none in fine-tuning; and has
     checkpoints hold the losses that adaptive masks follow.
 
-    When training begins, a twin of the `Trainer`'s collator goes into the training `DataLoader`; the collator itself
-    serves evaluation from then on, also after training. `mask_rate`, the rate of the last optimizer step, is added
-    to the training logs: to `trainer.state.log_history` and to what the trackers (TensorBoard, W&B, ...) write.
+    The `Trainer`'s collator is left as it is: a twin of it serves evaluation, from the making of the `Trainer` on, and
+    another goes into the training `DataLoader` when training begins. `mask_rate`, the rate of the last optimizer step,
+    is added to the training logs: to `trainer.state.log_history` and to what trackers (TensorBoard, W&B, ...) write.
 
     It keeps nothing between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
     with or without a callback of this class in it.
@@ -53,21 +48,26 @@ class MaskRateCallback(TrainerCallback):
         self._collator: Any = None
         self._epoch: int | None = None
 
+    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        trainer = _calling_trainer()
+        if trainer is not None:
+            self._serve_evaluation(trainer)
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         loader = kwargs["train_dataloader"]
-        collator = _collator_in(loader.collate_fn)
-        self._collator = collator.for_training(self.schedule, args.seed)
+        self._collator = _collator_in(loader.collate_fn).for_training(self.schedule, args.seed)
         if callable(self._collator.rate):
             _check_order(loader)
         _put_into(loader, self._collator)
-        collator.evaluate_with(collator.for_evaluation(self.eval_mlm_probability))
         self._epoch = None
-        handler = _calling_handler()
-        if handler is not None:
-            handler.callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
-            _resume_losses(self._collator.losses, state, handler)
+        trainer = _calling_trainer()
+        if trainer is not None:
+            self._serve_evaluation(trainer)  # also where this callback, or the collator, came later than the `Trainer`
+            callbacks = trainer.callback_handler.callbacks
+            callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
+            _resume_losses(self._collator.losses, state, callbacks)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -83,6 +83,15 @@ class MaskRateCallback(TrainerCallback):
             gradient_accumulation_steps=args.gradient_accumulation_steps * _collated_per_batch(loader),
         )
 
+    def _serve_evaluation(self, trainer: Any) -> None:
+        """Has the `Trainer` evaluate with the twin for it, in loaders that it has kept as well."""
+        source = _collator_in(trainer.data_collator)
+        evaluation = _Evaluation(source, source.for_evaluation(self.eval_mlm_probability))
+        trainer.data_collator = _with_collator(trainer.data_collator, evaluation)
+        for loader in getattr(trainer, "_eval_dataloaders", {}).values():
+            _put_into(loader, evaluation)
+            _restart_workers(loader)
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -97,16 +106,34 @@ class MaskRateCallback(TrainerCallback):
         state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
 
 
+class _Evaluation:
+    """Evaluates with one collator, and knows the other, the user's, that training begins from."""
+
+    def __init__(self, source: Any, collator: Any) -> None:
+        self.source, self.collator = source, collator
+
+    def __call__(self, examples: Any) -> Any:
+        return self.collator(examples)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the user's, such as the tokenizer, which `Trainer` saves."""
+        if name == "source":  # not set yet: a copy is being made
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+
 def _collator_in(collate_fn: Any) -> Any:
-    """The collator that a `DataLoader` has, also inside wrappers such as `RemoveColumnsCollator`."""
-    while not hasattr(collate_fn, "for_evaluation"):
+    """The user's collator, also inside of wrappers such as `RemoveColumnsCollator`."""
+    if isinstance(collate_fn, _Evaluation):
+        return collate_fn.source
+    if not hasattr(collate_fn, "for_evaluation"):
         if not hasattr(collate_fn, "data_collator"):
             raise ValueError(
                 "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, as the "
                 f"Trainer's `data_collator`, but got {type(collate_fn).__name__}. Pass one; a wrapper must hold it as "
                 "its attribute `data_collator`."
             )
-        collate_fn = collate_fn.data_collator
+        return _collator_in(collate_fn.data_collator)
     return collate_fn
 
 
@@ -157,23 +184,27 @@ def _collated_per_batch(loader: Any) -> int:
 
 def _drop_leftovers(loader: Any) -> None:
     """Ends persistent workers that still hold batches of an epoch that was stopped early; new ones count from 0."""
-    base = getattr(loader, "base_dataloader", loader)
-    iterator = getattr(base, "_iterator", None)
+    iterator = getattr(getattr(loader, "base_dataloader", loader), "_iterator", None)
     if iterator is not None and iterator._tasks_outstanding:
-        base._iterator = None
+        _restart_workers(loader)
 
 
-def _calling_handler() -> CallbackHandler | None:
-    """The handler that is calling right now. Trainer gives a callback no other way to the callbacks beside it."""
+def _restart_workers(loader: Any) -> None:
+    """Ends persistent workers; the next iteration starts new ones, which have the collator as it is then."""
+    getattr(loader, "base_dataloader", loader)._iterator = None
+
+
+def _calling_trainer() -> Any:
+    """The `Trainer` that is calling right now: a callback is given no other way to its collator and its callbacks."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not isinstance(frame.f_locals.get("self"), CallbackHandler):
+    while frame is not None and not isinstance(frame.f_locals.get("self"), Trainer):
         frame = frame.f_back
     return None if frame is None else frame.f_locals["self"]
 
 
-def _resume_losses(losses: TokenLosses | None, state: TrainerState, handler: CallbackHandler) -> None:
+def _resume_losses(losses: TokenLosses | None, state: TrainerState, callbacks: list[TrainerCallback]) -> None:
     """Takes up the losses of the checkpoint that the training resumes from, and has them saved from now on."""
-    handler.callbacks[:] = [callback for callback in handler.callbacks if type(callback) is not SavesTokenLosses]
+    callbacks[:] = [callback for callback in callbacks if type(callback) is not SavesTokenLosses]
     if losses is None:
         return
     losses.reset()
@@ -181,7 +212,7 @@ def _resume_losses(losses: TokenLosses | None, state: TrainerState, handler: Cal
     saved = states.setdefault(SavesTokenLosses.__name__, {})  # Trainer expects an entry at each save
     if saved and state.global_step:
         losses.load_state_dict(saved["losses"])
-    handler.callbacks.append(SavesTokenLosses(losses))
+    callbacks.append(SavesTokenLosses(losses))
 
 
 class SavesTokenLosses(TrainerCallback, ExportableState):
@@ -195,6 +226,7 @@ class SavesTokenLosses(TrainerCallback, ExportableState):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._losses is not None:
+            self._losses.check_noted()
             self._losses.synchronize()
 
     def state(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.arguments import checked_integer
 from hf_dynmask.clock import Clock
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
-from hf_dynmask.strategies import strategy_of
+from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
 
 
@@ -27,13 +27,13 @@ class ClockedCollator:
 
     rate_argument: ClassVar[str] = "mlm_probability"
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
+    _strategy: Strategy
     tokenizer: Any
     num_mask_patterns: int | None
     seed: int | None
 
     def __post_init__(self) -> None:
         self._clock = Clock()
-        self._evaluation: Any = None
         _ = self._plan  # made, and so checked, here and not at the first batch
 
     @cached_property
@@ -54,7 +54,9 @@ class ClockedCollator:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """What is set later counts from the next batch on: the plan is made, and checked, anew."""
-        super().__setattr__(name, strategy_of(value) if name == "strategy" else value)
+        if name == "strategy":
+            self._strategy = strategy_of(value)  # once: an adaptive one has losses, which twins share
+        super().__setattr__(name, value)
         self.__dict__.pop("_plan", None)
         if name == "tokenizer":
             for read_off in self._read_off_tokenizer:
@@ -68,7 +70,7 @@ class ClockedCollator:
     @property
     def losses(self) -> TokenLosses | None:
         """The model's losses that the strategy follows, if it does."""
-        return getattr(getattr(self, "strategy", None), "losses", None)
+        return self._strategy.losses if hasattr(self, "_strategy") else None
 
     def set_epoch(
         self,
@@ -122,13 +124,7 @@ class ClockedCollator:
         ClockedCollator.__post_init__(twin)
         return twin
 
-    def evaluate_with(self, collator: Any) -> None:
-        """Has `collator` serve all further calls of this object, where one object is called for both purposes."""
-        self._evaluation = collator
-
     def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> Any:
-        if self._evaluation is not None:
-            return self._evaluation(examples, return_tensors)
         return self._collate(examples, return_tensors, *self._now())
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
@@ -143,7 +139,7 @@ class ClockedCollator:
                 raise ValueError(
                     f"`{self.rate_argument}` is a schedule, and the optimizer step must be known to follow it, but "
                     "nobody told. Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `set_epoch` with "
-                    "`total_steps`."
+                    "`total_steps`; for evaluation, take `collator.for_evaluation()`."
                 )
             rate = rate_at(rate, moment.step, moment.total_steps)
         return rate, self._pattern(None if moment is None else moment.epoch)

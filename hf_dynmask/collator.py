@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_dynmask.arguments import checked_choice, checked_integer
 from hf_dynmask.clocked import ClockedCollator
-from hf_dynmask.layout import encoding, flattened, pad_token_id, padded
+from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded
 from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
 from hf_dynmask.masking import MaskingPlan, causal, mask_tokens
 from hf_dynmask.ragged import (
@@ -24,8 +23,8 @@ from hf_dynmask.ragged import (
     with_masks,
     without,
 )
-from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate
-from hf_dynmask.strategies import Strategy, strategy_of, whole_word
+from hf_dynmask.rates import FixedRate, Rate, evaluation_rate
+from hf_dynmask.strategies import Strategy, whole_word
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -57,7 +56,8 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         num_mask_patterns: how many masks an example has: None for a new one each epoch (dynamic masking), 1 for one and
             the same (static), k for k that take turns (BERT's duplicated data).
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence (rounded up or down at
-            random, so that the mean is right; to whole units), instead of each by its own chance.
+            random, so that the mean is right; to whole units), instead of each by its own chance. Under weights, the
+            odds of a unit are then only about in proportion to its weight.
         min_masked: at least so many labels in every sequence that has as many maskable tokens, so that no loss is NaN.
         seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise. Neither
             draws from nor touches any global random state.
@@ -66,6 +66,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         mlm: False for causal language modeling: nothing is masked, the labels are the ids, but for the pad token's.
         whole_word_mask: True is `strategy="whole_word"`.
         return_mask_rate: the batch also holds `mask_rate`, the rate asked of each sequence, for weights of the loss.
+            With weights of 1 / rate, pass `min_masked=0`: a token that is masked for sure would bias them.
         padding_free: lay the batch out as one row without padding, as `DataCollatorWithFlattening` does. The model's
             attention must keep the sequences apart, as FlashAttention does; SDPA and eager attention of encoders see
             the row as one sequence.
@@ -134,16 +135,14 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         So evaluation losses can be compared along a run, between schedules and between runs of one seed. A strategy
         that follows the model's losses does not do so here: it weighs all units alike.
         """
-        rate = checked_fixed_rate(mlm_probability, "mlm_probability")
-        strategy = strategy_of(self.strategy).for_evaluation()
+        rate = evaluation_rate(mlm_probability)
+        strategy = self._strategy.for_evaluation()
         return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1)
 
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
-        if self.pad_to_multiple_of is not None:
-            checked_integer(self.pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.")
-        checked_choice(self.return_tensors, "return_tensors", ("pt", "np"))
-        strategy = _with_whole_words(strategy_of(self.strategy), self.whole_word_mask, self.mlm)
+        check_layout(self.pad_to_multiple_of, self.return_tensors)
+        strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None
         return MaskingPlan(

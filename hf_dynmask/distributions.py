@@ -80,7 +80,12 @@ def truncated_normal_rate(
     0.3
     """
     low, high = _interval(low, high)
-    mean, std = checked_rate(mean, "mean"), checked_positive(std, "std")
+    std = checked_positive(std, "std")
+    if not min(abs(low - mean), abs(high - mean)) < 30 * std and not low < mean < high:
+        raise ValueError(
+            f"`mean` must lie within 30 `std` of `low` or `high`, but got {mean} and {std} for [{low}, {high}]: next "
+            "to nothing of the distribution is there. Pass a number for a constant rate."
+        )
     return RateDistribution(partial(_truncated_normal, mean=mean, std=std, low=low, high=high), low_discrepancy)
 
 
@@ -113,9 +118,11 @@ def _uniform(numbers: np.ndarray, *, low: float, high: float) -> np.ndarray:
 
 
 def _truncated_normal(numbers: np.ndarray, *, mean: float, std: float, low: float, high: float) -> np.ndarray:
-    first, last = (0.5 * (1 + math.erf((edge - mean) / std / math.sqrt(2))) for edge in (low, high))
-    rates = mean + std * torch.special.ndtri(torch.from_numpy(first + (last - first) * numbers)).numpy()
-    return np.clip(rates, low, high)
+    if low > mean:  # turned over, as probabilities near 0 are known better than those near 1
+        return 1 - _truncated_normal(1 - numbers, mean=1 - mean, std=std, low=1 - high, high=1 - low)
+    first, last = (0.5 * math.erfc((mean - edge) / std / math.sqrt(2)) for edge in (low, high))
+    quantiles = torch.special.ndtri(torch.from_numpy(first + (last - first) * numbers)).numpy()
+    return np.clip(mean + std * quantiles, low, high)
 
 
 def _cosine(numbers: np.ndarray) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Entities, told by the tags of the tokens: their odds, and mentions that are masked whole."""
+"""Entities, told by the tags of the tokens: their odds, and mentions that are masked whole.
+
+Data sets for named entity recognition tag the first token of each word, and the others -100. A token without a tag has
+that of the one before it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,8 @@ from hf_dynmask.units import MaskingTokens, Partition, Units, units_of
 def by_entity(
     tokens: MaskingTokens, units: Units, rates: np.ndarray, probability: float, column: str, outside: Collection[int]
 ) -> np.ndarray:
-    """Units that are part of an entity have their own odds; all others those of the rate."""
-    tags = tokens.columns[column]
-    entity = ~np.isin(tags, [*outside, IGNORE_INDEX])
+    """Units that are part of an entity have their own odds, float64 `[units]`; all others those of the rate."""
+    entity = ~np.isin(_tags(tokens, column), [*outside, IGNORE_INDEX])
     entities = np.logical_or.reduceat(entity, units.first) if len(units) else entity
     return np.where(entities, probability, rates[units.row])
 
@@ -23,12 +26,21 @@ def by_entity(
 def mentions(
     tokens: MaskingTokens, partition: Partition, column: str, inside: Collection[int], outside: Collection[int]
 ) -> np.ndarray:
-    """Each mention of an entity is a unit: a word that is tagged I- goes with the entity word before it."""
+    """Each mention of an entity is a unit, bool `[tokens]`: what is tagged I-, or not tagged, goes on with one."""
     units = units_of(tokens, partition)
-    tag = tokens.columns[column][units.first]
+    tags = _tags(tokens, column)
+    goes_on = np.isin(tags, list(inside)) | (tokens.columns[column] == IGNORE_INDEX)
     follows = np.zeros(len(units), dtype=bool)
-    follows[1:] = (units.row[1:] == units.row[:-1]) & ~np.isin(tag[:-1], [*outside, IGNORE_INDEX])
-    follows[1:] &= units.maskable[1:] & units.maskable[:-1]  # a special token is part of no mention
+    follows[1:] = (units.row[1:] == units.row[:-1]) & units.maskable[1:] & units.maskable[:-1]
+    last = units.first + units.size - 1
+    follows[1:] &= ~np.isin(tags[last[:-1]], [*outside, IGNORE_INDEX])
     starts = np.zeros(len(tokens.input_ids), dtype=bool)
-    starts[units.first[~(follows & np.isin(tag, list(inside)))]] = True
+    starts[units.first[~(follows & goes_on[units.first])]] = True
     return starts
+
+
+def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:
+    """int64 `[tokens]`: the tags, also of tokens that have none of their own; special tokens have none."""
+    tags = np.where(tokens.maskable, tokens.columns[column], IGNORE_INDEX)
+    own = (tags != IGNORE_INDEX) | ~tokens.maskable | (tokens.positions == 0)
+    return tags[np.maximum.accumulate(np.where(own, np.arange(len(tags)), 0))] if len(tags) else tags

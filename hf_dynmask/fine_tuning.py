@@ -5,19 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_dynmask.arguments import checked_choice
 from hf_dynmask.clocked import ClockedCollator
-from hf_dynmask.inner_batch import attention_of, collated, put, rows_of
+from hf_dynmask.inner_batch import attention_of, check_fits, collated, put, rows_of
 from hf_dynmask.maskable import attended_tokens, check_columns, maskable_tokens
 from hf_dynmask.masking import MaskingPlan, replaced, select
-from hf_dynmask.ragged import only_attended, tokens_of
+from hf_dynmask.ragged import RaggedTokens, only_attended, tokens_of
 from hf_dynmask.rates import FixedRate, Rate
-from hf_dynmask.strategies import Strategy, strategy_of
+from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,16 +31,16 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
     are the pure function that [`DataCollatorForDynamicMasking`] has: of the seed, the sequence's token ids without
     padding, the epoch, the mask rate and the strategy.
 
-    With [`MaskRateCallback`], evaluation is without masks, from the beginning of a training on. Otherwise give
-    evaluation the other collator itself, which is what [`for_evaluation`] returns.
+    With [`MaskRateCallback`], evaluation is without masks. Otherwise give evaluation the other collator itself, which
+    is what [`for_evaluation`] returns.
 
     Args:
         collator: makes the batch: `DataCollatorForTokenClassification`, `DataCollatorWithPadding`,
             `DataCollatorForSeq2Seq`, `DataCollatorForMultipleChoice`, `default_data_collator` or one of your own.
         mlm_probability: the fraction of tokens to mask: see [`DataCollatorForDynamicMasking`].
         target: `"input_ids"`: masked tokens become the mask token; `"attention_mask"`: they stay, but no token attends
-            to them, for models without a mask token, such as T5. (Models that count positions by the attention mask,
-            such as OPT, then close the gaps.)
+            to them, for models without a mask token, such as T5; one token at least stays attended to. (Models that
+            count positions by the attention mask, such as OPT, then close the gaps.)
         strategy: which tokens are masked together, and how likely: see [`DataCollatorForDynamicMasking`]. `"entity"`
             reads the batch's `labels`; `"adaptive"` has no loss to follow here.
         seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise.
@@ -99,10 +98,6 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         """The collator whose batches this one masks: evaluation is without masks, whatever `mlm_probability` says."""
         return self.collator
 
-    def evaluate_with(self, collator: Callable[..., Any]) -> None:
-        """See [`ClockedCollator.evaluate_with`]; here `collator` need not take `return_tensors`."""
-        super().evaluate_with(partial(collated, collator))
-
     def _make_plan(self) -> MaskingPlan:
         if self.losses is not None:
             raise ValueError(
@@ -111,7 +106,7 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
             )
         return MaskingPlan(
             vocabulary=self._vocabulary,
-            strategy=strategy_of(self.strategy),
+            strategy=self._strategy,
             mask_replace_prob=self._checked_mask_replace_prob(),
             random_replace_prob=self.random_replace_prob,
             exact_count=self.exact_count,
@@ -143,7 +138,7 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
         batch = copy.copy(collated(self.collator, examples, return_tensors))
-        read = strategy_of(self.strategy).columns
+        read = self._plan.strategy.columns
         rows = rows_of(batch, read)
         attended = attended_tokens(rows, self._vocabulary)
         sequences = only_attended(rows, attended)
@@ -152,13 +147,24 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         columns = {name: sequences.per_token[name] for name in read}
         maskable = maskable_tokens(sequences, self._vocabulary, read)
         masked, _, keys = select(tokens, maskable, rate, pattern, self._plan, columns)
+        if self.target == "attention_mask":
+            masked = _but_one(tokens, masked)
         places = masked if attended is None else np.flatnonzero(attended)[masked]
         if self.target == "input_ids":
-            batch["input_ids"] = put(batch["input_ids"], places, replaced(tokens, masked, keys, self._plan)[masked])
+            ids = replaced(tokens, masked, keys, self._plan)[masked]
+            check_fits(batch["input_ids"], ids)
+            batch["input_ids"] = put(batch["input_ids"], places, ids)
         else:
             mask = batch["attention_mask"] if "attention_mask" in batch else attention_of(batch["input_ids"], attended)
             batch["attention_mask"] = put(mask, places, np.zeros(len(places), dtype=np.int64))
         return batch
+
+
+def _but_one(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
+    """The masked tokens, but the first of a sequence that would have none left to attend to."""
+    rows = tokens.rows[masked]
+    none_left = np.bincount(rows, minlength=len(tokens.lengths)) == tokens.lengths
+    return masked[~(none_left[rows] & (tokens.positions[masked] == 0))]
 
 
 def _check_unmasked(collator: Any) -> None:

@@ -34,7 +34,7 @@ def token_counts(dataset: Iterable[Mapping[str, Any]], vocab_size: int, column: 
         if ids.max(initial=0) >= vocab_size:
             raise ValueError(
                 f"`vocab_size` must exceed every token id, but got {vocab_size} and the id {ids.max()}. "
-                "Pass `len(tokenizer)` of the tokenizer that the dataset was made with."
+                "Pass `len(tokenizer)` of the tokenizer that the dataset was made with, or the largest id + 1."
             )
         counts += np.bincount(ids, minlength=vocab_size)
     return counts

@@ -65,6 +65,20 @@ def attention_of(like: Any, attended: np.ndarray | None) -> Any:
     return torch.from_numpy(ones).to(like.device) if isinstance(like, torch.Tensor) else ones
 
 
+def check_fits(input_ids: Any, new: np.ndarray) -> None:
+    """Refuses ids that the type of a batch's `input_ids` does not hold.
+
+    Raises:
+        ValueError: if one is too large.
+    """
+    limits = torch.iinfo(input_ids.dtype) if isinstance(input_ids, torch.Tensor) else np.iinfo(input_ids.dtype)
+    if new.max(initial=0) > limits.max:
+        raise ValueError(
+            f"`input_ids` must be of a type that holds the id {new.max()}, but the batch of `collator` has "
+            f"{limits.dtype}. Use a wider one, such as int64."
+        )
+
+
 def put(values: Any, places: np.ndarray, new: np.ndarray) -> Any:
     """A copy of `values` with the numbers `new` at the flat `places`: the original may be a data set's own array."""
     if not isinstance(values, torch.Tensor):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hf_dynmask.arguments import checked_choice
+from hf_dynmask.arguments import checked_choice, checked_integer
 from hf_dynmask.ragged import RaggedBatch
 from hf_dynmask.vocabulary import Vocabulary
 
@@ -73,6 +73,17 @@ def pad_token_id(vocabulary: Vocabulary, lengths: np.ndarray, multiple: int | No
         "`tokenizer` must have a pad token to make one batch of sequences of different lengths, but has none. Set "
         "`tokenizer.pad_token`, or, where the collator has it, pass `padding_free=True`."
     )
+
+
+def check_layout(pad_to_multiple_of: int | None, return_tensors: str) -> None:
+    """Checks the arguments of these names.
+
+    Raises:
+        ValueError: if one is out of its range.
+    """
+    if pad_to_multiple_of is not None:
+        checked_integer(pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.")
+    checked_choice(return_tensors, "return_tensors", ("pt", "np"))
 
 
 def encoding(columns: Mapping[str, Any], return_tensors: str) -> BatchEncoding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hf_dynmask.arguments import checked_integer, checked_length_odds, checked_positive, checked_rate
+from hf_dynmask.arguments import checked_fraction, checked_integer, checked_length_odds, checked_positive
 
 
 def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
@@ -13,7 +13,7 @@ def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
     >>> [round(odds, 3) for odds in geometric_lengths(0.5, 3)]
     [0.571, 0.286, 0.143]
     """
-    checked_rate(p, "p")
+    checked_fraction(p, "p")
     lengths = range(checked_integer(max_length, "max_length", 1, "It is the longest span."))
     return checked_length_odds([p * (1 - p) ** n for n in lengths])
 
@@ -24,8 +24,10 @@ def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
     >>> [round(odds, 3) for odds in poisson_lengths(1.0, 3)]
     [0.6, 0.3, 0.1]
     """
-    checked_positive(mean, "mean")
-    lengths = range(1, checked_integer(max_length, "max_length", 1, "It is the longest span.") + 1)
+    checked_integer(max_length, "max_length", 1, "It is the longest span.")
+    if checked_positive(mean, "mean") > max_length:
+        raise ValueError(f"`mean` must not exceed `max_length`, but got {mean} and {max_length}. Raise `max_length`.")
+    lengths = range(1, max_length + 1)
     return checked_length_odds([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths])
 
 

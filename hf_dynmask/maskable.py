@@ -25,6 +25,12 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
                 f"`{name}` must have a value for each token of its example, but got another number of values. "
                 f'Mend it, or drop it with `dataset.remove_columns("{name}")`.'
             )
+    attention = batch.per_token.get("attention_mask")
+    if attention is not None and not ((attention == 0) | (attention == 1)).all():
+        raise ValueError(
+            "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
+            "supported: pass each sequence as an example, and `padding_free=True` to pack them."
+        )
     input_ids = batch.per_token["input_ids"]
     if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
         raise ValueError(
@@ -35,7 +41,8 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
     if outside.any():
         raise ValueError(
             f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
-            f"{int(input_ids[outside][0])}. Pass the tokenizer that the examples were made with."
+            f"{int(input_ids[outside][0])}. Pass the tokenizer that the examples were made with; if tokens were added "
+            "to it since, set `collator.tokenizer` again."
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hf_dynmask.arguments import checked_integer, checked_odds
 from hf_dynmask.distributions import RateDistribution
-from hf_dynmask.odds import checked_weights, proportional, sum_by_row
+from hf_dynmask.odds import Weights, checked_weights, proportional, relative_weights, sum_by_row
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
 from hf_dynmask.rates import FixedRate
 from hf_dynmask.replacement import replace
@@ -167,7 +167,8 @@ def _selected(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, pl
     rows = len(tokens.lengths)
     chances = _chances(tokens, units, rates, plan.strategy)
     if plan.exact_count:
-        return _first_in_order(tokens, units, chances.order, chances.goal, plan.min_masked)
+        alike = plan.strategy.weights is plan.strategy.odds is plan.strategy.numbers is None
+        return _first_in_order(tokens, units, chances.order, chances.goal, plan.min_masked, turned=alike)
     selected = below(chances.numbers, chances.odds) & units.maskable
     if plan.min_masked:
         short = (sum_by_row(selected * units.size, units, rows) < plan.min_masked)[units.row]
@@ -186,9 +187,16 @@ def _chances(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, str
         return _Chances(numbers, odds, numbers / np.maximum(odds, _LEAST_ODDS), goal)
     goal = row_rates * sum_by_row(size, units, len(row_rates))
     if strategy.weights is not None:
-        weights = checked_weights(strategy.weights(tokens, units), len(units))
+        weights = relative_weights(units, _weights(tokens, units, strategy.weights), len(row_rates))
         return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights, goal)
     return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else row_rates[units.row], numbers, goal)
+
+
+def _weights(tokens: MaskingTokens, units: Units, weights: Weights) -> np.ndarray:
+    values = checked_weights(weights(tokens, units))
+    if len(values) != len(units):
+        raise ValueError(f"`weights` must give a number for each of {len(units)} units, but gave {len(values)}.")
+    return values
 
 
 def _numbers(tokens: MaskingTokens, units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
@@ -200,22 +208,41 @@ def _numbers(tokens: MaskingTokens, units: Units, rates: np.ndarray, strategy: S
 
 
 def _first_in_order(
-    tokens: MaskingTokens, units: Units, order: np.ndarray, goal: np.ndarray, min_masked: int
+    tokens: MaskingTokens,
+    units: Units,
+    order: np.ndarray,
+    goal: np.ndarray,
+    min_masked: int,
+    turned: bool = False,
 ) -> np.ndarray:
     """The first units in order, until a sequence has `goal` masked tokens, and `min_masked` of them.
 
-    The last unit is taken with just the odds that make the expected count exact; a token is a unit of size 1, for which
-    this is probabilistic rounding. Lower goals select subsets of what higher ones do.
+    The units stand one behind the other, each as long as its tokens, and those are taken whose own point lies before
+    the goal. The point is at the same random share of each unit, so that the expected count is the goal; a token is a
+    unit of size 1, for which this is probabilistic rounding. Lower goals select subsets of what higher ones do.
+
+    Args:
+        turned: whether all begins at a random place, and goes round. For units in random order, so that each is taken
+            with the same odds, however long it is: the goal over all.
     """
     rounding = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.ROUNDING))
+    size = np.where(units.maskable, units.size, 0)
+    before = _before(units, order, size)
+    point = before + rounding[units.row] * size
+    if turned:
+        total = sum_by_row(size, units, len(goal))
+        begin = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.PLACE)) * total
+        point = (point - begin[units.row]) % np.maximum(total, 1)[units.row]
+        before = _before(units, point, size)
+    return units.maskable & ((point < goal[units.row]) | (before < min_masked))
 
-    # Sorted by sequence first, so that `units.row` is in order still.
-    places = np.lexsort((order, ~units.maskable, units.row))
-    size = np.where(units.maskable, units.size, 0)[places]
-    before = np.cumsum(size) - size
-    before -= before[np.searchsorted(units.row, units.row)]
-    enough = (before + rounding[units.row] * size >= goal[units.row]) & (before >= min_masked)
 
-    selected = np.zeros(len(places), dtype=bool)
-    selected[places] = ~enough
-    return selected & units.maskable
+def _before(units: Units, order: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """int64 `[units]`: the maskable tokens of a unit's sequence that come before it in order."""
+    places = np.lexsort((order, ~units.maskable, units.row))  # by sequence first: `units.row` is in order still
+    sizes = size[places]
+    earlier = np.cumsum(sizes) - sizes
+    earlier -= earlier[np.searchsorted(units.row, units.row)]
+    before = np.empty_like(earlier)
+    before[places] = earlier
+    return before

@@ -1,6 +1,6 @@
 """Which tokens are noise: T5's random spans as a pure function, noise = f(seed, example, pattern, rate).
 
-Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer", section 3.1.4.
+Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer".
 As in their code, the tokens of a sequence are cut into as many spans of noise as of kept tokens, in turn. There, a
 sequence always begins with kept tokens and ends with noise; here all is then turned round by a random number of places,
 so that every token is equally likely to be noise. A span that this takes across the end is two: at the end, and at the

@@ -9,6 +9,8 @@ import numpy as np
 
 from hf_dynmask.units import MaskingTokens, Units
 
+_LEAST_WEIGHT = 1e-12
+
 Weights = Callable[[MaskingTokens, Units], np.ndarray]
 
 
@@ -47,40 +49,42 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
         certain |= exceeds
 
 
-def of_tokens(tokens: MaskingTokens, units: Units, weights: Any) -> np.ndarray:
-    """A unit's weight is the mean of its tokens' weights, which are looked up by id.
-
-    Args:
-        weights: a number for each id of the vocabulary, as an array or a torch tensor; none negative. Where one is 0,
-            the token is masked only when everything else of its sequence is.
+def of_tokens(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.ndarray:
+    """A unit's weight is the mean of its tokens' weights, float64 `[ids]`, which are looked up by id.
 
     Raises:
         ValueError: if there are fewer weights than ids.
     """
-    table = np.asarray(weights, dtype=np.float64)
-    if table.ndim != 1 or len(table) < tokens.vocabulary.size:
+    if len(weights) < tokens.vocabulary.size:
         raise ValueError(
             f"`weights` must hold a number for each of the {tokens.vocabulary.size} ids of the vocabulary, but got "
-            f"shape {table.shape}. Make them with `rarity_weights(token_counts(dataset, len(tokenizer)))`, for example."
+            f"{len(weights)}. Make them with `rarity_weights(token_counts(dataset, {tokens.vocabulary.size}))`, for "
+            "example."
         )
-    found = table[tokens.input_ids]
+    found = weights[tokens.input_ids]
     return np.add.reduceat(found, units.first) / units.size if len(units) else found
 
 
-def checked_weights(weights: np.ndarray, units: int) -> np.ndarray:
-    """The weights of units relative to the largest; those that are 0 made positive, but next to nothing.
+def checked_weights(weights: Any) -> np.ndarray:
+    """The weights as float64.
 
     Raises:
-        ValueError: if there is not one for each of the units, or one is negative or not finite.
+        ValueError: if they are not numbers in one dimension, finite and not negative.
     """
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (units,):
-        raise ValueError(f"`weights` must give a number for each of {units} units, but gave shape {weights.shape}.")
-    wrong = ~np.isfinite(weights) | (weights < 0)
-    if wrong.any():
+    values = np.asarray(weights, dtype=np.float64)
+    wrong = ~np.isfinite(values) | (values < 0)
+    if values.ndim != 1 or wrong.any():
+        came = f"shape {values.shape}" if values.ndim != 1 else values[wrong][0]
         raise ValueError(
-            f"`weights` must be finite and not negative, but got {weights[wrong][0]}. They are relative odds: 0 for "
-            "what is to be masked last, and 1 for all to mask uniformly."
+            f"`weights` must be numbers, finite and not negative, but got {came}. They are relative odds: 0 for what "
+            "is to be masked last, and 1 for all to mask uniformly."
         )
-    largest = weights.max(initial=0.0)
-    return np.maximum(weights / largest, 1e-12) if largest > 0 else np.ones(len(weights))
+    return values
+
+
+def relative_weights(units: Units, weights: np.ndarray, rows: int) -> np.ndarray:
+    """Weights as fractions of the largest of their sequence's maskable units; 0 made positive, but next to nothing."""
+    largest = np.zeros(rows)
+    np.maximum.at(largest, units.row, np.where(units.maskable, weights, 0.0))
+    of_row = largest[units.row]
+    return np.clip(np.divide(weights, of_row, out=np.ones(len(units)), where=of_row > 0), _LEAST_WEIGHT, 1.0)

@@ -147,7 +147,15 @@ def _columns(examples: Sequence[Any]) -> dict[str, list[Any]]:
             f"`examples` must have `input_ids`, but example 0 has {sorted(examples[0])}. Tokenize the text first; with "
             "`Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
         )
-    return {name: [_value(example, name, i) for i, example in enumerate(examples)] for name in examples[0]}
+    columns = {name: [_value(example, name, i) for i, example in enumerate(examples)] for name in examples[0]}
+    for number, example in enumerate(examples):
+        if len(example) > len(columns):
+            (*_, more) = sorted(example.keys() - columns.keys())
+            raise ValueError(
+                f"`examples` must all have the same columns, but example {number} has `{more}`, which example 0 lacks. "
+                "Add it to all or remove it from all."
+            )
+    return columns
 
 
 def _bare(example: Any, number: int) -> Any:

@@ -8,6 +8,7 @@ at the last. Every schedule here is picklable, so that workers that are spawned 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -91,7 +92,7 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
     return partial(_step, rates=[checked_rate(rate, "rates") for rate in rates], boundaries=list(boundaries))
 
 
-def with_warmup(schedule: Rate, warmup: float, start: float = 0.0) -> Schedule:
+def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -> Schedule:
     """`rate(t) = start + (schedule(0) - start) * t / warmup` until `t = warmup`, then `schedule` on what is left.
 
     `schedule` runs over its whole range in the remaining `1 - warmup` of training.
@@ -117,6 +118,12 @@ def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
         ValueError: if it is neither a number in [0, 1] nor a distribution.
     """
     return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument)
+
+
+def evaluation_rate(rate: object) -> FixedRate:
+    """`rate`, checked, of which each sequence has its own part, whatever the batch."""
+    checked = checked_fixed_rate(rate, "mlm_probability")
+    return dataclasses.replace(checked, low_discrepancy=False) if isinstance(checked, RateDistribution) else checked
 
 
 def rate_at(rate: Rate, step: int, total_steps: int) -> float:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hf_dynmask.arguments import checked_choice, checked_integer
 from hf_dynmask.clocked import ClockedCollator
-from hf_dynmask.layout import encoding, pad_token_id, padded
+from hf_dynmask.layout import check_layout, encoding, pad_token_id, padded
 from hf_dynmask.maskable import attended_tokens, check_columns, maskable_tokens
 from hf_dynmask.noise import NoisePlan, noise_tokens
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended, ragged_batch
-from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate
+from hf_dynmask.rates import FixedRate, Rate, evaluation_rate
 from hf_dynmask.sentinels import corrupted, sentinels_of, targets
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
 
         So evaluation losses can be compared along a run, between schedules and between runs of one seed.
         """
-        density = checked_fixed_rate(mlm_probability, "mlm_probability")
+        density = evaluation_rate(mlm_probability)
         return self._twin(noise_density=density, num_mask_patterns=1)
 
     @cached_property
@@ -101,9 +100,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         return sentinels_of(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:
-        if self.pad_to_multiple_of is not None:
-            checked_integer(self.pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.")
-        checked_choice(self.return_tensors, "return_tensors", ("pt", "np"))
+        check_layout(self.pad_to_multiple_of, self.return_tensors)
         seed = 0 if self.seed is None else self.seed
         return NoisePlan(self.mean_noise_span_length, max_runs=len(self._sentinels) - 1, seed=seed)
 

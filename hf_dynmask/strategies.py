@@ -30,7 +30,7 @@ from hf_dynmask.arguments import checked_choice, checked_integer, checked_length
 from hf_dynmask.entities import by_entity, mentions
 from hf_dynmask.frequencies import rarity_weights, token_counts
 from hf_dynmask.lengths import fixed_lengths, geometric_lengths, poisson_lengths
-from hf_dynmask.odds import Weights, of_tokens
+from hf_dynmask.odds import Weights, checked_weights, of_tokens
 from hf_dynmask.positional import POSITIONS
 from hf_dynmask.units import MaskingTokens, Partition, Units, every_token, runs, words
 from hf_dynmask.words import Segmenter
@@ -38,6 +38,7 @@ from hf_dynmask.words import Segmenter
 __all__ = [
     "STRATEGIES",
     "Strategy",
+    "TokenLosses",
     "adaptive",
     "entity",
     "fixed_lengths",
@@ -163,7 +164,7 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
             [`Units`]. Not negative; 0 is masked last.
         unit: as for [`span`].
     """
-    of_units = weights if callable(weights) else partial(of_tokens, weights=np.asarray(weights, dtype=np.float64))
+    of_units = weights if callable(weights) else partial(of_tokens, weights=checked_weights(weights))
     return Strategy("weighted", strategy_of(unit, "unit").partition, weights=of_units)
 
 
@@ -176,9 +177,9 @@ def entity(
 ) -> Strategy:
     """Entity words have a rate of their own, and all others `mlm_probability` (Sun et al. 2019, ERNIE; SpanBERT).
 
-    The tags are those of a data set for named entity recognition, one for each token, -100 for none, as the usual
-    alignment of tags and tokens gives them. Under `Trainer`, `labels` survives `remove_unused_columns`; the batch's own
-    labels take its place.
+    The tags are those of a data set for named entity recognition, one for each token, as the usual alignment of tags
+    and tokens gives them: a token that is tagged -100 is part of what it follows. Under `Trainer`, `labels` survives
+    `remove_unused_columns`; the batch's own labels take its place.
 
     Args:
         entity_probability: the odds of each entity word, or mention, to be masked, in [0, 1].
@@ -191,8 +192,11 @@ def entity(
     probability = checked_rate(entity_probability, "entity_probability")
     partition = strategy_of(unit, "unit").partition
     if tag_names is not None:
-        if "O" not in tag_names:
-            raise ValueError(f'`tag_names` must hold "O", the tag of what is no entity, but got {list(tag_names)}.')
+        if "O" not in tag_names or any(name != "O" and name[:2] not in ("B-", "I-") for name in tag_names):
+            raise ValueError(
+                '`tag_names` must be "O" and names that begin with "B-" or "I-" (IOB2), but got '
+                f'{list(tag_names)}. Rename others, such as BIOES\'s "S-" to "B-" and "E-" to "I-".'
+            )
         outside = tuple(tag for tag, name in enumerate(tag_names) if name == "O")
         inside = tuple(tag for tag, name in enumerate(tag_names) if name.startswith("I-"))
         partition = partial(mentions, partition=partition, column=column, inside=inside, outside=outside)
@@ -204,7 +208,8 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     """Units with odds in proportion to how badly the model predicts their tokens (see [`TokenLosses`]).
 
     Hand `collator.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
-    follow from epoch to epoch, and are saved and resumed with checkpoints.
+    follow from epoch to epoch, and are saved and resumed with checkpoints; in the first epoch, and so in a training of
+    one, all units are alike.
 
     Args:
         losses: what the model's losses are; new ones by default.
@@ -233,12 +238,18 @@ def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
     """
     if isinstance(strategy, Strategy):
         return strategy
+    if strategy in (*STRATEGIES.values(), weighted):
+        raise ValueError(
+            f"`{argument}` must be a strategy, but got the function `strategies.{strategy.__name__}` that makes one. "
+            f"Call it: `strategies.{strategy.__name__}(...)`."
+        )
     if callable(strategy):
         return Strategy(getattr(strategy, "__name__", type(strategy).__name__), strategy)
     if strategy not in STRATEGIES:
-        near = difflib.get_close_matches(str(strategy), STRATEGIES, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(str(strategy), STRATEGIES, n=1, cutoff=0.0)[0]
+        meant = "`strategies.weighted(weights)`" if strategy == "weighted" else repr(near)
         raise ValueError(
             f"`{argument}` must be one of {', '.join(map(repr, STRATEGIES))}, one made with arguments such as "
-            f"`strategies.weighted(weights)`, or a function, but got {strategy!r}. Did you mean {near[0]!r}?"
+            f"`strategies.span(...)`, or a function, but got {strategy!r}. Did you mean {meant}?"
         )
     return STRATEGIES[strategy]()

@@ -115,12 +115,8 @@ def whole_words(
         bool `[tokens]`, True where a word begins, as every sequence and every special token does.
 
     Raises:
-        ValueError: if `max_word_length` is not positive, or the segmenter's words do not make up the text.
+        ValueError: if the segmenter's words do not make up the text.
     """
-    if max_word_length is not None and max_word_length < 1:
-        raise ValueError(
-            f"`max_word_length` must be at least 1, but got {max_word_length!r}. Pass None for words of any length."
-        )
     starts = table.starts(tokens)
     if segmenter is not None:
         _segment(starts, tokens, table, segmenter)

@@ -48,8 +48,10 @@ def token_mask(
     numbers = [draw(stream, position, 0) for position in range(len(input_ids))]
     ranked = sorted((i for i, allowed in enumerate(maskable) if allowed), key=numbers.__getitem__)
     if exact_count:
-        rounding = draw(stream, 0, 3) / 2**32
-        count = sum(place + rounding < rate * len(ranked) for place in range(len(ranked)))
+        rounding, begin = draw(stream, 0, 3) / 2**32, draw(stream, 0, 6) / 2**32 * len(ranked)
+        points = {i: (place + rounding - begin) % len(ranked) for place, i in enumerate(ranked)}
+        ranked.sort(key=points.__getitem__)
+        count = sum(point < rate * len(ranked) for point in points.values())
     else:
         count = sum(numbers[i] < round(rate * 2**32) for i in ranked)
     chosen = set(ranked[: max(count, min_masked)])

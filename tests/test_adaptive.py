@@ -135,9 +135,8 @@ def test_a_resumed_run_sees_the_masks_it_would_have_seen(wordpiece, tmp_path, st
 
 def test_a_checkpoint_without_losses_resumes_and_saves(wordpiece, tmp_path) -> None:
     run = _trainer(wordpiece, tmp_path, [Stop(17)])
-    run.callback_handler.callbacks = [
-        callback for callback in run.callback_handler.callbacks if not isinstance(callback, MaskRateCallback)
-    ]
+    run.remove_callback(MaskRateCallback)
+    run.compute_loss_func = None
     run.train()
     resumed = _trainer(wordpiece, tmp_path, save_strategy="epoch")
     resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
@@ -175,6 +174,14 @@ def test_a_loss_that_nobody_notes_is_an_error(wordpiece, tmp_path) -> None:
     trainer = _trainer(wordpiece, tmp_path, compute_loss=False)
     with pytest.raises(RuntimeError, match=r"Pass `compute_loss_func=collator.losses.compute_loss`"):
         trainer.train()
+    assert len(trainer.seen) <= 2, "at once, not after an epoch"
+
+
+def test_losses_that_nobody_follows_are_an_error(wordpiece, tmp_path) -> None:
+    trainer = _trainer(wordpiece, tmp_path)
+    trainer.remove_callback(MaskRateCallback)
+    with pytest.raises(RuntimeError, match=r"pass `callbacks=\[MaskRateCallback\(\)\]` to `Trainer`"):
+        trainer.train()
 
 
 class TestLosses:
@@ -209,6 +216,7 @@ class TestLosses:
 
     def test_the_loss_is_the_mean_cross_entropy(self, wordpiece) -> None:
         _, losses = self._losses(wordpiece)
+        losses.start_epoch(0)
         generator = torch.Generator().manual_seed(0)
         logits, labels = torch.randn(2, 7, 51, generator=generator), torch.randint(0, 51, (2, 7), generator=generator)
         labels[0, :4] = -100
@@ -232,7 +240,7 @@ class TestLosses:
         losses.start_epoch(0)
         with torch.no_grad():
             self._note(losses, [5, 6], lambda id_: 1.0)
-        with pytest.raises(RuntimeError, match="no loss was noted in the last epoch"):
+        with pytest.raises(RuntimeError, match="no loss was noted"):
             losses.start_epoch(1)
 
     def test_the_state_is_restored_to_the_bit_through_json(self, wordpiece) -> None:

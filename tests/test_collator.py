@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import multiprocessing
 import pickle
@@ -323,6 +324,27 @@ class TestSchedulesByHand:
             assert not torch.equal(twin(examples)["labels"], collator(examples)["labels"])
 
 
+class TestDataclass:
+    def test_equal_arguments_make_equal_collators(self, wordpiece) -> None:
+        assert _collator(wordpiece, strategy="span") == _collator(wordpiece, strategy="span")
+        assert _collator(wordpiece, strategy="span") != _collator(wordpiece, strategy="token")
+
+    def test_fields_hold_what_was_passed(self, wordpiece) -> None:
+        collator = _collator(wordpiece)
+        collator.strategy = "whole_word"
+        assert collator.strategy == "whole_word"
+        assert "strategy='whole_word'" in repr(collator)
+        assert dataclasses.replace(collator, seed=1).strategy == "whole_word"
+
+    def test_what_is_set_later_counts(self, wordpiece, examples) -> None:
+        collator = _collator(wordpiece, num_mask_patterns=1)
+        before = collator(examples)["labels"]
+        collator.strategy, collator.mlm_probability = "whole_word", 0.5
+        expected = _collator(wordpiece, num_mask_patterns=1, strategy="whole_word", mlm_probability=0.5)(examples)
+        assert not torch.equal(before, expected["labels"])
+        assert torch.equal(collator(examples)["labels"], expected["labels"])
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -351,6 +373,8 @@ class TestErrors:
             ({"input_ids": [5]}, "`examples` must be a list of at least one example, but got one dict"),
             ([{"text": "a"}], r"must have `input_ids`, but example 0 has \['text'\]"),
             ([{"input_ids": [5]}, {"attention_mask": [1]}], "example 1 has no `input_ids`"),
+            ([{"input_ids": [5]}, {"input_ids": [5], "labels": [5]}], "example 1 has `labels`, which example 0 lacks"),
+            ([{"input_ids": [5, 6], "attention_mask": [1, 2]}], "`attention_mask` must be 0 or 1"),
             ([{"input_ids": [5, 9999]}], "within the tokenizer's vocabulary, 0 to 50, but got 9999"),
             ([{"input_ids": [5, -1]}], "within the tokenizer's vocabulary, 0 to 50, but got -1"),
             ([{"input_ids": [5.0, 6.5]}], "`input_ids` must be integers, one for each token, but got float"),

@@ -28,6 +28,14 @@ ORACLES = {
         truncated_normal_rate(0.4, 0.2, low=0.1, high=0.9),
         stats.truncnorm((0.1 - 0.4) / 0.2, (0.9 - 0.4) / 0.2, loc=0.4, scale=0.2),
     ),
+    "upper tail": (
+        truncated_normal_rate(0.1, 0.05, low=0.6, high=0.9),
+        stats.truncnorm(10, 16, loc=0.1, scale=0.05),
+    ),
+    "lower tail": (
+        truncated_normal_rate(1.2, 0.1, low=0.1, high=0.4),
+        stats.truncnorm(-11, -8, loc=1.2, scale=0.1),
+    ),
     "cosine": (
         cosine_rate(),
         stats.rv_histogram(np.histogram(np.cos(np.pi / 2 * (np.arange(10**6) + 0.5) / 10**6), 4000)),
@@ -91,6 +99,23 @@ def test_rates_do_not_depend_on_workers_or_batches(wordpiece) -> None:
     assert torch.equal(alone, other)
 
 
+def test_weights_of_one_over_the_rate_are_not_biased(wordpiece) -> None:
+    """What masked diffusion models rest on: E[masked / rate] is the number of tokens, with `min_masked=0`."""
+    collator = DataCollatorForDynamicMasking(
+        wordpiece, uniform_rate(1e-3, 1.0), min_masked=0, return_mask_rate=True, num_mask_patterns=1
+    )
+    rows = np.random.default_rng(1).integers(5, 45, (20_000, 16))
+    batch = collator([{"input_ids": row} for row in rows])
+    ratios = ((batch["labels"] != -100).sum(1) / (16 * batch["mask_rate"])).numpy()
+    assert abs(ratios.mean() - 1) < 4 * ratios.std() / len(ratios) ** 0.5
+
+
+def test_evaluation_rates_do_not_depend_on_the_batch(wordpiece) -> None:
+    collator = DataCollatorForDynamicMasking(wordpiece).for_evaluation(uniform_rate(low_discrepancy=True))
+    rows = [{"input_ids": row} for row in np.random.default_rng(1).integers(5, 45, (8, 40))]
+    assert torch.equal(collator(rows)["labels"][:3], collator(rows[:3])["labels"])
+
+
 def test_a_numbers_rate_is_told_as_well(wordpiece) -> None:
     assert (_batches(wordpiece, mlm_probability=0.3)[0]["mask_rate"] == torch.tensor(0.3)).all()
 
@@ -113,7 +138,8 @@ def test_evaluation_may_have_a_distribution(wordpiece) -> None:
         (lambda: uniform_rate(0.5, 0.5), "`low` must be below `high`, but got 0.5 and 0.5"),
         (lambda: uniform_rate(-0.1, 0.5), "`low` must be a number between 0 and 1"),
         (lambda: truncated_normal_rate(0.5, 0.0), "`std` must be a finite number above 0"),
-        (lambda: truncated_normal_rate(math.nan, 0.1), "`mean` must be a number between 0 and 1"),
+        (lambda: truncated_normal_rate(math.nan, 0.1), "`mean` must lie within 30 `std`"),
+        (lambda: truncated_normal_rate(9.0, 0.1), "`mean` must lie within 30 `std`"),
         (lambda: RateDistribution(lambda u: 2 * u).draw(KEYS), "`quantile` must give a rate between 0 and 1"),
         (lambda: RateDistribution(lambda u: 0.5).draw(KEYS), "`quantile` must give a rate between 0 and 1"),
     ],

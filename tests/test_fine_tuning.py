@@ -38,6 +38,7 @@ from hf_dynmask import (
     strategies,
     uniform_rate,
 )
+from hf_dynmask.callback import _Evaluation
 
 TARGETS = ("input_ids", "attention_mask")
 SCHEDULE = linear_schedule(0.6, 0.1)
@@ -100,9 +101,13 @@ def _oracle(tokenizer, row: list[int], tags: list[int], target: str, epoch: int,
     odds = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "min_masked": 0, "seed": 42}
     collator = DataCollatorForDynamicMasking(tokenizer, **{**odds, **options})
     collator.set_epoch(epoch)
-    columns = {"labels": tags} if collator.strategy.columns else {}
+    columns = {"labels": tags} if collator._strategy.columns else {}
     batch = collator([{"input_ids": row, "attention_mask": [1] * len(row), **columns}])
-    return (batch["input_ids"][0] if target == "input_ids" else batch["labels"][0] == -100).numpy()
+    if target == "input_ids":
+        return batch["input_ids"][0].numpy()
+    attended = (batch["labels"][0] == -100).numpy()
+    attended[:1] |= not attended.any()  # one token at least stays attended to
+    return attended
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -284,9 +289,26 @@ class TestTheCall:
         inner = DataCollatorWithPadding(wordpiece)
         collator = _masking(inner, mlm_probability=1.0)
         assert collator.for_evaluation(0.5) is inner
-        collator.evaluate_with(collator.for_evaluation())
-        for twin in (collator, pickle.loads(pickle.dumps(collator)), copy.deepcopy(collator)):
+        evaluation = _Evaluation(collator, collator.for_evaluation())
+        for twin in (evaluation, pickle.loads(pickle.dumps(evaluation)), copy.deepcopy(evaluation)):
             assert torch.equal(twin([wordpiece("the cat")])["input_ids"], inner([wordpiece("the cat")])["input_ids"])
+
+    def test_a_row_always_has_a_token_to_attend_to(self, wordpiece) -> None:
+        collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=1.0, target="attention_mask")
+        batch = collator([{"input_ids": [5, 6, 7]}, {"input_ids": [5]}, {"input_ids": [2, 6, 3]}])
+        assert batch["attention_mask"].tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 1]]
+
+    def test_ids_that_do_not_fit_are_refused(self, wordpiece) -> None:
+        tokenizer = copy.deepcopy(wordpiece)
+        tokenizer.add_tokens([f"more{i}" for i in range(300)])
+        tokenizer.add_special_tokens({"mask_token": "<mask>"})
+
+        def narrow(features):
+            return {"input_ids": np.array([[5, 6, 7]], dtype=np.uint8)}
+
+        collator = _masking(narrow, mlm_probability=1.0, tokenizer=tokenizer)
+        with pytest.raises(ValueError, match="`input_ids` must be of a type that holds the id 351, but .* uint8"):
+            collator([])
 
     def test_what_is_set_later_counts(self, wordpiece) -> None:
         collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=1.0)
@@ -484,7 +506,7 @@ class TestErrors:
             ({"mlm_probability": 1.5}, "`mlm_probability` must be a number between 0 and 1, but got 1.5"),
             ({"mlm_probability": math.nan}, "`mlm_probability` must be a number between 0 and 1, but got nan"),
             ({"strategy": "whole_wrd"}, "`strategy` must be one of .*Did you mean 'whole_word'"),
-            ({"strategy": "adaptive"}, "`strategy` must not follow the losses .* got <Strategy adaptive>"),
+            ({"strategy": "adaptive"}, "`strategy` must not follow the losses .* got 'adaptive'"),
             ({"mask_replace_prob": 0.9, "random_replace_prob": 0.2}, r"must not exceed 1, but got 0.9 \+ 0.2"),
             ({"mask_replace_prob": 0.0}, "must be above 0, but got 0: masked tokens would stay"),
             ({"target": "attention_mask", "random_replace_prob": 0.1}, "left at 1.0 and 0.0 .* but got 1.0 and 0.1"),

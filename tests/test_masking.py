@@ -24,6 +24,7 @@ from variants import (
 from hf_dynmask import strategies
 from hf_dynmask.masking import MaskingPlan, mask_tokens
 from hf_dynmask.ragged import RaggedTokens
+from hf_dynmask.uniforms import example_hashes, stream_keys
 from hf_dynmask.units import MaskingTokens, units_of
 from hf_dynmask.vocabulary import Vocabulary
 from hf_dynmask.word_marks import word_table
@@ -269,6 +270,40 @@ def test_spans_mask_the_asked_fraction_of_a_million_tokens(strategy, rate) -> No
         counts = (labels != -100).reshape(2000, 500).sum(1)
         allowed = 0.01 * rate if exact_count else 4 * counts.std() / np.sqrt(2000) / 500
         assert abs(counts.mean() / 500 - rate) < allowed
+
+
+@pytest.mark.parametrize("length", [30, 37])
+def test_with_exact_counts_too_every_span_and_every_place_is_as_likely(length) -> None:
+    """Long spans are not left out for want of room, nor the short ones at the ends preferred."""
+    rows = np.random.default_rng(5).integers(5, 60, (8000, length))
+    tokens = RaggedTokens(rows.ravel(), np.full(len(rows), length))
+    plan = dataclasses.replace(PLAN, strategy=strategies.span(unit="token"), exact_count=True)
+    keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), 0)
+    seen = MaskingTokens(tokens.input_ids, tokens.lengths, VOCABULARY, ~SPECIAL[tokens.input_ids], keys)
+    units = units_of(seen, plan.strategy.partition)
+    masked = mask_tokens(tokens, seen.maskable, 0.15, 0, plan).labels != -100
+    for size in range(1, 11):
+        of_size = masked[units.first[units.size == size]]
+        assert stats.binomtest(int(of_size.sum()), len(of_size), 0.15).pvalue > 1e-5
+    for place in range(length):
+        at = masked.reshape(rows.shape)[:, place]
+        assert stats.binomtest(int(at.sum()), len(at), 0.15).pvalue > 1e-5
+    counts = masked.reshape(rows.shape).sum(1)
+    assert np.abs(counts - 0.15 * length).max() < 10, "to within a span"
+
+
+def test_weights_of_any_range_depend_on_the_sequence_alone() -> None:
+    of_id = np.random.default_rng(6).random(SIZE) * 1e-13
+    of_id[4:8] = 1.0  # 4 is special
+    plan = dataclasses.replace(PLAN, strategy=strategies.weighted(of_id))
+    for number in range(50):
+        row = np.random.default_rng(number).integers(8, SIZE, 20).tolist()
+        alone = _mask([row], 0.3, plan)[0]
+        assert _mask([row, [5] * 30], 0.3, plan)[0] == alone
+        odds = oracle.weighted_odds([float(of_id[id_]) for id_ in row], [1] * 20, 0.3)
+        assert max(odds) <= 1
+    masks = np.array([_mask([ROW], 0.3, plan, pattern)[0][1] for pattern in range(300)]) != -100
+    assert masks.mean() == pytest.approx(0.3, abs=0.03)
 
 
 def test_masked_spans_have_the_asked_lengths() -> None:

@@ -212,6 +212,38 @@ class TestEntities:
         assert masked == {1, 2, 6}
         assert set(batch) == {"input_ids", "attention_mask", "labels"}
 
+    @pytest.mark.parametrize("unit", ["token", "whole_word"])
+    def test_a_mention_whose_words_are_cut_at_symbols_is_masked_whole(self, unit) -> None:
+        """As the usual alignment tags it: the first token of each word, and -100 for the others."""
+        tokenizer = ZOO["bert_cased"]()
+        words, of_word = ["I", "met", "O'Brien-Smith", "&", "Co.", "at", "U.S.", "!"], [0, 0, 1, 2, 2, 0, 3, 0]
+        encoding = tokenizer(words, is_split_into_words=True)
+        places = encoding.word_ids()
+        labels = [
+            of_word[word] if word is not None and word != places[i - 1] else -100 for i, word in enumerate(places)
+        ]
+        special = vocabulary(tokenizer).special
+        strategy = strategies.entity(1.0, tag_names=["O", "B-ORG", "I-ORG", "B-LOC"], unit=unit)
+        collate = DataCollatorForDynamicMasking(tokenizer, 0.0, strategy, min_masked=0)
+        batch = collate([{"input_ids": encoding["input_ids"], "labels": labels}])
+        masked = [label != -100 for label in batch["labels"][0].tolist()]
+        assert masked == [
+            word in (2, 3, 4, 6) and not special[id_] for word, id_ in zip(places, encoding["input_ids"], strict=True)
+        ]
+        half = DataCollatorForDynamicMasking(
+            tokenizer, 0.3, strategies.entity(0.5, tag_names=["O", "B-ORG", "I-ORG", "B-LOC"], unit=unit)
+        )
+        mention = [
+            i
+            for i, (word, id_) in enumerate(zip(places, encoding["input_ids"], strict=True))
+            if word in (2, 3, 4) and not special[id_]
+        ]
+        if not any(special[encoding["input_ids"][i]] for i in range(mention[0], mention[-1])):
+            for epoch in range(100):
+                half.set_epoch(epoch)
+                seen = half([{"input_ids": encoding["input_ids"], "labels": labels}])["labels"][0]
+                assert len({bool(seen[i] != -100) for i in mention}) == 1
+
     def test_without_names_all_but_the_outside_tags_are_entities(self, wordpiece) -> None:
         collate = DataCollatorForDynamicMasking(wordpiece, 0.0, strategy=strategies.entity(1.0, "tags"), min_masked=0)
         batch = collate([{"input_ids": [2, 5, 6, 7, 3], "tags": [-100, 0, 4, 0, -100]}])
@@ -281,7 +313,14 @@ class TestWeights:
         (lambda: strategies.fixed_lengths(0), "`length` must be an integer of at least 1"),
         (lambda: strategies.position("middle"), "`kind` must be one of 'prefix', 'suffix', 'block', 'every_nth'"),
         (lambda: strategies.entity(1.5), "`entity_probability` must be a number between 0 and 1"),
-        (lambda: strategies.entity(tag_names=["A", "B"]), '`tag_names` must hold "O"'),
+        (lambda: strategies.entity(tag_names=["B-A", "I-A"]), '`tag_names` must be "O" and names that begin'),
+        (lambda: strategies.entity(tag_names=["O", "B-A", "E-A"]), '`tag_names` must be "O" and names that begin'),
+        (lambda: strategy_of(strategies.span), r"Call it: `strategies.span\(...\)`"),
+        (lambda: strategy_of(strategies.weighted), r"Call it: `strategies.weighted\(...\)`"),
+        (lambda: strategies.span(3), "the odds of lengths must be .* but got 3"),
+        (lambda: strategies.weighted([1.0, -1.0]), "`weights` must be numbers, finite and not negative, but got -1.0"),
+        (lambda: strategies.weighted([[1.0]]), r"`weights` must be numbers, .* but got shape \(1, 1\)"),
+        (lambda: strategies.poisson_lengths(50.0), "`mean` must not exceed `max_length`, but got 50.0 and 20"),
         (lambda: strategies.whole_word(0), "`max_word_length` must be an integer of at least 1"),
         (lambda: strategies.rarity_weights([1, -1]), "`counts` must be"),
     ],
@@ -295,8 +334,7 @@ def test_bad_arguments(call, message) -> None:
     ("weights", "message"),
     [
         (np.ones(10), "`weights` must hold a number for each of the 51 ids of the vocabulary"),
-        (np.full(51, -1.0), "`weights` must be finite and not negative, but got -1.0"),
-        (np.full(51, np.nan), "`weights` must be finite and not negative, but got nan"),
+        (lambda tokens, units: np.full(len(units), np.nan), "`weights` must be numbers, finite .*, but got nan"),
         (lambda tokens, units: np.ones(len(units) + 1), "`weights` must give a number for each of 1 units"),
     ],
 )

@@ -223,6 +223,61 @@ def test_evaluation_has_fixed_masks_at_a_fixed_rate_during_and_after_training(wo
     assert seen[0] == seen[1], "evaluation losses can be compared between schedules"
 
 
+@pytest.mark.parametrize(("workers", "persistent"), [(0, False), (1, False), (1, True)])
+def test_evaluation_before_training_has_its_masks_too(wordpiece, tmp_path, workers, persistent) -> None:
+    trainer = _trainer(
+        wordpiece,
+        tmp_path,
+        [MaskRateCallback(SCHEDULE, eval_mlm_probability=0.2)],
+        dataloader_num_workers=workers,
+        dataloader_persistent_workers=persistent,
+    )
+    trainer.evaluate()
+    trainer.train()
+    trainer.evaluate()
+    evaluations = trainer.model.evaluations()
+    assert evaluations[:2] == evaluations[2:]
+    assert all(rate == pytest.approx(0.2, abs=0.01) for rate, _ in evaluations)
+    assert _follows(trainer.model, _expected())
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_callback_that_is_added_later_serves_evaluation_from_training_on(wordpiece, tmp_path, persistent) -> None:
+    trainer = _trainer(
+        wordpiece,
+        tmp_path,
+        [],
+        collator_options={"mlm_probability": 0.5},
+        dataloader_num_workers=1,
+        dataloader_persistent_workers=persistent,
+    )
+    trainer.evaluate()
+    trainer.add_callback(MaskRateCallback(SCHEDULE, eval_mlm_probability=0.2))
+    trainer.train()
+    for _ in range(2):
+        trainer.evaluate()
+    first, *later = (evaluation for evaluation in trainer.model.evaluations()[::2])
+    assert first[0] == pytest.approx(0.5, abs=0.01)
+    assert later[0] == later[1]
+    assert later[0][0] == pytest.approx(0.2, abs=0.01)
+
+
+def test_the_users_collator_is_left_as_it_is(wordpiece, tmp_path) -> None:
+    """It trains dynamically without the callback, too, after a training with it; two trainers share it."""
+    first = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3, eval_mlm_probability=0.05)])
+    collator = first.data_collator.source
+    second = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3, eval_mlm_probability=0.5)])
+    plain = _trainer(wordpiece, tmp_path, [], num_train_epochs=3)
+    second.data_collator.source = plain.data_collator = collator
+    for trainer in (first, second, plain):
+        trainer.train()
+    epochs = _masks_by_epoch(plain.model)
+    assert len({tuple(sorted(masks.items())) for masks in epochs}) == 3
+    first.evaluate()
+    assert first.model.evaluations()[0][0] == pytest.approx(0.05, abs=0.01)
+    assert first.data_collator.tokenizer is wordpiece, "Trainer saves it"
+
+
 def test_a_second_training_goes_by_the_schedule_again(wordpiece, tmp_path) -> None:
     trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
     trainer.train()

@@ -309,11 +309,6 @@ def test_long_words_are_cut_into_equal_pieces(family: str, longest: int) -> None
     assert pieces[words].all()
 
 
-def test_a_length_under_1_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`max_word_length` must be at least 1, but got 0\. Pass None"):
-        whole_words(_tokens([5]), _table("roberta"), max_word_length=0)
-
-
 def _lexicon(text: str) -> list[str]:
     """The longest word of the lexicon from each place on."""
     words = []
