@@ -40,7 +40,7 @@ def mentions(
 
 
 def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:
-    """int64 `[tokens]`: the tags, also of tokens that have none of their own; special tokens have none."""
-    tags = np.where(tokens.maskable, tokens.columns[column], IGNORE_INDEX)
-    own = (tags != IGNORE_INDEX) | ~tokens.maskable | (tokens.positions == 0)
+    """int64 `[tokens]`: the tags, also of tokens that have none of their own."""
+    tags = tokens.columns[column]
+    own = (tags != IGNORE_INDEX) | (tokens.positions == 0)
     return tags[np.maximum.accumulate(np.where(own, np.arange(len(tags)), 0))] if len(tags) else tags

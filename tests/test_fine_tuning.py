@@ -307,7 +307,7 @@ class TestTheCall:
             return {"input_ids": np.array([[5, 6, 7]], dtype=np.uint8)}
 
         collator = _masking(narrow, mlm_probability=1.0, tokenizer=tokenizer)
-        with pytest.raises(ValueError, match="`input_ids` must be of a type that holds the id 351, but .* uint8"):
+        with pytest.raises(ValueError, match=r"`input_ids` must be of a type that holds the id 351, but .* uint8"):
             collator([])
 
     def test_what_is_set_later_counts(self, wordpiece) -> None:

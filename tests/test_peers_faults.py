@@ -38,6 +38,8 @@ def _ours(tokenizer, **options):
 
 def _stock(tokenizer, **options):
     torch.manual_seed(0)
+    if options.get("whole_word_mask") and "mask_replace_prob" not in options:  # transformers 4.57 fails to warn of it
+        options |= {"mask_replace_prob": 1.0, "random_replace_prob": 0.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns that it turns random replacement off: that is fault 10
         return DataCollatorForLanguageModeling(tokenizer, **options)
@@ -156,7 +158,7 @@ FAULTS = {
     "8": (words_are_words, AssertionError),
     "8, Chinese": (a_chinese_sentence_is_no_single_word, AssertionError),
     "9": (whole_words_take_memory_in_proportion_to_length, AssertionError),
-    "10": (whole_words_with_random_replacement, AssertionError),
+    "10": (whole_words_with_random_replacement, (AssertionError, TypeError)),
     "11": (a_loss_is_a_number, AssertionError),
     "12": (random_ids_are_no_special_tokens, AssertionError),
     "13": (the_unknown_token_is_treated_alike_with_and_without_a_special_tokens_mask, AssertionError),
