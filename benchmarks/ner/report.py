@@ -35,7 +35,7 @@ def results_table(results: Sequence[dict[str, Any]]) -> Group:
     """The rows for a terminal: F1 in percent, mean and standard deviation over seeds."""
     tables = []
     for group, members in groupby(rows(results), key=lambda row: row.group):
-        table = Table(title=group, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)  # within 80 columns
+        table = Table(title=group, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # within 80 columns
         for number, heading in enumerate(HEADINGS):
             table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
         for row in members:
