@@ -122,7 +122,6 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     return_tensors: str = "pt"
     mlm: bool = field(default=True, kw_only=True)
     whole_word_mask: bool = field(default=False, kw_only=True)
-
     return_mask_rate: bool = field(default=False, kw_only=True)
     padding_free: bool = field(default=False, kw_only=True)
     position_ids_start: int = field(default=0, kw_only=True)
