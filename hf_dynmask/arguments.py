@@ -15,22 +15,21 @@ def checked_rate(rate: object, argument: str) -> float:
     Raises:
         ValueError: if it is not a number in [0, 1]; NaN is not.
     """
-    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) <= 1:
-        raise ValueError(
-            f"`{argument}` must be a number between 0 and 1, but got {rate!r}. It is the fraction of tokens to mask: "
-            "pass 0.15 for 15 %, or a function of training progress such as `linear_schedule(0.30, 0.15)`."
-        )
-    return float(rate)
+    remedy = (
+        "It is the fraction of tokens to mask: pass 0.15 for 15 %, or a function of training progress such as "
+        "`linear_schedule(0.30, 0.15)`."
+    )
+    return checked_fraction(rate, argument, remedy)
 
 
-def checked_fraction(value: object, argument: str) -> float:
+def checked_fraction(value: object, argument: str, remedy: str = "") -> float:
     """`value` as a float.
 
     Raises:
-        ValueError: if it is not a number in [0, 1].
+        ValueError: if it is not a number in [0, 1]; NaN is not.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise ValueError(f"`{argument}` must be a number between 0 and 1, but got {value!r}.")
+        raise ValueError(f"`{argument}` must be a number between 0 and 1, but got {value!r}. {remedy}".rstrip())
     return float(value)
 
 
@@ -40,14 +39,9 @@ def checked_odds(mask_replace_prob: object, random_replace_prob: object) -> tupl
     Raises:
         ValueError: if one is not a number in [0, 1], or they exceed 1 together.
     """
-    odds = {"mask_replace_prob": mask_replace_prob, "random_replace_prob": random_replace_prob}
-    for argument, value in odds.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
-            raise ValueError(
-                f"`{argument}` must be a number between 0 and 1, but got {value!r}. "
-                "It is a share of the masked tokens: BERT's are 0.8 and 0.1."
-            )
-    mask, random = (float(value) for value in odds.values())  # type: ignore[arg-type]
+    remedy = "It is a share of the masked tokens: BERT's are 0.8 and 0.1."
+    mask = checked_fraction(mask_replace_prob, "mask_replace_prob", remedy)
+    random = checked_fraction(random_replace_prob, "random_replace_prob", remedy)
     if mask + random > 1 + 1e-9:  # 0.7 + 0.2 + 0.1 and the like exceed 1 by a rounding error
         raise ValueError(
             f"`mask_replace_prob` + `random_replace_prob` must not exceed 1, but got {mask} + {random}. "

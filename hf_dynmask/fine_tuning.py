@@ -146,12 +146,12 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         tokens = tokens_of(sequences, None)
         columns = {name: sequences.per_token[name] for name in read}
         maskable = maskable_tokens(sequences, self._vocabulary, read)
-        masked, _, keys = select(tokens, maskable, rate, pattern, self._plan, columns)
+        masked, _, seen = select(tokens, maskable, rate, pattern, self._plan, columns)
         if self.target == "attention_mask":
             masked = _but_one(tokens, masked)
         places = masked if attended is None else np.flatnonzero(attended)[masked]
         if self.target == "input_ids":
-            ids = replaced(tokens, masked, keys, self._plan)[masked]
+            ids = replaced(seen, masked, self._plan)[masked]
             check_fits(batch["input_ids"], ids)
             batch["input_ids"] = put(batch["input_ids"], places, ids)
         else:

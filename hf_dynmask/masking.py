@@ -71,12 +71,12 @@ class Selection(NamedTuple):
     Attributes:
         masked: int64 `[masked]`, their places among the tokens.
         rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
-        keys: uint64 `[sequences]`, for the draws that are left.
+        tokens: the sequences, with the keys for the draws that are left.
     """
 
     masked: np.ndarray
     rates: float | np.ndarray
-    keys: np.ndarray
+    tokens: MaskingTokens
 
 
 class Masked(NamedTuple):
@@ -96,10 +96,10 @@ def mask_tokens(
     columns: Mapping[str, np.ndarray] | None = None,
 ) -> Masked:
     """Masks sequences. For the arguments, see [`select`]."""
-    masked, rates, keys = select(tokens, maskable, rate, pattern, plan, columns)
+    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns)
     labels = np.full_like(tokens.input_ids, IGNORE_INDEX)
     labels[masked] = tokens.input_ids[masked]
-    return Masked(replaced(tokens, masked, keys, plan), labels, rates)
+    return Masked(replaced(seen, masked, plan), labels, rates)
 
 
 def select(
@@ -124,16 +124,17 @@ def select(
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
+    vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
     units = units_of(seen, plan.strategy.partition)
-    return Selection(np.flatnonzero(np.repeat(_selected(seen, units, rates, plan), units.size)), rates, keys)
+    return Selection(np.flatnonzero(np.repeat(_selected(seen, units, rates, plan), units.size)), rates, seen)
 
 
-def replaced(tokens: RaggedTokens, masked: np.ndarray, keys: np.ndarray, plan: MaskingPlan) -> np.ndarray:
+def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
     """The ids, int64 `[tokens]`, with those of masked tokens replaced."""
     inputs = tokens.input_ids.copy()
     inputs[masked] = replace(
         tokens.input_ids[masked],
-        keys[tokens.rows[masked]],
+        tokens.keys[tokens.rows[masked]],
         tokens.positions[masked],
         plan.vocabulary,
         plan.mask_replace_prob,
@@ -153,22 +154,23 @@ def causal(tokens: RaggedTokens, labelled: np.ndarray, pad_token_id: int | None)
 class _Chances(NamedTuple):
     """`[units]` arrays: a unit is masked when its number is below its odds; where counts matter, first in order first.
 
-    The odds are one number where they are the same for all. `goal`, float64 `[sequences]`, are the tokens to be masked.
+    The odds are one number where they are the same for all.
     """
 
     numbers: np.ndarray
     odds: float | np.ndarray
     order: np.ndarray
-    goal: np.ndarray
 
 
 def _selected(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
     """bool `[units]`: which are masked."""
     rows = len(tokens.lengths)
-    chances = _chances(tokens, units, rates, plan.strategy)
+    row_rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), rows)
+    chances = _chances(tokens, units, rates, row_rates, plan.strategy)
     if plan.exact_count:
+        goal = _goal(units, chances.odds, row_rates, plan.strategy)
         alike = plan.strategy.weights is plan.strategy.odds is plan.strategy.numbers is None
-        return _first_in_order(tokens, units, chances.order, chances.goal, plan.min_masked, turned=alike)
+        return _first_in_order(tokens, units, chances.order, goal, plan.min_masked, turned=alike)
     selected = below(chances.numbers, chances.odds) & units.maskable
     if plan.min_masked:
         short = (sum_by_row(selected * units.size, units, rows) < plan.min_masked)[units.row]
@@ -177,19 +179,24 @@ def _selected(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, pl
     return selected
 
 
-def _chances(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, strategy: Strategy) -> _Chances:
-    row_rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), tokens.lengths.shape)
-    size = np.where(units.maskable, units.size, 0)
+def _chances(
+    tokens: MaskingTokens, units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy
+) -> _Chances:
     numbers = _numbers(tokens, units, row_rates, strategy)
     if strategy.odds is not None:
         odds = strategy.odds(tokens, units, row_rates)
-        goal = sum_by_row(odds * size, units, len(row_rates))
-        return _Chances(numbers, odds, numbers / np.maximum(odds, _LEAST_ODDS), goal)
-    goal = row_rates * sum_by_row(size, units, len(row_rates))
+        return _Chances(numbers, odds, numbers / np.maximum(odds, _LEAST_ODDS))
     if strategy.weights is not None:
         weights = relative_weights(units, _weights(tokens, units, strategy.weights), len(row_rates))
-        return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights, goal)
-    return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else row_rates[units.row], numbers, goal)
+        return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights)
+    return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else row_rates[units.row], numbers)
+
+
+def _goal(units: Units, odds: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+    """float64 `[sequences]`: the tokens to be masked where counts are exact."""
+    if strategy.odds is not None:
+        return sum_by_row(odds * units.maskable_size, units, len(row_rates))
+    return row_rates * sum_by_row(units.maskable_size, units, len(row_rates))
 
 
 def _weights(tokens: MaskingTokens, units: Units, weights: Weights) -> np.ndarray:
@@ -226,21 +233,20 @@ def _first_in_order(
             with the same odds, however long it is: the goal over all.
     """
     rounding = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.ROUNDING))
-    size = np.where(units.maskable, units.size, 0)
-    before = _before(units, order, size)
-    point = before + rounding[units.row] * size
+    before = _before(units, order)
+    point = before + rounding[units.row] * units.maskable_size
     if turned:
-        total = sum_by_row(size, units, len(goal))
+        total = sum_by_row(units.maskable_size, units, len(goal))
         begin = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.PLACE)) * total
         point = (point - begin[units.row]) % np.maximum(total, 1)[units.row]
-        before = _before(units, point, size)
+        before = _before(units, point)
     return units.maskable & ((point < goal[units.row]) | (before < min_masked))
 
 
-def _before(units: Units, order: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _before(units: Units, order: np.ndarray) -> np.ndarray:
     """int64 `[units]`: the maskable tokens of a unit's sequence that come before it in order."""
     places = np.lexsort((order, ~units.maskable, units.row))  # by sequence first: `units.row` is in order still
-    sizes = size[places]
+    sizes = units.maskable_size[places]
     earlier = np.cumsum(sizes) - sizes
     earlier -= earlier[np.searchsorted(units.row, units.row)]
     before = np.empty_like(earlier)

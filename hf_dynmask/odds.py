@@ -35,7 +35,7 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
         float64 `[units]`.
     """
     rows = len(rates)
-    size = np.where(units.maskable, units.size, 0).astype(np.float64)
+    size = units.maskable_size.astype(np.float64)
     goal = rates * sum_by_row(size, units, rows)
     certain = np.zeros(len(units), dtype=bool)
     while True:  # each turn finds the units whose odds would exceed 1; a few turns, as seldom any is left to find

@@ -56,7 +56,7 @@ POSITIONS = {"prefix": prefix, "suffix": suffix, "block": block, "every_nth": ev
 
 def _places(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each unit, the maskable tokens before it, its sequence's share, and the maskable tokens in all."""
-    size = np.where(units.maskable, units.size, 0)
+    size = units.maskable_size
     totals = sum_by_row(size, units, len(tokens.lengths))
     earlier = np.cumsum(totals) - totals
     return np.cumsum(size) - size - earlier[units.row], _of_row(tokens, units, 0), totals[units.row]

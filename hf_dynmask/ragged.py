@@ -112,11 +112,7 @@ def with_masks(batch: RaggedBatch, attended: np.ndarray | None, inputs: np.ndarr
 
 def without(batch: RaggedBatch, names: Collection[str]) -> RaggedBatch:
     """The batch without these columns."""
-    kept = (
-        {name: values for name, values in of.items() if name not in names}
-        for of in (batch.per_token, batch.per_sequence)
-    )
-    return RaggedBatch(batch.lengths, *kept)
+    return RaggedBatch(batch.lengths, _others(batch.per_token, names), _others(batch.per_sequence, names))
 
 
 def only_attended(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
@@ -132,7 +128,7 @@ def starts_of(batch: RaggedBatch) -> np.ndarray:
     return (np.cumsum(batch.lengths) - batch.lengths)[batch.lengths > 0]
 
 
-def _others(columns: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _others(columns: Mapping[str, np.ndarray], known: Collection[str]) -> dict[str, np.ndarray]:
     return {name: values for name, values in columns.items() if name not in known}
 
 

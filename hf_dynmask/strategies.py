@@ -138,8 +138,7 @@ def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word
     `1 / n` up to 3 is the choice of Lan et al. 2020 (ALBERT) and Megatron; ERNIE (Sun et al. 2019) masks phrases.
     Otherwise as [`span`].
     """
-    odds = checked_length_odds(weights)
-    return Strategy("ngram", partial(runs, partition=strategy_of(unit, "unit").partition, lengths=odds))
+    return dataclasses.replace(span(weights, unit), name="ngram")
 
 
 def position(kind: str = "block", unit: Unit = "token") -> Strategy:

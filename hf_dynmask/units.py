@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -54,6 +55,11 @@ class Units:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    @cached_property
+    def maskable_size(self) -> np.ndarray:
+        """int64 `[units]`: its number of tokens, 0 where it may not be masked."""
+        return np.where(self.maskable, self.size, 0)
 
 
 def units_of(tokens: MaskingTokens, partition: Partition) -> Units:
