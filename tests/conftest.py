@@ -1,4 +1,4 @@
-"""Small tokenizers of three families, made here: no test needs a network."""
+"""Small tokenizers of three families, made here: no test needs a network; and how hard guarantees are tested."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # loaders' workers are forked from processes that have tokenized
+
+from collections.abc import Callable
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -48,6 +50,33 @@ WORDS = [
 PIECES = ["##s", "##ing", "##ly", "##able", "un", "##believ", "play", "run", "##n", "flower", "quick", ",", ".", "!"]
 
 SENTENCE = "我今天早上和朋友一起去公园散步然后在湖边喝茶聊天看书"  # 26 characters
+
+FIGURES = pytest.StashKey[list[tuple[str, str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stress", action="store_true", help="test guarantees at full size, for an hour")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    figures = config.stash.get(FIGURES, [])
+    if figures:
+        terminalreporter.section("guarantees" + (" at full size" if config.getoption("--stress") else ""))
+    for promise, figure in figures:
+        terminalreporter.write_line(f"{promise}: {figure}")
+
+
+@pytest.fixture(scope="session")
+def stress(request: pytest.FixtureRequest) -> bool:
+    """Whether guarantees are tested at full size; otherwise at a size that takes seconds."""
+    return request.config.getoption("--stress")
+
+
+@pytest.fixture(scope="session")
+def report_figure(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Called by tests of guarantees: `report_figure("draws", "1,000,000")` is printed when all tests are done."""
+    figures = request.config.stash.setdefault(FIGURES, [])
+    return lambda promise, figure: figures.append((promise, figure))
 
 
 def _special_tokens(names: dict[str, str]) -> dict[str, str]:
