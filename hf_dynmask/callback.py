@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import sys
 from types import FrameType
 from typing import Any
 
-from torch.utils.data import IterableDataset
 from transformers import Trainer
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
-from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
+from hf_dynmask.training_loader import (
+    check_order,
+    collated_per_batch,
+    drop_leftovers,
+    first_epoch,
+    first_step,
+    put_into,
+    restart_workers,
+    turns_of,
+    with_collator,
+)
+from hf_dynmask.turns import Turns
 
 
 class MaskRateCallback(TrainerCallback):
@@ -42,6 +50,8 @@ class MaskRateCallback(TrainerCallback):
             collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
     """
 
+    _turns: Turns
+
     def __init__(self, schedule: Rate | None = None, eval_mlm_probability: FixedRate = 0.15) -> None:
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
         self.eval_mlm_probability = checked_fixed_rate(eval_mlm_probability, "eval_mlm_probability")
@@ -58,9 +68,12 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         loader = kwargs["train_dataloader"]
         self._collator = _collator_in(loader.collate_fn).for_training(self.schedule, args.seed)
-        if callable(self._collator.rate):
-            _check_order(loader)
-        _put_into(loader, self._collator)
+        scheduled = callable(self._collator.rate)
+        if scheduled:
+            check_order(loader)
+        self._turns = turns_of(loader, checked=scheduled)
+        self._collator.tell_turns(self._turns)
+        put_into(loader, self._collator)
         self._epoch = None
         trainer = _calling_trainer()
         if trainer is not None:
@@ -74,23 +87,35 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         loader = kwargs["train_dataloader"]
         resumed = self._epoch is None
-        self._epoch = _first_epoch(args, state, loader) if self._epoch is None else self._epoch + 1
-        _drop_leftovers(loader)
+        self._epoch = first_epoch(args, state, loader) if self._epoch is None else self._epoch + 1
+        begin = first_step(args, state, loader) if resumed else state.global_step
+        drop_leftovers(loader)
         self._collator.set_epoch(
             self._epoch,
-            first_step=_first_step(args, state, loader, self._epoch) if resumed else state.global_step,
+            first_step=begin,
             total_steps=state.max_steps,
-            gradient_accumulation_steps=args.gradient_accumulation_steps * _collated_per_batch(loader),
+            gradient_accumulation_steps=args.gradient_accumulation_steps * collated_per_batch(loader),
         )
+        self._turns.start_epoch((state.global_step - begin) * args.gradient_accumulation_steps)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._turns.check_next()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._turns.use()
+
+    on_substep_end = on_step_end
 
     def _serve_evaluation(self, trainer: Any) -> None:
         """Has the `Trainer` evaluate with the twin for it, in loaders that it has kept as well."""
         source = _collator_in(trainer.data_collator)
         evaluation = _Evaluation(source, source.for_evaluation(self.eval_mlm_probability))
-        trainer.data_collator = _with_collator(trainer.data_collator, evaluation)
+        trainer.data_collator = with_collator(trainer.data_collator, evaluation)
         for loader in getattr(trainer, "_eval_dataloaders", {}).values():
-            _put_into(loader, evaluation)
-            _restart_workers(loader)
+            put_into(loader, evaluation)
+            restart_workers(loader)
 
     def on_log(
         self,
@@ -100,7 +125,11 @@ class MaskRateCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if self._collator is None or logs is None or "loss" not in logs:
+        if (
+            logs is None
+            or "loss" not in logs
+            or self._collator is not _collator_in(kwargs["train_dataloader"].collate_fn)
+        ):
             return
         logs["mask_rate"] = rate_at(self._collator.rate, max(state.global_step - 1, 0), state.max_steps)
         state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
@@ -135,63 +164,6 @@ def _collator_in(collate_fn: Any) -> Any:
             )
         return _collator_in(collate_fn.data_collator)
     return collate_fn
-
-
-def _put_into(loader: Any, collator: Any) -> None:
-    collate_fn = _with_collator(loader.collate_fn, collator)
-    loader.collate_fn = collate_fn  # what a resumed epoch's new loader copies
-    if hasattr(loader, "base_dataloader"):
-        loader.base_dataloader.collate_fn = collate_fn  # what every other epoch iterates
-
-
-def _with_collator(collate_fn: Any, collator: Any) -> Any:
-    if not hasattr(collate_fn, "data_collator"):
-        return collator
-    wrapper = copy.copy(collate_fn)
-    wrapper.data_collator = _with_collator(collate_fn.data_collator, collator)
-    return wrapper
-
-
-def _check_order(loader: Any) -> None:
-    if not getattr(loader, "in_order", True):
-        raise ValueError(
-            "`in_order` of the training DataLoader must be True under a mask rate schedule, but got False: a batch's "
-            "optimizer step follows from its place in the order. Pass `dataloader_in_order=True`, or a constant rate."
-        )
-
-
-def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    return state.global_step // _steps_per_epoch(args, state, loader)
-
-
-def _first_step(args: TrainingArguments, state: TrainerState, loader: Any, epoch: int) -> int:
-    """The optimizer step of the first batch that is collated when a training begins or goes on."""
-    if isinstance(loader.dataset, IterableDataset) and not args.ignore_data_skip:
-        return epoch * _steps_per_epoch(args, state, loader)  # the batches to be skipped are collated all the same
-    return state.global_step
-
-
-def _steps_per_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    """As Trainer counts them: without a length, the whole training is one epoch."""
-    return max(math.ceil(len(loader) / args.gradient_accumulation_steps), 1) if has_length(loader) else state.max_steps
-
-
-def _collated_per_batch(loader: Any) -> int:
-    """accelerate's dispatcher has rank 0 collate the batches of all ranks in turn, unless it splits one of them."""
-    dispatches = type(loader).__name__ == "DataLoaderDispatcher" and not loader.split_batches
-    return loader.state.num_processes if dispatches else 1
-
-
-def _drop_leftovers(loader: Any) -> None:
-    """Ends persistent workers that still hold batches of an epoch that was stopped early; new ones count from 0."""
-    iterator = getattr(getattr(loader, "base_dataloader", loader), "_iterator", None)
-    if iterator is not None and iterator._tasks_outstanding:
-        _restart_workers(loader)
-
-
-def _restart_workers(loader: Any) -> None:
-    """Ends persistent workers; the next iteration starts new ones, which have the collator as it is then."""
-    getattr(loader, "base_dataloader", loader)._iterator = None
 
 
 def _calling_trainer() -> Any:

@@ -4,7 +4,8 @@ Batches are collated long before they are trained on: workers prefetch, accelera
 accumulation fetches a whole step's batches first. So nobody tells the collator the current step; it works out the step
 that its batch will be used in. What is true for a whole epoch stands in shared memory, written before the epoch's
 iterator is made; each worker counts the batches that it has collated since. A `DataLoader` hands batches to its
-workers in turn, so worker `w`'s `n`-th batch is batch `n * num_workers + w` of the epoch.
+workers in turn, so worker `w`'s `n`-th batch is batch `n * num_workers + w` of the epoch. Where that may fail,
+[`Turns`] notices.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 import torch
 from torch.utils.data import get_worker_info
+
+from hf_dynmask.turns import Turns
 
 
 class Moment(NamedTuple):
@@ -27,9 +30,13 @@ class Clock:
     """Tells each batch its [`Moment`], alike in the main process and in every worker.
 
     It is shared, not copied, when a `DataLoader` sends it to its workers, by fork or by spawn.
+
+    Attributes:
+        turns: what checks that workers take turns to the end; None if nobody does.
     """
 
     def __init__(self) -> None:
+        self.turns: Turns | None = None
         # epochs announced, then what `start_epoch` was told; no epoch is known while the first is 0
         self._shared = torch.zeros(5, dtype=torch.int64).share_memory_()
         self._iteration: tuple[int, int | None] = (0, None)
@@ -64,7 +71,11 @@ class Clock:
         if iteration != self._iteration:
             self._iteration, self._collated = iteration, 0
         mine, self._collated = self._collated, self._collated + 1
-        return mine if worker is None else mine * worker.num_workers + worker.id
+        if worker is None:
+            return mine
+        if self.turns is not None:
+            self.turns.note(worker.id, self._collated)
+        return mine * worker.num_workers + worker.id
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)

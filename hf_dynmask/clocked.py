@@ -14,6 +14,7 @@ from hf_dynmask.arguments import checked_integer
 from hf_dynmask.clock import Clock
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
+from hf_dynmask.turns import Turns, may_come_out_of_turn
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
 
 
@@ -112,6 +113,10 @@ class ClockedCollator:
         changes = {self.rate_argument: self.rate if rate is None else rate}
         return self._twin(seed=seed if self.seed is None else self.seed, **changes)
 
+    def tell_turns(self, turns: Turns) -> None:
+        """Has this collator's workers note what `turns` checks."""
+        self._clock.turns = turns
+
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
         """The collator for evaluation."""
         raise NotImplementedError
@@ -140,6 +145,12 @@ class ClockedCollator:
                     f"`{self.rate_argument}` is a schedule, and the optimizer step must be known to follow it, but "
                     "nobody told. Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `set_epoch` with "
                     "`total_steps`; for evaluation, take `collator.for_evaluation()`."
+                )
+            if self._clock.turns is None and may_come_out_of_turn():
+                raise ValueError(
+                    f"`num_workers` must be 0 or 1 for streamed data when `{self.rate_argument}` is a schedule, but is "
+                    "more: workers whose shares end early leave their turns to others, and a batch's step is not "
+                    "known. Take one worker, or `Trainer` with `MaskRateCallback`, which notices when it happens."
                 )
             rate = rate_at(rate, moment.step, moment.total_steps)
         return rate, self._pattern(None if moment is None else moment.epoch)

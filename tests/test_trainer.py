@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -68,7 +69,9 @@ class NewCheckpoint(TrainerCallback):
         control.should_save = state.global_step == self.step
 
 
-def _trainer(tokenizer, directory: Path, callbacks: list, *, collator_options=None, train=None, **arguments) -> Trainer:
+def _trainer(
+    tokenizer, directory: Path, callbacks: list, *, collator_options=None, train=None, model=None, **arguments
+) -> Trainer:
     options = {"exact_count": True, **(collator_options or {})}
     defaults = {
         "output_dir": str(directory),
@@ -83,7 +86,7 @@ def _trainer(tokenizer, directory: Path, callbacks: list, *, collator_options=No
         "dataloader_pin_memory": False,
     }
     return Trainer(
-        model=Witness(),
+        model=model or Witness(),
         args=TrainingArguments(**{**defaults, **arguments}),
         train_dataset=train if train is not None else Numbers(),
         eval_dataset=torch.utils.data.Subset(Numbers(), range(6)),
@@ -355,7 +358,7 @@ def test_the_rate_is_in_the_logs_of_trainer_and_tensorboard(wordpiece, tmp_path,
 
 
 @pytest.mark.parametrize("restore", [False, True])
-@pytest.mark.parametrize("saved_with", [0, 1])
+@pytest.mark.parametrize("saved_with", [0, 1, 2])
 def test_checkpoints_resume_whichever_callbacks_they_were_made_with(wordpiece, tmp_path, saved_with, restore) -> None:
     run = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)] * saved_with + [NewCheckpoint(13)])
     run.train()
@@ -368,6 +371,67 @@ def test_checkpoints_resume_whichever_callbacks_they_were_made_with(wordpiece, t
     )
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-13"))
     assert _follows(resumed.model, _expected(first_step=13))
+
+
+def test_of_two_callbacks_the_last_counts_for_rates_and_logs(wordpiece, tmp_path) -> None:
+    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3), MaskRateCallback(SCHEDULE)])
+    trainer.train()
+    assert _follows(trainer.model, _expected())
+    logged = [entry["mask_rate"] for entry in trainer.state.log_history if "loss" in entry]
+    assert logged == _expected()
+
+
+def test_a_stream_resumed_in_a_later_pass_has_new_masks(wordpiece, tmp_path) -> None:
+    """`Trainer` begins the stream anew there: the examples are not those to come, but no mask comes twice."""
+    run = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3), NewCheckpoint(23)], train=Stream(), max_steps=25)
+    run.train()
+    resumed = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3)], train=Stream(), max_steps=25)
+    resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
+    seen = [(ids, masks) for _, _, ids, masks in run.model.seen]
+    again = [(ids, masks) for _, _, ids, masks in resumed.model.seen]
+    assert [ids for ids, _ in again] == [ids for ids, _ in seen[:2]]
+    assert not set(again) & set(seen)
+
+
+class OutOfMemory(Witness):
+    """At more than 2 examples at once, after 3 batches."""
+
+    def forward(self, input_ids, attention_mask, labels):
+        if len(self.seen) == 3 and len(input_ids) > 2:
+            self.seen.clear()
+            raise RuntimeError("CUDA out of memory.")
+        return super().forward(input_ids, attention_mask, labels)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_smaller_batch_that_is_found_begins_the_schedule_anew(wordpiece, tmp_path, workers) -> None:
+    arguments = {"dataloader_num_workers": workers, "dataloader_persistent_workers": workers > 0}
+    callbacks = [MaskRateCallback(SCHEDULE)]
+    asked = {"auto_find_batch_size": True, "per_device_train_batch_size": 4}
+    trainer = _trainer(wordpiece, tmp_path, callbacks, model=OutOfMemory(), **asked, **arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # accelerate's, of memory that it has no device for
+        trainer.train()
+    (size,) = {len(ids) for _, _, ids, _ in trainer.model.seen}
+    assert size < 4
+    plain = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)], per_device_train_batch_size=size)
+    plain.train()
+    assert trainer.model.seen == plain.model.seen
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize("length", [{"num_train_epochs": 2.5}, {"max_steps": 7}, {"max_steps": 23}])
+def test_a_training_of_any_length(wordpiece, tmp_path, length, accumulation) -> None:
+    trainer = _trainer(
+        wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)], gradient_accumulation_steps=accumulation, **length
+    )
+    trainer.train()
+    batches = EXAMPLES // BATCH
+    per_epoch = math.ceil(batches / accumulation)
+    total = length.get("max_steps") or math.ceil(2.5 * per_epoch)
+    steps = [epoch * per_epoch + batch // accumulation for epoch in range(24) for batch in range(batches)]
+    assert trainer.state.global_step == total
+    assert _follows(trainer.model, [SCHEDULE(step / total) for step in steps if step < total])
 
 
 def test_a_datasets_dataset_with_columns_to_remove(wordpiece, tmp_path) -> None:

@@ -12,6 +12,7 @@ import datasets
 import numpy as np
 import pytest
 from corpora import Numbered, Stream, example
+from torch.utils.data import DataLoader
 from witness import Witness, witnessed
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
@@ -92,14 +93,17 @@ def _trained(tokenizer, directory, loader: Loader, data: Data) -> Witness:
 
 @pytest.fixture(scope="module")
 def expected(wordpiece) -> tuple[str, str]:
-    """The same, without a loader."""
+    return _without_a_loader(wordpiece).hashes()
+
+
+def _without_a_loader(wordpiece) -> Witness:
     witness, collator = Witness(), DataCollatorForDynamicMasking(wordpiece, 0.3, seed=7, return_mask_rate=True)
     for witness.epoch in range(EPOCHS):
         collator.set_epoch(witness.epoch)
         witness(**collator([example(i) for i in range(EXAMPLES)]))
     witness.rates = {step: {float(np.float32(SCHEDULE(step / STEPS)))} for step in range(STEPS)}
     assert len(witness.masks) == EPOCHS * EXAMPLES
-    return witness.hashes()
+    return witness
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -119,8 +123,61 @@ def _a_few() -> list[tuple[Loader, Data]]:
     """Each data with a loader, each loader whose workers are forked, and a few others."""
     forked = [loader for loader in LOADERS if loader.start == "fork"]
     others = [Loader(2, "forkserver", False, 2), Loader(3, "forkserver", True, 4), Loader(2, "spawn", True, 1)]
-    return [*zip(itertools.cycle(forked), DATA), *zip(others, DATA[5::10])]
+    return [*zip(itertools.cycle(forked), DATA), *zip(others, DATA[5::10], strict=True)]
 
 
 def test_masks_and_rates_are_those_without_a_loader(wordpiece, tmp_path, combination, expected, report_figure) -> None:
     assert _trained(wordpiece, tmp_path, *combination).hashes() == expected
+
+
+class TestStreamsOfUnequalShares:
+    """A worker that ends early leaves its turns to the others: a batch's place, and so its step, cannot be known."""
+
+    def _trainer(self, tokenizer, directory, data, schedule=SCHEDULE, accumulation=1):
+        return witnessed(
+            DataCollatorForDynamicMasking(tokenizer, seed=7, return_mask_rate=True),
+            data,
+            directory,
+            [MaskRateCallback(schedule)],
+            per_device_train_batch_size=6 // accumulation,
+            gradient_accumulation_steps=accumulation,
+            dataloader_num_workers=2,
+            max_steps=STEPS,
+        )
+
+    @pytest.mark.parametrize("accumulation", [1, 3])
+    @pytest.mark.parametrize(("shares", "right_steps"), [((24, 12), 5), ((12, 24), 4), ((0, 36), 0)])
+    def test_a_schedule_ends_in_an_error_where_it_would_go_wrong(
+        self, wordpiece, tmp_path, shares, right_steps, accumulation
+    ) -> None:
+        trainer = self._trainer(wordpiece, tmp_path, Stream(EXAMPLES, shares), accumulation=accumulation)
+        with pytest.raises(RuntimeError, match=r"worker . has read its share of it, .* Resume, or start"):
+            trainer.train()
+        rates = trainer.model.rates
+        assert len(rates) in (right_steps, right_steps + 1)
+        assert all(rates[step] == {float(np.float32(SCHEDULE(step / STEPS)))} for step in range(right_steps))
+
+    def test_so_it_does_with_fewer_shards_than_workers(self, wordpiece, tmp_path) -> None:
+        data = datasets.Dataset.from_list([example(i) for i in range(EXAMPLES)]).to_iterable_dataset(num_shards=1)
+        with pytest.raises(RuntimeError, match="dataloader_num_workers"):
+            self._trainer(wordpiece, tmp_path, data).train()
+
+    @pytest.mark.parametrize("shares", [(18, 12), (18, 13), (15, 12)])
+    def test_shares_that_differ_in_the_last_round_only_are_fine(self, wordpiece, tmp_path, shares) -> None:
+        trainer = self._trainer(wordpiece, tmp_path, Stream(EXAMPLES, shares))
+        trainer.train()
+        assert trainer.model.rates == {step: {float(np.float32(SCHEDULE(step / STEPS)))} for step in range(STEPS)}
+
+    def test_a_constant_rate_is_fine(self, wordpiece, tmp_path) -> None:
+        trainer = self._trainer(wordpiece, tmp_path, Stream(EXAMPLES, (24, 12)), schedule=0.3)
+        trainer.train()
+        masks = trainer.model.masks
+        assert len(masks) == EPOCHS * EXAMPLES
+        assert trainer.model.hashes()[0] == _without_a_loader(wordpiece).hashes()[0]
+
+    def test_in_a_loop_of_ones_own_nobody_would_notice(self, wordpiece) -> None:
+        collator = DataCollatorForDynamicMasking(wordpiece, SCHEDULE)
+        collator.set_epoch(0, total_steps=STEPS)
+        loader = DataLoader(Stream(EXAMPLES), batch_size=6, num_workers=2, collate_fn=collator)
+        with pytest.raises(ValueError, match="`num_workers` must be 0 or 1 for streamed data when"):
+            list(loader)
