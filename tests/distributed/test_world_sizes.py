@@ -1,0 +1,99 @@
+"""An example has the same mask in an epoch for any number of processes, workers and batches, also on resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES, EPOCHS, STOP = 44, 2, 15  # 11 steps an epoch at a global batch of 4
+Seen = dict[tuple[int, int], str]
+
+WAYS = {
+    "1 process": (1, {"per_device_train_batch_size": 4}),
+    "2 processes": (2, {"per_device_train_batch_size": 2}),
+    "2 processes, workers": (2, {"per_device_train_batch_size": 2, "dataloader_num_workers": 2}),
+    "accumulation": (1, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
+    "workers": (1, {"per_device_train_batch_size": 4, "dataloader_num_workers": 3}),
+    "another global batch": (1, {"per_device_train_batch_size": 3}),
+    "another global batch, 2 processes": (2, {"per_device_train_batch_size": 4}),
+}
+
+
+def _launch(tokenizer: Path, output_dir: Path, way: str, rates: tuple[float, float], stop: int | None = None) -> Seen:
+    """What a training saw: for (example, epoch), a hash of it."""
+    processes, arguments = WAYS[way]
+    output_dir.mkdir(exist_ok=True)
+    record = f"{len(list(output_dir.iterdir()))}"
+    settings = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": EXAMPLES}
+    settings |= {"arguments": {**arguments, "num_train_epochs": EPOCHS, "save_strategy": "no"}, "rates": rates}
+    config = ROOT / "benchmarks" / "ner" / "launch" / f"cpu_{processes}_fp32.yaml"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    done = subprocess.run(
+        [*launch, str(ROOT / "tests" / "training.py"), json.dumps({**settings, "stop": stop})],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    records = list(output_dir.glob(f"{record}-*.jsonl"))
+    assert len(records) == processes
+    lines = [json.loads(line) for path in records for line in path.read_text().splitlines()]
+    return {(number, epoch): shown for _, _, epoch, rows in lines for number, shown in rows}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(wordpiece, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    wordpiece.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tokenizer, tmp_path_factory) -> dict[tuple[float, float], Seen]:
+    """What one process sees that is never stopped: at rates of a schedule, and at one rate."""
+    return {
+        rates: _launch(tokenizer, tmp_path_factory.mktemp("whole"), "1 process", rates)
+        for rates in ((0.4, 0.1), (0.3, 0.3))
+    }
+
+
+QUICK = [("1 process", "2 processes"), ("2 processes", "1 process"), ("1 process", "another global batch")]
+STRESS = [
+    ("1 process", "accumulation"),
+    ("1 process", "workers"),
+    ("2 processes", "2 processes, workers"),
+    ("2 processes, workers", "accumulation"),
+    ("accumulation", "2 processes"),
+    ("workers", "another global batch, 2 processes"),
+    ("another global batch, 2 processes", "workers"),
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "ways" in metafunc.fixturenames:
+        ways = QUICK + STRESS if metafunc.config.getoption("--stress") else QUICK
+        metafunc.parametrize("ways", ways, ids=" then ".join)
+
+
+def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, ways, report_figure) -> None:
+    """With another global batch there are other steps, and `Trainer` goes on in another place: one rate, then."""
+    rates = (0.3, 0.3) if any("another" in way for way in ways) else (0.4, 0.1)
+    begun = _launch(tokenizer, tmp_path, ways[0], rates, stop=STOP)
+    resumed = _launch(tokenizer, tmp_path, ways[1], rates)
+    expected = whole[rates]
+    assert len(expected) == EPOCHS * EXAMPLES
+    for seen in (begun, resumed):
+        assert seen.items() <= expected.items()
+    assert resumed
+    if rates == (0.4, 0.1):
+        assert {**begun, **resumed} == expected
+        assert not begun.keys() & resumed.keys()
+    report_figure("resumed in another way", " then ".join(ways))
