@@ -48,6 +48,8 @@ class MaskRateCallback(TrainerCallback):
     Raises:
         ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no
             collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
+        RuntimeError: under a schedule, once the workers of a streamed dataset no longer take turns, because the share
+            of one has ended before those of the others; before a step is made with a batch of another step's rate.
     """
 
     _turns: Turns
@@ -103,10 +105,16 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         self._turns.check_next()
 
+    on_pre_optimizer_step = on_step_begin
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._turns.use()
 
     on_substep_end = on_step_end
+
+    def _serves(self, loader: Any) -> bool:
+        """Whether the loader collates with this callback's collator; of two callbacks, the last one's is in there."""
+        return loader is not None and self._collator is not None and _collator_in(loader.collate_fn) is self._collator
 
     def _serve_evaluation(self, trainer: Any) -> None:
         """Has the `Trainer` evaluate with the twin for it, in loaders that it has kept as well."""
@@ -125,11 +133,7 @@ class MaskRateCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if (
-            logs is None
-            or "loss" not in logs
-            or self._collator is not _collator_in(kwargs["train_dataloader"].collate_fn)
-        ):
+        if logs is None or "loss" not in logs or not self._serves(kwargs["train_dataloader"]):
             return
         logs["mask_rate"] = rate_at(self._collator.rate, max(state.global_step - 1, 0), state.max_steps)
         state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
