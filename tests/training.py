@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from corpora import Numbered
+from corpora import Numbered, Stream
 from transformers import (
     AutoTokenizer,
     BertConfig,
@@ -122,9 +122,9 @@ def main(settings: dict[str, Any]) -> None:
         _dies_at(*settings.get("die", ["never", 1, 0.0])),
         model=BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes, **dropout)),
         args=arguments,
-        train_dataset=Numbered(settings["examples"]),
+        train_dataset=(Stream if settings.get("stream") else Numbered)(settings["examples"]),
         eval_dataset=Numbered(6),
-        data_collator=DataCollatorForDynamicMasking(tokenizer, strategy="whole_word"),
+        data_collator=DataCollatorForDynamicMasking(tokenizer, strategy="whole_word", pad_to_multiple_of=32),
         callbacks=[MaskRateCallback(linear_schedule(*settings.get("rates", (0.4, 0.1)))), Stops(settings.get("stop"))],
     )
     trainer.train(resume_from_checkpoint=newest_complete_checkpoint(folder))

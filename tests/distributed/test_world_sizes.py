@@ -12,7 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, EPOCHS, STOP = 44, 2, 15  # 11 steps an epoch at a global batch of 4
+FALLING, FIXED = (0.4, 0.1), (0.3, 0.3)  # the first and the last rate
 Seen = dict[tuple[int, int], str]
+
+
+def _loading(**options: bool) -> dict:
+    return {"accelerator_config": options}
+
 
 WAYS = {
     "1 process": (1, {"per_device_train_batch_size": 4}),
@@ -20,9 +26,15 @@ WAYS = {
     "2 processes, workers": (2, {"per_device_train_batch_size": 2, "dataloader_num_workers": 2}),
     "accumulation": (1, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
     "workers": (1, {"per_device_train_batch_size": 4, "dataloader_num_workers": 3}),
-    "another global batch": (1, {"per_device_train_batch_size": 3}),
-    "another global batch, 2 processes": (2, {"per_device_train_batch_size": 4}),
+    "another global batch": (1, {"per_device_train_batch_size": 3, "max_steps": EPOCHS * 15}),
+    "another global batch, 2 processes": (2, {"per_device_train_batch_size": 4, "max_steps": EPOCHS * 6}),
+    "stream": (1, {"per_device_train_batch_size": 4}),
+    "stream, dispatched": (2, {"per_device_train_batch_size": 2, **_loading(dispatch_batches=True)}),
+    "stream, split": (2, {"per_device_train_batch_size": 4, **_loading(dispatch_batches=True, split_batches=True)}),
+    "stream, sharded": (2, {"per_device_train_batch_size": 2, **_loading(dispatch_batches=False)}),
 }
+for way in ("stream, dispatched", "stream, sharded"):
+    WAYS[f"{way}, workers"] = (2, {**WAYS[way][1], "dataloader_num_workers": 2})
 
 
 def _launch(tokenizer: Path, output_dir: Path, way: str, rates: tuple[float, float], stop: int | None = None) -> Seen:
@@ -31,7 +43,8 @@ def _launch(tokenizer: Path, output_dir: Path, way: str, rates: tuple[float, flo
     output_dir.mkdir(exist_ok=True)
     record = f"{len(list(output_dir.iterdir()))}"
     settings = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": EXAMPLES}
-    settings |= {"arguments": {**arguments, "num_train_epochs": EPOCHS, "save_strategy": "no"}, "rates": rates}
+    settings |= {"arguments": {"max_steps": EPOCHS * 11, "save_strategy": "no", **arguments}, "rates": rates}
+    settings["stream"] = "stream" in way
     config = ROOT / "benchmarks" / "ner" / "launch" / f"cpu_{processes}_fp32.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     done = subprocess.run(
@@ -60,9 +73,13 @@ def tokenizer(wordpiece, tmp_path_factory) -> Path:
 def whole(tokenizer, tmp_path_factory) -> dict[tuple[float, float], Seen]:
     """What one process sees that is never stopped: at rates of a schedule, and at one rate."""
     return {
-        rates: _launch(tokenizer, tmp_path_factory.mktemp("whole"), "1 process", rates)
-        for rates in ((0.4, 0.1), (0.3, 0.3))
+        rates: _launch(tokenizer, tmp_path_factory.mktemp("whole"), "1 process", rates) for rates in (FALLING, FIXED)
     }
+
+
+@pytest.fixture(scope="module")
+def whole_stream(tokenizer, tmp_path_factory) -> Seen:
+    return _launch(tokenizer, tmp_path_factory.mktemp("whole"), "stream", FALLING)
 
 
 QUICK = [("1 process", "2 processes"), ("2 processes", "1 process"), ("1 process", "another global batch")]
@@ -85,7 +102,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, ways, report_figure) -> None:
     """With another global batch there are other steps, and `Trainer` goes on in another place: one rate, then."""
-    rates = (0.3, 0.3) if any("another" in way for way in ways) else (0.4, 0.1)
+    rates = FIXED if any("another" in way for way in ways) else FALLING
     begun = _launch(tokenizer, tmp_path, ways[0], rates, stop=STOP)
     resumed = _launch(tokenizer, tmp_path, ways[1], rates)
     expected = whole[rates]
@@ -93,7 +110,28 @@ def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, 
     for seen in (begun, resumed):
         assert seen.items() <= expected.items()
     assert resumed
-    if rates == (0.4, 0.1):
+    if rates == FALLING:
         assert {**begun, **resumed} == expected
         assert not begun.keys() & resumed.keys()
     report_figure("resumed in another way", " then ".join(ways))
+
+
+@pytest.mark.parametrize("way", ["stream, dispatched", "stream, split", "stream, sharded"])
+def test_ranks_that_share_a_stream(tokenizer, tmp_path, whole_stream, way, stress) -> None:
+    if way != "stream, dispatched" and not stress:
+        pytest.skip("under --stress only")
+    assert len(whole_stream) == EPOCHS * EXAMPLES
+    assert _launch(tokenizer, tmp_path / "at once", way, FALLING) == whole_stream
+    begun = _launch(tokenizer, tmp_path / "in two", way, FALLING, stop=5)
+    resumed = _launch(tokenizer, tmp_path / "in two", way, FALLING)
+    assert {**begun, **resumed} == whole_stream
+
+
+@pytest.mark.parametrize("way", ["stream, dispatched, workers", "stream, sharded, workers"])
+def test_ranks_and_workers_that_share_a_stream(tokenizer, tmp_path, whole, way, stress) -> None:
+    """Workers read other parts of it, so that examples come in other steps: one rate, then."""
+    if not stress:
+        pytest.skip("under --stress only")
+    seen = _launch(tokenizer, tmp_path, way, FIXED)
+    assert seen.items() <= whole[FIXED].items()
+    assert {number for number, _ in seen} == {number for number, _ in whole[FIXED]}
