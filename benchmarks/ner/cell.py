@@ -1,10 +1,11 @@
 """One cell: one arm, one seed, one launch. Its configuration says what is asked, its result what was seen."""
 
 import platform
-import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery
+from benchmarks.ner.keeping import non_finite, without_non_finite
 from benchmarks.ner.launch import mismatch, observed_launch
 from benchmarks.ner.models import classifier, initial_model
 from benchmarks.ner.results import SCHEMA, run_id
@@ -72,7 +74,36 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     """
     started = time.time()
     config = configuration(task, arm, seed)
-    machinery = replace(task.machinery, work_dir=task.machinery.work_dir / run_id(config)[:12])
+    with _machinery(task, run_id(config)[:12]) as machinery:
+        mlm, ner = _stages(task, arm, seed, machinery, report)
+    observed = observed_launch(PartialState(), ner.compute_dtype)
+    measured = _measured(mlm, ner)
+    return {
+        **config,
+        "run_id": run_id(config),
+        "launch": {"requested": task.requested, "observed": observed},
+        **_status(mismatch(task.requested, observed) or _diverged(measured)),
+        **without_non_finite(measured),
+        "env": environment(),
+        "time": {"started": started, "seconds": time.time() - started},
+    }
+
+
+@contextmanager
+def _machinery(task: Task, name: str) -> Iterator[Machinery]:
+    """The task's, with a folder for Trainer: one that stays where a tracker writes there, else a temporary one of this
+    process alone, for another harness may run the same cell at the same time.
+    """
+    if task.machinery.report_to:
+        yield replace(task.machinery, work_dir=task.machinery.work_dir / name)
+    else:
+        with tempfile.TemporaryDirectory(prefix="hf_dynmask-", ignore_cleanup_errors=True) as folder:
+            yield replace(task.machinery, work_dir=Path(folder))
+
+
+def _stages(
+    task: Task, arm: Arm, seed: int, machinery: Machinery, report: Callable[[float], None]
+) -> tuple[Stage, Stage]:
     common = {
         "tokenizer": task.tokenizer,
         "data": task.data,
@@ -84,18 +115,13 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     encoder = initial_model(task.model, task.tokenizer, seed)
     mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
-    ner = fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
-    observed = observed_launch(PartialState(), ner.compute_dtype)
-    _clean(machinery)
-    return {
-        **config,
-        "run_id": run_id(config),
-        "launch": {"requested": task.requested, "observed": observed},
-        **_status(mismatch(task.requested, observed)),
-        **_measured(mlm, ner),
-        "env": environment(),
-        "time": {"started": started, "seconds": time.time() - started},
-    }
+    return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
+
+
+def _diverged(measured: dict[str, Any]) -> str | None:
+    """Why a run whose numbers went to NaN or infinity has failed; None when all are finite."""
+    places = list(non_finite(measured, "result"))
+    return f"the training diverged: {', '.join(places[:3])} must be finite; lower the learning rate" if places else None
 
 
 def _status(reason: str | None) -> dict[str, str | None]:
@@ -144,12 +170,3 @@ def _processor() -> str:
         else []
     )
     return f"{models[0]} x {len(models)}" if models else platform.processor()
-
-
-def _clean(machinery: Machinery) -> None:
-    """Trainer's folders hold nothing once the result is known, unless a tracker wrote there."""
-    folder = machinery.work_dir
-    if not machinery.report_to and PartialState().is_main_process:
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.parent.exists() and not any(folder.parent.iterdir()):
-            folder.parent.rmdir()

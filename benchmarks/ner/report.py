@@ -1,6 +1,7 @@
 """Results as a table, in the terminal or in Markdown: `python -m benchmarks.ner.report DIR [--markdown]`."""
 
 import argparse
+import re
 import statistics
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,10 +11,13 @@ from typing import Any, NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.ner.results import read_results
 
 HEADINGS = ("arm", "seeds", "dev F1", "test F1", "MLM eval loss", "tokens/s")
+LONGEST = 1000  # characters of a text that are printed
+MARKS = re.compile(r"[\\|`*<>\[\]]")
 ORDER = ("none", "finetune_static", "finetune_dynamic", "static", "static10", "dynamic", "constant_mean", "anneal")
 
 
@@ -35,11 +39,12 @@ def results_table(results: Sequence[dict[str, Any]]) -> Group:
     """The rows for a terminal: F1 in percent, mean and standard deviation over seeds."""
     tables = []
     for group, members in groupby(rows(results), key=lambda row: row.group):
-        table = Table(title=group, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # within 80 columns
+        within_80_columns = (0, 1, 0, 0)
+        table = Table(title=Text(group), title_justify="left", box=SIMPLE_HEAD, padding=within_80_columns)
         for number, heading in enumerate(HEADINGS):
             table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
         for row in members:
-            table.add_row(*row.cells)
+            table.add_row(*map(Text, row.cells))
         tables.append(table)
     return Group(*tables)
 
@@ -48,7 +53,7 @@ def results_markdown(results: Sequence[dict[str, Any]]) -> str:
     """The same rows as Markdown tables, one for each dataset, model and launch."""
     parts = []
     for group, members in groupby(rows(results), key=lambda row: row.group):
-        lines = [f"**{group}**", "", _line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 1)])]
+        lines = [f"**{_escaped(group)}**", "", _line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 1)])]
         parts.append("\n".join([*lines, *(_line(row.cells) for row in members)]))
     return "\n\n".join(parts)
 
@@ -56,16 +61,22 @@ def results_markdown(results: Sequence[dict[str, Any]]) -> str:
 def failures(results: Sequence[dict[str, Any]]) -> list[str]:
     """A line for each run that did not do what was asked of it."""
     return [
-        f"failed: {_group(result)}, {result['arm']['name']}, seed {result['seed']}: {result['reason']}"
+        printable(f"failed: {_group(result)}, {result['arm']['name']}, seed {result['seed']}: {result['reason']}")
         for result in results
         if result["status"] != "ok"
     ]
 
 
+def printable(text: str) -> str:
+    """A text out of a file as one line that neither steers a terminal nor fills it."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST])
+    return "".join(shown) + ("..." if len(text) > LONGEST else "")
+
+
 def _group(result: dict[str, Any]) -> str:
     requested, epochs = result["launch"]["requested"], result["budget"]
     processes = requested["num_processes"]
-    return (
+    return printable(
         f"{result['dataset']['name']}, {Path(result['model']['name']).name}, {epochs['mlm_epochs']:g} + "
         f"{epochs['ner_epochs']:g} epochs, {processes} process{'es' if processes > 1 else ''}, "
         f"{'fp32' if requested['mixed_precision'] == 'no' else requested['mixed_precision']}"
@@ -80,7 +91,7 @@ def _cells(arm: str, members: list[dict[str, Any]]) -> tuple[str, ...]:
     sound = [result for result in members if result["status"] == "ok"]
     failed = len(members) - len(sound)
     return (
-        arm,
+        printable(arm),
         f"{len(sound)} ({failed} failed)" if failed else str(len(sound)),
         _spread([100 * result["quality"]["dev_f1"] for result in sound]),
         _spread([100 * result["quality"]["test_f1"] for result in sound]),
@@ -100,7 +111,12 @@ def _mean(values: list[float], form: str) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(cell: str) -> str:
+    """For Markdown: a name is a name, not another column or a mark-up."""
+    return MARKS.sub(r"\\\g<0>", cell)
 
 
 def main() -> None:
@@ -116,9 +132,9 @@ def main() -> None:
     else:
         console.print(results_table(results))
     for line in failures(results):
-        console.print(line, style="red", highlight=False)
+        console.print(Text(line, style="red"))
     for path, reason in rejected:
-        console.print(f"not trusted: {path.name}: {reason}", style="yellow", highlight=False)
+        console.print(Text(printable(f"not trusted: {path.name}: {reason}"), style="yellow"))
 
 
 if __name__ == "__main__":

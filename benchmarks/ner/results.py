@@ -1,13 +1,12 @@
-"""One JSON file a run: written whole or not at all, and trusted only when its configuration hashes to its name."""
+"""One JSON file a run, trusted only when its configuration hashes to its name."""
 
 import hashlib
 import json
-import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+
+from benchmarks.ner.strict_json import cut, loads, misfits
 
 SCHEMA = "hf_dynmask.ner/1"
 KEYS = (
@@ -29,6 +28,20 @@ KEYS = (
     "time",
 )
 STATUSES = ("ok", "failed")
+SHAPE: dict[str, Any] = {  # what is read of a result once it is loaded; a failed run may lack what ends in "?"
+    "arm": {"name": "a text"},
+    "seed": "a whole number",
+    "dataset": {"name": "a text"},
+    "model": {"name": "a text"},
+    "launch": {"requested": {"num_processes": "a whole number", "mixed_precision": "a text"}},
+    "budget": {"mlm_epochs": "a number", "ner_epochs": "a number"},
+    "reason?": "a text",
+    "mlm": {"eval_loss?": "a number"},
+    "quality": {"dev_f1?": "a number from 0 to 1", "test_f1?": "a number from 0 to 1"},
+    "speed": {"mlm?": {"tokens_per_second": "a number"}},
+    "time": {"seconds": "a number"},
+}
+MEASURED = {key: {name.removesuffix("?"): leaf for name, leaf in SHAPE[key].items()} for key in ("mlm", "quality")}
 
 
 class RejectedResult(ValueError):  # noqa: N818 - it names what is found, as StopIteration does
@@ -58,65 +71,43 @@ def result_path(output_dir: Path, arm: str, seed: int, run_id: str) -> Path:
     return output_dir / f"{arm}-seed{seed}-{run_id[:12]}.json"
 
 
-def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write `result` so that `path` holds the whole of it or what it held before.
-
-    Raises `ValueError` for a number that is not finite and `OSError` when the folder cannot be written.
-    """
-    for key_path in non_finite(result, "result"):
-        raise ValueError(f"{key_path} must be a finite number or None: store None for what was not measured.")
-    text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        write_durably(temporary, text)
-        os.replace(temporary, path)
-    except OSError as error:
-        remedy = "free space or pass an --output_dir that can be written, then start again"
-        raise OSError(error.errno, f"{error.strerror}: the result was not written, {remedy}", str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_durably(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def non_finite(value: Any, key_path: str) -> Iterator[str]:
-    """The key paths of all NaN and infinite numbers in `value`."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield key_path
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield from non_finite(entry, f"{key_path}[{key!r}]")
-    elif isinstance(value, (list, tuple)):
-        for index, entry in enumerate(value):
-            yield from non_finite(entry, f"{key_path}[{index}]")
-
-
 def load(path: Path) -> dict[str, Any]:
-    """The result in `path`; raises `RejectedResult` when it is not a whole result of this schema."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
-    except ValueError as error:
-        raise RejectedResult(f"not valid JSON, perhaps half-written ({error})") from error
+    """The result in `path`.
+
+    Raises `RejectedResult` when it is not a whole result of this schema, `FileNotFoundError` when nothing is there.
+    """
+    result = loads_result(read_text(path))
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise RejectedResult(f"not a result of schema {SCHEMA}")
     if missing := [key for key in KEYS if key not in result]:
         raise RejectedResult(f"keys are missing: {', '.join(missing)}")
     if result["status"] not in STATUSES:
-        raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {result['status']!r}")
-    if not isinstance(result["launch"], dict) or "requested" not in result["launch"]:
-        raise RejectedResult("launch has no requested part")
+        raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {cut(result['status'])}")
+    if found := list(misfits(result, SHAPE if result["status"] == "failed" else {**SHAPE, **MEASURED})):
+        raise RejectedResult("; ".join(found))
     if run_id(configuration(result)) != result["run_id"]:
         raise RejectedResult("the configuration in the file does not hash to its run_id: the file was changed")
     return result
 
 
-def refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+def read_text(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise RejectedResult("not a file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RejectedResult(f"the file must be readable: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RejectedResult(f"not valid JSON, it must be UTF-8 ({error})") from error
+
+
+def loads_result(text: str) -> Any:
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise RejectedResult(f"not valid JSON, perhaps half-written ({error})") from error
 
 
 def read_result(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,19 +133,11 @@ def finished(path: Path, config: Mapping[str, Any], retry_failed: bool = False) 
     A failed run is finished too unless `retry_failed`. Raises `RejectedResult` for a file that is no result of
     `config`: report it and `set_aside` the file.
     """
-    if not path.exists():
+    try:
+        result = read_result(path, config)
+    except FileNotFoundError:
         return None
-    result = read_result(path, config)
     return None if retry_failed and result["status"] == "failed" else result
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a rejected file to the first free of `<name>.rejected`, `<name>.rejected.1`, ...; return where it is."""
-    target, number = path.with_name(f"{path.name}.rejected"), 0
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.rejected.{number}")
-    return path.rename(target)
 
 
 def read_results(output_dir: Path) -> tuple[list[dict[str, Any]], list[tuple[Path, str]]]:
@@ -173,4 +156,6 @@ def read_results(output_dir: Path) -> tuple[list[dict[str, Any]], list[tuple[Pat
             results.append(load(path))
         except RejectedResult as error:
             rejected.append((path, str(error)))
+        except FileNotFoundError:
+            rejected.append((path, "it leads nowhere, or was set aside just now"))
     return results, rejected

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
@@ -25,10 +26,11 @@ from benchmarks.ner.arms import Arm, load_arm
 from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.cell import Task, configuration, run_cell
 from benchmarks.ner.data import fingerprint, load_ner, tag_names
+from benchmarks.ner.keeping import check_writable, keep_result, set_aside
 from benchmarks.ner.launch import leave, requested_launch
 from benchmarks.ner.models import load_tokenizer, model_identity
-from benchmarks.ner.report import failures, results_table
-from benchmarks.ner.results import RejectedResult, finished, result_path, run_id, set_aside, write_result
+from benchmarks.ner.report import failures, printable, results_table
+from benchmarks.ner.results import RejectedResult, finished, result_path, run_id
 
 
 @dataclass
@@ -70,6 +72,8 @@ def main() -> None:
     use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
     state = PartialState(cpu=use_cpu)
     console = Console(quiet=not state.is_main_process)
+    if state.is_main_process:  # it alone writes
+        check_writable(Path(arguments.output_dir))
     _quieten()
     task = _task(arguments, requested, use_cpu)
     cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
@@ -77,8 +81,8 @@ def main() -> None:
     if state.is_main_process:
         console.print(results_table(results))
         for line in failures(results):
-            console.print(line, style="red", highlight=False, soft_wrap=True)
-        console.print(f"Results: {Path(arguments.output_dir).resolve()}")
+            console.print(Text(line, style="red"), soft_wrap=True)
+        console.print(Text(f"Results: {printable(str(Path(arguments.output_dir).resolve()))}"))
     leave(int(any(result["status"] == "failed" for result in results)))
 
 
@@ -115,7 +119,6 @@ def _task(arguments: HarnessArguments, requested: dict, use_cpu: bool) -> Task:
     }
     tokenizer = load_tokenizer(arguments.model, data["train"])
     budget = Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
-    Path(arguments.output_dir).mkdir(parents=True, exist_ok=True)
     return Task(
         dataset=dataset,
         data=data,
@@ -144,15 +147,15 @@ def _known(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console
         try:
             found = [finished(path, config, arguments.retry_failed)]
         except RejectedResult as error:
-            console.print(
-                f"[yellow]not trusted[/yellow] {path.name}: {error}; kept as {set_aside(path).name}", soft_wrap=True
-            )
+            aside = set_aside(path)
+            kept = f"kept as {aside.name}" if aside else "another process has set it aside"
+            console.print(Text(printable(f"not trusted {path.name}: {error}; {kept}"), style="yellow"), soft_wrap=True)
     return broadcast_object_list(found)[0]
 
 
 def _keep(result: dict, arguments: HarnessArguments) -> None:
     if PartialState().is_main_process:
-        write_result(
+        keep_result(
             result_path(Path(arguments.output_dir), result["arm"]["name"], result["seed"], result["run_id"]), result
         )
 
@@ -161,8 +164,10 @@ def _tell(console: Console, result: dict, known: bool, number: int, cells: int) 
     """One line for each cell, also where no progress bar is drawn."""
     score, loss, seconds = result["quality"]["test_f1"], result["mlm"]["eval_loss"], result["time"]["seconds"]
     console.print(
-        f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  test F1 {100 * score:5.2f}  "
-        f"MLM loss {loss:.3f}  {seconds:5.0f} s" + ("  (finished before)" if known else ""),
+        f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  "
+        f"test F1 {'-' if score is None else format(100 * score, '5.2f')}  "
+        f"MLM loss {'-' if loss is None else format(loss, '.3f')}  {seconds:5.0f} s"
+        + ("  (finished before)" if known else ""),
         highlight=False,
         soft_wrap=True,
     )

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks.ner import report
+from benchmarks.ner.keeping import write_result
 from benchmarks.ner.report import failures, results_markdown, results_table
-from benchmarks.ner.results import KEYS, SCHEMA, configuration, result_path, run_id, write_result
+from benchmarks.ner.results import KEYS, SCHEMA, configuration, result_path, run_id
 
 
 def make_result(arm, seed, test_f1, **changes):
@@ -26,6 +27,7 @@ def make_result(arm, seed, test_f1, **changes):
         "mlm": {"eval_loss": 2.0 + seed},
         "quality": {"dev_f1": 0.5, "test_f1": test_f1},
         "speed": {"mlm": {"tokens_per_second": 1234.4}, "ner": None},
+        "time": {"seconds": 20.0},
         **changes,
     }
     return {**result, "run_id": run_id(configuration(result))}

@@ -4,10 +4,12 @@ import errno
 import json
 import math
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from benchmarks.ner.keeping import set_aside, write_result
 from benchmarks.ner.results import (
     KEYS,
     SCHEMA,
@@ -18,8 +20,6 @@ from benchmarks.ner.results import (
     read_results,
     result_path,
     run_id,
-    set_aside,
-    write_result,
 )
 
 
@@ -33,7 +33,11 @@ def make_result(seed=1, status="ok", **changes):
         "dataset": {"name": "tiny", "fingerprint": "0f"},
         "model": {"name": "toy"},
         "launch": {"requested": {"num_processes": 1, "mixed_precision": "no"}, "observed": {"world_size": 1}},
-        "budget": {"mlm_steps": 10},
+        "budget": {"mlm_epochs": 10, "ner_epochs": 1.5},
+        "mlm": {"eval_loss": 2.0},
+        "quality": {"dev_f1": 0.5, "test_f1": 0.4},
+        "speed": {"mlm": {"tokens_per_second": 1234.4}, "ner": None},
+        "time": {"seconds": 20.0},
         **changes,
     }
     return {**result, "run_id": run_id(configuration(result))}
@@ -62,7 +66,7 @@ def test_the_run_id_is_of_the_whole_configuration_in_any_order():
         {"dataset": {"name": "tiny", "fingerprint": "1f"}},
         {"model": {"name": "other"}},
         {"launch": {"num_processes": 2, "mixed_precision": "no"}},
-        {"budget": {"mlm_steps": 11}},
+        {"budget": {"mlm_epochs": 11, "ner_epochs": 1.5}},
         {"schema": "hf_dynmask.ner/2"},
     ]
     assert set(config) == {key for change in changes for key in change}
@@ -101,7 +105,7 @@ def test_every_half_written_file_is_rejected(tmp_path):
         ('{"schema": "hf_dynmask.ner/1"}', "keys are missing: run_id, status"),
         ('{"schema": NaN}', "NaN is not a JSON number"),
         (json.dumps({**make_result(), "status": "running"}), "status must be one of ok, failed"),
-        (json.dumps({**make_result(), "launch": None}), "launch has no requested part"),
+        (json.dumps({**make_result(), "launch": None}), "launch must be an object and is None"),
         (json.dumps({**make_result(), "seed": 2}), "does not hash to its run_id"),
     ],
 )
@@ -155,7 +159,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_two_writers_leave_one_whole_result(tmp_path):
-    results = [make_result(quality={"dev_f1": number / 100}) for number in range(40)]
+    results = [make_result(quality={"dev_f1": number / 100, "test_f1": 0.4}) for number in range(40)]
     with ThreadPoolExecutor(4) as pool:
         paths = set(pool.map(lambda result: stored(tmp_path, result), results))
     (path,) = paths
@@ -168,9 +172,10 @@ def test_set_aside_loses_nothing(tmp_path):
     for number in range(3):
         (tmp_path / "a.json").write_text(str(number))
         places.append(set_aside(tmp_path / "a.json"))
-    assert [place.name for place in places] == ["a.json.rejected", "a.json.rejected.1", "a.json.rejected.2"]
+    assert all(re.fullmatch(r"a\.json\.rejected\.[0-9a-f]{12}", place.name) for place in places)
     assert [place.read_text() for place in places] == ["0", "1", "2"]
     assert not (tmp_path / "a.json").exists()
+    assert set_aside(tmp_path / "a.json") is None
 
 
 def test_read_results_separates_the_rejected(tmp_path):

@@ -1,0 +1,69 @@
+"""JSON as this harness writes it: finite numbers, shallow, of a known shape. All else is a `ValueError`."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+DEPTH = 20  # what is shallow never meets Python's limit of recursion later on, in whatever walks or pickles it
+TOO_DEEP = f"lists and objects must be nested at most {DEPTH} deep and are deeper"
+
+LEAVES: dict[str, Callable[[Any], bool]] = {
+    "a text": lambda value: type(value) is str,
+    "a text or null": lambda value: value is None or type(value) is str,
+    "a whole number": lambda value: type(value) is int,
+    "a number": lambda value: type(value) in (int, float) and abs(value) <= sys.float_info.max,
+    "a number from 0 to 1": lambda value: type(value) in (int, float) and 0 <= value <= 1,
+}
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text; `ValueError` for NaN, an infinite number, or nesting deeper than `DEPTH`."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    if _deeper(value, DEPTH):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def misfits(value: Any, shape: Mapping[str, Any] | str, key_path: str = "") -> Iterator[str]:
+    """What in `value` is not of `shape`: a leaf by its name in `LEAVES`, or an object by its keys, others being free.
+
+    A key that ends in "?" may be null.
+    """
+    if isinstance(shape, str):
+        if not LEAVES[shape](value):
+            yield f"{key_path} must be {shape} and is {cut(value)}"
+    elif not isinstance(value, dict):
+        yield f"{key_path} must be an object and is {cut(value)}"
+    else:
+        for name, inner in shape.items():
+            key = name.removesuffix("?")
+            if key == name or value.get(key) is not None:
+                yield from misfits(value.get(key), inner, f"{key_path}.{key}".lstrip("."))
+
+
+def cut(value: Any) -> str:
+    """A value for a message, without its inside, its length or its control characters."""
+    if isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    return ascii(value[:40] if isinstance(value, str) else value)[:60]
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(inner) and (levels == 0 or any(_deeper(entry, levels - 1) for entry in inner))
