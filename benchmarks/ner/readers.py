@@ -3,26 +3,26 @@
 A malformed line raises `ValueError` as `FILE:LINE: rule; what came; remedy`; a parquet row counts as a line.
 """
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-import pyarrow
-import pyarrow.parquet
-from datasets import ClassLabel, Dataset, Features, Value
-from datasets import Sequence as SequenceFeature
+from datasets import ClassLabel, Dataset
 
-WORD_COLUMNS = ("words", "tokens")
-TAG_COLUMNS = ("tags", "ner_tags")
-TAG = re.compile(r"O|[BI]-[^\s-]\S*")
-
-
-def ner_dataset(words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Dataset:
-    """Sentences as a dataset with the columns `words: list[str]` and `tags: list[str]`."""
-    strings = SequenceFeature(Value("string"))
-    return Dataset.from_dict({"words": words, "tags": tags}, features=Features(words=strings, tags=strings))
+from benchmarks.ner.parquet import read_parquet
+from benchmarks.ner.sentences import (
+    TAG_COLUMNS,
+    WORD_COLUMNS,
+    check_exists,
+    check_sentence,
+    check_tag,
+    check_word,
+    from_rows,
+    ner_dataset,
+    non_empty,
+    one_of,
+)
+from benchmarks.ner.strict_json import cut, loads
 
 
 def read_file(path: str | Path) -> Dataset:
@@ -41,14 +41,15 @@ def read_conll(path: str | Path) -> Dataset:
     for number, line in _lines(path):
         columns = line.split("\t") if "\t" in line else line.split(" ")
         if not line or line.isspace() or columns[0] == "-DOCSTART-":
-            words.append([])
-            tags.append([])
+            if words[-1]:  # any number of blank lines takes no memory
+                words.append([])
+                tags.append([])
             continue
         word, tag = _word_and_tag(line, columns, f"{path}:{number}")
-        _check_tag(tag, tags[-1][-1] if tags[-1] else "O", f"{path}:{number}")
+        check_tag(tag, tags[-1][-1] if tags[-1] else "O", f"{path}:{number}")
         words[-1].append(word)
         tags[-1].append(tag)
-    return _non_empty(ner_dataset([s for s in words if s], [s for s in tags if s]), path)
+    return non_empty(ner_dataset([s for s in words if s], [s for s in tags if s]), path)
 
 
 def read_json_lines(path: str | Path) -> Dataset:
@@ -59,17 +60,7 @@ def read_json_lines(path: str | Path) -> Dataset:
             sentence = _json_sentence(line, f"{path}:{number}")
             words.append(sentence[0])
             tags.append(sentence[1])
-    return _non_empty(ner_dataset(words, tags), path)
-
-
-def read_parquet(path: str | Path) -> Dataset:
-    """Read the columns `words` or `tokens`, and `tags` or `ner_tags`, one sentence a row."""
-    _check_exists(path)
-    try:
-        table = pyarrow.parquet.read_table(path, partitioning=None)
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(f"{path}:1: the file must be parquet; {error}; rename or convert it") from error
-    return _non_empty(from_columns(Dataset(table), str(path)), path)
+    return non_empty(ner_dataset(words, tags), path)
 
 
 def from_columns(dataset: Dataset, where: str) -> Dataset:
@@ -77,90 +68,50 @@ def from_columns(dataset: Dataset, where: str) -> Dataset:
 
     Raises `ValueError`, naming `where` and the row, for missing columns, unnamed numbers and malformed rows.
     """
-    word_column = _one_of(WORD_COLUMNS, dataset.column_names, f"{where}:1")
-    tag_column = _one_of(TAG_COLUMNS, dataset.column_names, f"{where}:1")
-    words, tags = list(dataset[word_column]), list(dataset[tag_column])
+    word_column = one_of(WORD_COLUMNS, dataset.column_names, f"{where}:1")
+    tag_column = one_of(TAG_COLUMNS, dataset.column_names, f"{where}:1")
     feature = dataset.features[tag_column]
     label = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-    if isinstance(label, ClassLabel):
-        tags = [[label.names[number] for number in row] for row in tags]
-    for row, pair in enumerate(zip(words, tags, strict=True), start=1):
-        _check_sentence(*pair, where=f"{where}:{row}")
-    return ner_dataset(words, tags)
+    names = label.names if isinstance(label, ClassLabel) else None
+    return from_rows(list(dataset[word_column]), list(dataset[tag_column]), names, where)
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Numbered lines. Only a newline ends one: `str.splitlines` would cut words at U+0085 or U+2028."""
-    _check_exists(path)
-    content = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        try:
-            yield number, line.decode("utf-8").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}:{number}: text must be UTF-8; {error}; convert the file") from error
+    check_exists(path)
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            try:
+                yield number, content.removesuffix(b"\n").decode("utf-8").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number}: text must be UTF-8; {error}; convert the file") from error
+
+
+def _opened(path: str | Path) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise ValueError(f"{path}:1: the file must be readable; {error.strerror}; check its permissions") from error
 
 
 def _word_and_tag(line: str, columns: list[str], where: str) -> tuple[str, str]:
     if "\t" not in line:
         columns = [column for column in columns if column]
     if len(columns) < 2:
-        raise ValueError(f"{where}: a line needs a word and a tag column; got {line!r}; add the tag")
+        raise ValueError(f"{where}: a line needs a word and a tag column; got {cut(line)}; add the tag")
     word, tag = columns[0], columns[-1]
-    _check_word(word, where)
+    check_word(word, where)
     return word, tag
 
 
 def _json_sentence(line: str, where: str) -> tuple[list[str], list[str]]:
     try:
-        sentence = json.loads(line)
-    except json.JSONDecodeError as error:
+        sentence = loads(line)
+    except ValueError as error:
         raise ValueError(f"{where}: a line must be JSON; {error}; write one object a line") from error
     if not isinstance(sentence, dict):
-        raise ValueError(f"{where}: a line must be a JSON object; got {line[:40]!r}; write words and tags")
-    words, tags = (sentence[_one_of(names, list(sentence), where)] for names in (WORD_COLUMNS, TAG_COLUMNS))
-    _check_sentence(words, tags, where)
+        raise ValueError(f"{where}: a line must be a JSON object; got {cut(line)}; write words and tags")
+    words, tags = (sentence[one_of(names, list(sentence), where)] for names in (WORD_COLUMNS, TAG_COLUMNS))
+    check_sentence(words, tags, where)
     return words, tags
-
-
-def _one_of(names: tuple[str, str], found: list[str], where: str) -> str:
-    present = [name for name in names if name in found]
-    if len(present) != 1:
-        rule = f"exactly one of {' and '.join(names)} must be there"
-        raise ValueError(f"{where}: {rule}; got {found}; rename or drop columns")
-    return present[0]
-
-
-def _check_sentence(words: Any, tags: Any, where: str) -> None:
-    for name, values in (("words", words), ("tags", tags)):
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise ValueError(f"{where}: {name} must be a list of strings; got {values!r:.60}; write strings")
-    if len(words) != len(tags):
-        came = f"{len(words)} words and {len(tags)} tags"
-        raise ValueError(f"{where}: each word needs one tag; got {came}; align them")
-    for word, tag, previous in zip(words, tags, ["O", *tags[:-1]], strict=True):
-        _check_word(word, where)
-        _check_tag(tag, previous, where)
-
-
-def _check_word(word: str, where: str) -> None:
-    if not word.strip(" "):
-        raise ValueError(f"{where}: a word must not be empty; got {word!r}; drop it or write the word")
-
-
-def _check_tag(tag: str, previous: str, where: str) -> None:
-    if not TAG.fullmatch(tag):
-        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {tag!r}; convert the tags to IOB2")
-    if tag.startswith("I-") and previous[2:] != tag[2:]:
-        rule = f"in IOB2 {tag} must follow B-{tag[2:]} or {tag}"
-        raise ValueError(f"{where}: {rule}; got it after {previous}; it may be IOB1, convert it to IOB2")
-
-
-def _check_exists(path: str | Path) -> None:
-    if not Path(path).is_file():
-        raise ValueError(f"{path}:1: the file must exist; found no file there; check the path")
-
-
-def _non_empty(dataset: Dataset, path: str | Path) -> Dataset:
-    if not len(dataset):
-        raise ValueError(f"{path}:1: a file must hold a sentence; got none; check the path and the format")
-    return dataset
