@@ -49,7 +49,10 @@ def read_conll(path: str | Path) -> Dataset:
         check_tag(tag, tags[-1][-1] if tags[-1] else "O", f"{path}:{number}")
         words[-1].append(word)
         tags[-1].append(tag)
-    return non_empty(ner_dataset([s for s in words if s], [s for s in tags if s]), path)
+    if not words[-1]:
+        words.pop()
+        tags.pop()
+    return non_empty(ner_dataset(words, tags), path)
 
 
 def read_json_lines(path: str | Path) -> Dataset:

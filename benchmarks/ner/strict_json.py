@@ -32,7 +32,7 @@ def loads(text: str) -> Any:
 def misfits(value: Any, shape: Mapping[str, Any] | str, key_path: str = "") -> Iterator[str]:
     """What in `value` is not of `shape`: a leaf by its name in `LEAVES`, or an object by its keys, others being free.
 
-    A key that ends in "?" may be null.
+    A key that ends in "?" may be null, but must be there.
     """
     if isinstance(shape, str):
         if not LEAVES[shape](value):
@@ -42,8 +42,11 @@ def misfits(value: Any, shape: Mapping[str, Any] | str, key_path: str = "") -> I
     else:
         for name, inner in shape.items():
             key = name.removesuffix("?")
-            if key == name or value.get(key) is not None:
-                yield from misfits(value.get(key), inner, f"{key_path}.{key}".lstrip("."))
+            inner_path = f"{key_path}.{key}".lstrip(".")
+            if key not in value:
+                yield f"{inner_path} is missing"
+            elif value[key] is not None or key == name:
+                yield from misfits(value[key], inner, inner_path)
 
 
 def cut(value: Any) -> str:

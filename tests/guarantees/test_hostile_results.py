@@ -1,0 +1,145 @@
+"""Whatever the bytes of a result file, it is trusted and printed in a report, or rejected with its reason."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
+from hypothesis import strategies as st
+from rich.console import Console
+from unprivileged import unprivileged
+
+from benchmarks.ner import report
+from benchmarks.ner.report import failures, results_markdown, results_table
+from benchmarks.ner.results import RejectedResult, configuration, finished, load, read_results, run_id
+
+COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
+RESULT = json.loads(min(COMMITTED.glob("static-*.json")).read_text(encoding="utf-8"))
+
+HOSTILE_TEXTS = ("", "[red]", "[/red]", "a|b", "\x1b[2J\x07", "\ud800", "\0\r\n", ":smile:", "é\u202e", "x" * 5000)
+HOSTILE_JSON = ("1e999", "-1e999", "NaN", "9" * 4000, "9" * 5000, "1e308", "-0.0", "[" * 9999, "[" * 40 + "]" * 40)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+VALUES = st.recursive(
+    LEAVES | st.sampled_from(HOSTILE_TEXTS) | st.sampled_from(HOSTILE_JSON).map(lambda text: f"<raw>{text}</raw>"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+TEXTS = ["arm.name", "dataset.name", "model.name", "launch.requested.mixed_precision", "reason", "env.commit"]
+NUMBERS = [
+    *("seed", "launch.requested.num_processes", "budget.mlm_epochs", "budget.ner_epochs", "mlm.eval_loss"),
+    *("quality.dev_f1", "quality.test_f1", "speed.mlm.tokens_per_second", "time.seconds"),
+]
+OBJECTS = ["arm", "dataset", "model", "launch", "launch.requested", "budget", "mlm", "quality", "speed", "speed.mlm"]
+PLACES = st.sampled_from([*TEXTS, *NUMBERS, *OBJECTS, "time", "env", "status", "run_id", "schema"])
+CHANGE = (
+    st.tuples(st.sampled_from(TEXTS), st.just("replace"), st.sampled_from(HOSTILE_TEXTS))
+    | st.tuples(
+        st.sampled_from(NUMBERS), st.just("replace"), st.sampled_from([0, 1, 10**300, 10**4000, -1e308, 1e-320])
+    )
+    | st.tuples(PLACES, st.sampled_from(["replace", "delete", "add"]), VALUES)
+    | st.just(("status", "replace", "failed"))
+)
+
+
+def changed(changes: list[tuple[str, str, Any]]) -> dict:
+    """A sound result with values replaced, deleted or added, and the run id that its configuration then has."""
+    result = copy.deepcopy(RESULT)
+    for key_path, change, value in changes:
+        holder: Any = result
+        *outer, key = key_path.split(".")
+        for place in outer:
+            holder = holder.get(place) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and change == "delete":
+            holder.pop(key, None)
+        elif isinstance(holder, dict):
+            holder[key if change == "replace" else f"{key} more"] = value
+    return result
+
+
+def as_bytes(result: dict, splices: list[Splice], twice: bool) -> bytes:
+    text = re.sub(r'"<raw>(.*?)</raw>"', r"\1", json.dumps(result))
+    with suppress(ValueError, KeyError, TypeError, RecursionError):  # then the run id is wrong as well
+        text = text.replace(RESULT["run_id"], run_id(configuration(json.loads(text))))
+    return spliced((f'{{"arm": 1, "seed": [], {text[1:]}' if twice else text).encode(), splices)
+
+
+RESULT_FILES = st.builds(
+    as_bytes,
+    st.builds(changed, st.lists(CHANGE, max_size=3)),
+    st.just([]) | splices(st.sampled_from(ODD_BYTES)),
+    st.booleans(),
+)
+
+
+def printed(results: list[dict]) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(results_table(results))
+    return "\n".join([console.file.getvalue(), results_markdown(results), *failures(results)])
+
+
+def trusted_or_rejected(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    with no_code_runs():
+        results, rejected = read_results(path.parent)
+        text = printed(results)
+    assert text.encode()
+    assert all(character == "\n" or character.isprintable() for character in text)
+    assert RESULT in results
+    assert len(results) + len(rejected) == 2
+    if rejected:
+        assert rejected[0][0] == path
+        with pytest.raises(RejectedResult):
+            finished(path, configuration(RESULT))
+    return "rejected" if rejected else "trusted"
+
+
+def test_a_result_is_trusted_and_printed_or_rejected(tmp_path, stress, report_figure) -> None:
+    examples = 20_000 if stress else 200
+    (tmp_path / "sound.json").write_text(json.dumps(RESULT))
+    path = tmp_path / "hostile.json"
+    printed([RESULT])  # what is imported when it is needed
+    assert trusted_or_rejected(path, json.dumps(RESULT).encode()) == "trusted"
+    outcomes = explore(examples, RESULT_FILES, lambda content: trusted_or_rejected(path, content))
+    assert min(outcomes["trusted"], outcomes["rejected"]) > examples / 10
+    report_figure("hostile files, results", f"{outcomes['trusted']:,} trusted, {outcomes['rejected']:,} rejected")
+
+
+def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(monkeypatch, capsys) -> None:
+    with unprivileged() as folder:
+        (folder / "sound.json").write_text(json.dumps(RESULT))
+        (folder / "folder.json").mkdir()
+        (folder / "nowhere.json").symlink_to("absent")
+        (folder / "loop.json").symlink_to("loop.json")
+        (folder / "endless.json").symlink_to("/dev/zero")
+        os.mkfifo(folder / "pipe.json")
+        (folder / "secret.json").write_text("{}")
+        (folder / "secret.json").chmod(0)
+        (folder / os.fsdecode(b"[red]\xff\x1b.json")).write_text("{}")
+        monkeypatch.setattr(sys, "argv", ["report", str(folder)])
+        monkeypatch.setenv("COLUMNS", "200")
+        report.main()
+        places = [path for path in folder.iterdir() if path.name != "sound.json"]
+        for path in places:
+            with pytest.raises((RejectedResult, FileNotFoundError)):
+                load(path)
+    output = capsys.readouterr().out
+    assert output.count("not trusted") == len(places) == 7
+    assert RESULT["arm"]["name"] in output
+    assert r"not trusted: [red]\udcff\x1b.json" in output
+    assert "secret.json: the file must be readable: Permission denied" in output
+    assert "pipe.json: not a file" in output
+
+
+def test_the_committed_results_are_trusted() -> None:
+    results, rejected = read_results(COMMITTED)
+    assert rejected == []
+    assert len(results) == len(list(COMMITTED.iterdir())) >= 53
