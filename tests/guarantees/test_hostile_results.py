@@ -90,7 +90,7 @@ def trusted_or_rejected(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     with no_code_runs():
         results, rejected = read_results(path.parent)
-        text = printed(results)
+    text = printed(results)
     assert text.encode()
     assert all(character == "\n" or character.isprintable() for character in text)
     assert RESULT in results
@@ -106,7 +106,6 @@ def test_a_result_is_trusted_and_printed_or_rejected(tmp_path, stress, report_fi
     examples = 20_000 if stress else 200
     (tmp_path / "sound.json").write_text(json.dumps(RESULT))
     path = tmp_path / "hostile.json"
-    printed([RESULT])  # what is imported when it is needed
     assert trusted_or_rejected(path, json.dumps(RESULT).encode()) == "trusted"
     outcomes = explore(examples, RESULT_FILES, lambda content: trusted_or_rejected(path, content))
     assert min(outcomes["trusted"], outcomes["rejected"]) > examples / 10
