@@ -120,3 +120,21 @@ def test_a_folder_is_printed_with_what_failed_and_what_is_not_trusted(tmp_path, 
     assert "81.00 ± 1.41" in output
     assert "seed 2: 2 processes were asked for" in output
     assert "not trusted: changed.json: the configuration in the file does not hash" in output
+
+
+def test_names_are_printed_as_they_are_and_steer_nothing():
+    name = "[red]a|b\x1b[2J\ud800:smile:"
+    (line,) = failures([make_result(name, 0, 0.5, status="failed", reason="[/bold]\nnext")])
+    assert line.endswith(r"[red]a|b\x1b[2J\ud800:smile:, seed 0: [/bold]\nnext")
+    assert r"[red]a|b\x1b[2J\ud800:smile:" in printed([make_result(name, 0, 0.5)])
+    assert r"| \[red\]a\|b\\x1b\[2J\\ud800:smile: | 1 |" in results_markdown([make_result(name, 0, 0.5)])
+
+
+def test_a_run_that_failed_without_numbers_has_its_row():
+    failed = make_result("static", 0, None, status="failed", reason="diverged", mlm={"eval_loss": None})
+    assert cells(results_markdown([failed, make_result("static", 1, 0.5)]), "static")[:4] == [
+        "static",
+        "1 (1 failed)",
+        "50.00",
+        "50.00",
+    ]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.ner.keeping import set_aside, write_result
+from benchmarks.ner.keeping import set_aside, without_non_finite, write_result
 from benchmarks.ner.results import (
     KEYS,
     SCHEMA,
@@ -194,3 +194,32 @@ def test_read_results_separates_the_rejected(tmp_path):
 def test_read_results_needs_a_folder(tmp_path):
     with pytest.raises(NotADirectoryError, match="output_dir must be a folder of results"):
         read_results(tmp_path / "absent")
+
+
+def test_what_is_not_finite_turns_into_none():
+    measured = {"a": [1.0, math.nan, (math.inf, "nan")], "b": {"c": -math.inf, "d": 0}}
+    assert without_non_finite(measured) == {"a": [1.0, None, [None, "nan"]], "b": {"c": None, "d": 0}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"quality": {"dev_f1": 0.5, "test_f1": None}}, "quality.test_f1 must be a number from 0 to 1 and is None"),
+        ({"quality": {"dev_f1": 50, "test_f1": 0.4}}, "quality.dev_f1 must be a number from 0 to 1 and is 50"),
+        ({"speed": {}}, "speed.mlm is missing"),
+        (
+            {"budget": {"mlm_epochs": "10"}},
+            "budget.mlm_epochs must be a number and is '10'; budget.ner_epochs is missing",
+        ),
+        ({"time": None}, "time must be an object and is None"),
+    ],
+)
+def test_a_result_that_no_table_could_be_made_of_is_rejected(tmp_path, changes, reason):
+    path = stored(tmp_path, make_result(**changes))
+    assert read_results(tmp_path) == ([], [(path, reason)])
+
+
+def test_a_failed_result_may_lack_its_numbers(tmp_path):
+    result = make_result(status="failed", quality={"dev_f1": None, "test_f1": None}, mlm={"eval_loss": None})
+    stored(tmp_path, result)
+    assert read_results(tmp_path) == ([result], [])
