@@ -2,6 +2,9 @@
 
 Nothing here knows of batches' order, workers, ranks or time, and nothing has a state: the same sequence under the same
 plan, pattern and rate gets the same mask, wherever and beside whatever it is masked.
+
+A change of the masks is a breaking change, which needs a new major version and a line in CHANGELOG.md; `tests/golden`
+tells whether it happened.
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") has no state to keep,
 share or resume: a draw is looked up, not advanced to. All arithmetic wraps around at a fixed width, so the draws are
-equal to the bit on every platform. Changing anything here changes every user's masks: it is a breaking change.
+equal to the bit on every platform.
+
+Changing anything here changes every user's masks. It is a breaking change, which needs a new major version and a line
+in CHANGELOG.md; `tests/golden` tells whether it happened.
 """
 
 from __future__ import annotations

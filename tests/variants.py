@@ -38,7 +38,9 @@ def tags(input_ids: np.ndarray) -> np.ndarray:
 
 
 def weights(size: int) -> np.ndarray:
-    return np.random.default_rng(2).gamma(0.5, size=size)
+    """Many small ones and few large. Worked out by hand: golden masks must not change with numpy's generators."""
+    share = (np.arange(size) * 61 % 101 + 1) / 101
+    return share * share * share
 
 
 def variant(name: str, size: int) -> Strategy:
