@@ -1,4 +1,4 @@
-"""Statistical checks of a generator. Each gives p-values: small where the numbers are not uniform or not independent."""
+"""Checks of a generator. Each gives p-values: small where its numbers are not uniform, or not independent."""
 
 from __future__ import annotations
 

@@ -47,6 +47,10 @@ def _sum(ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray
     return np.diff(np.concatenate([[0], np.cumsum(ids)])[np.concatenate([[0], ends])]).astype(np.uint64)
 
 
+def _none(ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    return np.zeros(len(ends), dtype=np.uint64)
+
+
 def _low(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
     return stream_keys(seed, examples, pattern) % np.uint64(10**6)
 
@@ -61,6 +65,10 @@ def _seed_of_32_bits(seed: int, examples: np.ndarray, pattern: int) -> np.ndarra
 
 def _static(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
     return stream_keys(seed, examples, 0)
+
+
+def _of_no_seed(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
+    return stream_keys(0, examples, pattern)
 
 
 def _linear(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
@@ -82,6 +90,8 @@ WEAK = {
     "the sum of the ids": Generator(hashes=_sum),
     "seeds of 32 bits": Generator(keys=_seed_of_32_bits),
     "no epoch": Generator(keys=_static),
+    "no example": Generator(hashes=_none),
+    "no seed": Generator(keys=_of_no_seed),
     "positions through a linear congruence": Generator(draws=_linear),
     "draws of 16 bits": Generator(draws=_of_16_bits),
     "one stream for every purpose": Generator(draws=_of_no_purpose),

@@ -79,6 +79,8 @@ REJECTED_BY = {
     "the sum of the ids": "streams",
     "seeds of 32 bits": "seeds 2^32 apart",
     "no epoch": "epochs",
+    "no example": "examples that differ in one token",
+    "no seed": "neighbouring seeds",
     "positions through a linear congruence": "positions",
     "draws of 16 bits": "65536 bins",
     "one stream for every purpose": "joint",
