@@ -101,7 +101,7 @@ def _described(batch: Any, input_ids: Any) -> str:
 def _check_one_sequence_a_row(batch: MutableMapping[str, Any]) -> None:
     if "attention_mask" in batch or "position_ids" not in batch:
         return
-    positions = _as_numpy(batch["position_ids"])
+    positions = _as_numpy(batch["position_ids"], "position_ids")
     if (np.diff(positions, axis=-1) <= 0).any():
         raise ValueError(
             "`collator` must give each sequence a row of its own, but its `position_ids` start again within a row. Use "
@@ -117,9 +117,22 @@ def _flat(values: Any, name: str, shape: Sequence[int]) -> np.ndarray:
             f"`{name}` must have a value for each token of the batch of `collator`, {tuple(shape)}, but {came}. "
             "Pass a collator that pads it, or a strategy that does not read it."
         )
-    flat = _as_numpy(values).reshape(-1)
+    flat = _as_numpy(values, name).reshape(-1)
     return flat.astype(np.int64, copy=False) if flat.dtype.kind in "iu" else flat
 
 
-def _as_numpy(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+def _as_numpy(values: Any, name: str) -> np.ndarray:
+    try:
+        array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # sparse, without values, or of a type that numpy lacks
+        raise ValueError(_unreadable(name)) from error
+    if array.dtype.kind not in "iufb":
+        raise ValueError(_unreadable(name))
+    return array
+
+
+def _unreadable(name: str) -> str:
+    return (
+        f"`{name}` must hold numbers that numpy can read in the batch of `collator`. Pass a collator that returns "
+        "integers, in dense tensors or arrays."
+    )

@@ -19,8 +19,9 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
         ValueError: if `input_ids` are not integers of the vocabulary, one for each token, or a column that masking
             reads has another length.
     """
+    several = {name for name, values in batch.per_token.items() if values.ndim != 1 and name != "input_ids"}
     for name in _A_VALUE_A_TOKEN:
-        if name in batch.per_sequence:
+        if name in batch.per_sequence or name in several:
             raise ValueError(
                 f"`{name}` must have a value for each token of its example, but got another number of values. "
                 f'Mend it, or drop it with `dataset.remove_columns("{name}")`.'
@@ -80,9 +81,9 @@ def column_of(batch: RaggedBatch, name: str) -> np.ndarray:
     Raises:
         ValueError: if the examples have no such column with a value for each token.
     """
-    if name not in batch.per_token:
+    if name not in batch.per_token or batch.per_token[name].ndim != 1:
         raise ValueError(
-            f"`examples` must have the column `{name}`, with a value for each token, which the strategy reads, but "
+            f"`examples` must have the column `{name}`, with one value for each token, which the strategy reads, but "
             f"have {sorted(batch.per_token)}. With `Trainer`, a column survives if it is named `labels` or "
             "`label_ids`, or with `remove_unused_columns=False`."
         )

@@ -6,7 +6,7 @@ Everything works on the flat array, so that padding is never masked and costs no
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no loss
+_LARGEST = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def ragged_batch(examples: Sequence[Any]) -> RaggedBatch:
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
     columns = _columns(examples)
-    lengths = np.fromiter(map(len, columns["input_ids"]), dtype=np.int64, count=len(examples))
+    lengths = _lengths(columns["input_ids"])
     per_token, per_sequence = {}, {}
     for name, rows in columns.items():
         if _is_per_token(rows, lengths):
@@ -133,20 +134,20 @@ def _others(columns: Mapping[str, np.ndarray], known: Collection[str]) -> dict[s
 
 
 def _columns(examples: Sequence[Any]) -> dict[str, list[Any]]:
-    if isinstance(examples, Mapping | str) or not len(examples):
-        came = "an empty batch" if not isinstance(examples, Mapping | str) else f"one {type(examples).__name__}"
+    if isinstance(examples, Mapping | Set) or not _length(examples):
+        came = "an empty batch" if _length(examples) == 0 else f"one {type(examples).__name__}"
         raise ValueError(f"`examples` must be a list of at least one example, but got {came}.")
     if not isinstance(examples[0], Mapping):
         return {"input_ids": [_bare(example, number) for number, example in enumerate(examples)]}
     if "input_ids" not in examples[0]:
         raise ValueError(
-            f"`examples` must have `input_ids`, but example 0 has {sorted(examples[0])}. Tokenize the text first; with "
-            "`Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
+            f"`examples` must have `input_ids`, but example 0 has {sorted(map(str, examples[0]))}. Tokenize the text "
+            "first; with `Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
         )
     columns = {name: [_value(example, name, i) for i, example in enumerate(examples)] for name in examples[0]}
     for number, example in enumerate(examples):
         if len(example) > len(columns):
-            (*_, more) = sorted(example.keys() - columns.keys())
+            more = max(map(str, example.keys() - columns.keys()))
             raise ValueError(
                 f"`examples` must all have the same columns, but example {number} has `{more}`, which example 0 lacks. "
                 "Add it to all or remove it from all."
@@ -155,7 +156,7 @@ def _columns(examples: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _bare(example: Any, number: int) -> Any:
-    if isinstance(example, str | Mapping) or not hasattr(example, "__len__"):
+    if isinstance(example, Mapping) or _length(example) is None:
         raise TypeError(
             f"`examples` must be mappings with `input_ids`, or sequences of token ids, all alike, but example {number} "
             f"is a {type(example).__name__}. Pass what the tokenizer returns."
@@ -172,27 +173,45 @@ def _value(example: Any, name: str, number: int) -> Any:
     return example[name]
 
 
+def _lengths(rows: list[Any]) -> np.ndarray:
+    """int64: how many token ids each row has."""
+    lengths = list(map(_length, rows))
+    if None in lengths:
+        number = lengths.index(None)
+        raise ValueError(
+            f"`input_ids` must be integers, one for each token, but those of example {number} are a "
+            f"{type(rows[number]).__name__}. Pass the ids that the tokenizer returns."
+        )
+    return np.array(lengths, dtype=np.int64)
+
+
+def _length(values: Any) -> int | None:
+    """None for what is no sequence, such as a number, a text or an array without dimensions."""
+    if isinstance(values, str | bytes) or not isinstance(values, Sized) or getattr(values, "ndim", 1) == 0:
+        return None
+    return len(values)
+
+
 def _is_per_token(rows: list[Any], lengths: np.ndarray) -> bool:
-    return all(
-        hasattr(row, "__len__") and not isinstance(row, str) and np.ndim(row) and len(row) == length
-        for row, length in zip(rows, lengths.tolist(), strict=True)
-    )
+    return all(_length(row) == length for row, length in zip(rows, lengths.tolist(), strict=True))
 
 
 def _array(name: str, rows: list[Any], join: Any) -> np.ndarray:
     try:
         values = join(rows)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # the last by tensors that numpy cannot read
         raise ValueError(_unusable(name)) from error
-    if values.dtype.kind not in "iufb":
+    too_large = values.dtype == np.uint64 and values.max(initial=0) > _LARGEST
+    if values.dtype.kind not in "iufb" or values.dtype.itemsize > 8 or too_large:
         raise ValueError(_unusable(name))
-    return values.astype(np.int64, copy=False) if values.dtype.kind in "iu" else values
+    dtype = np.dtype(np.int64) if values.dtype.kind in "iu" else values.dtype.newbyteorder("=")
+    return values.astype(dtype, copy=False)
 
 
 def _unusable(name: str) -> str:
     return (
-        f"column `{name}` must hold numbers, one for each token or one shape for every example, to become a tensor. "
-        f'Drop it, e.g. with `dataset.remove_columns("{name}")`.'
+        f"column `{name}` must hold numbers of at most 64 bits, one for each token or one shape for every example, to "
+        f'become a tensor. Drop it, e.g. with `dataset.remove_columns("{name}")`.'
     )
 
 
@@ -216,5 +235,6 @@ def _stack(rows: list[Any]) -> np.ndarray:
 
 
 def _as_torch_would(values: np.ndarray) -> np.ndarray:
-    """Python floats become single precision."""
-    return values.astype(np.float32) if values.dtype == np.float64 else values
+    """Python floats become single precision, infinite where they are too large for it."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32) if values.dtype == np.float64 else values

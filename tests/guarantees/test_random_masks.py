@@ -35,7 +35,9 @@ def rows(stress) -> np.ndarray:
 def _figures(report_figure, rows):
     yield
     assert len(CHANCES) <= MOST_CHANCES
-    report_figure("smallest p-value of masks", f"{min(CHANCES):.2g} among {len(CHANCES)}, of {rows.size:,} tokens each")
+    if CHANCES:
+        figure = f"{min(CHANCES):.2g} among {len(CHANCES)}, of {rows.size:,} tokens each"
+        report_figure("smallest p-value of masks", figure)
 
 
 def _masked(rows, rate: float, seed: int = 0, pattern: int = 0, mix=(0.8, 0.1)) -> tuple[np.ndarray, np.ndarray]:
