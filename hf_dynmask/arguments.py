@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
@@ -50,16 +51,42 @@ def checked_odds(mask_replace_prob: object, random_replace_prob: object) -> tupl
     return mask, random
 
 
-def checked_integer(value: object, argument: str, minimum: int | None, remedy: str) -> int:
+def checked_flag(value: object, argument: str) -> bool:
+    """`value` as a bool.
+
+    Raises:
+        ValueError: if it is neither True nor False, nor 1 or 0.
+    """
+    if not isinstance(value, Integral | np.bool_) or value not in (0, 1):
+        raise ValueError(f"`{argument}` must be True or False, but got {value!r}.")
+    return bool(value)
+
+
+def checked_integer(value: object, argument: str, minimum: int | None, remedy: str, maximum: int | None = None) -> int:
     """`value` as an int.
 
     Raises:
-        ValueError: if it is not an integer, or is below `minimum`.
+        ValueError: if it is not an integer, or is below `minimum` or above `maximum`.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or (minimum is not None and value < minimum):
         rule = "an integer" if minimum is None else f"an integer of at least {minimum}"
         raise ValueError(f"`{argument}` must be {rule}, but got {value!r}. {remedy}")
+    if maximum is not None and int(value) > maximum:
+        raise ValueError(f"`{argument}` must be an integer of at most {maximum}, but got {value!r}. {remedy}")
     return int(value)
+
+
+def checked_tokenizer(tokenizer: object) -> None:
+    """Refuses what has no vocabulary.
+
+    Raises:
+        ValueError: if it is not a tokenizer.
+    """
+    if isinstance(tokenizer, type) or not hasattr(tokenizer, "get_vocab"):
+        raise ValueError(
+            f"`tokenizer` must be a transformers tokenizer, but got {tokenizer!r}. Pass what "
+            "`AutoTokenizer.from_pretrained(...)` returns."
+        )
 
 
 def checked_choice(value: object, argument: str, choices: Collection[str]) -> str:
@@ -68,7 +95,7 @@ def checked_choice(value: object, argument: str, choices: Collection[str]) -> st
     Raises:
         ValueError: if it is none of the choices.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{argument}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.")
     return str(value)
 
@@ -90,10 +117,21 @@ def checked_length_odds(odds: Sequence[float]) -> list[float]:
     Raises:
         ValueError: if there is none, one is negative or not finite, or all are 0.
     """
-    values = [float(value) for value in odds] if isinstance(odds, Sequence | np.ndarray) else []
-    if not all(0 <= value < math.inf for value in values) or not sum(values) > 0:
+    values = list(odds) if isinstance(odds, Sequence) or (isinstance(odds, np.ndarray) and odds.ndim == 1) else []
+    numbers = [float(value) for value in values if isinstance(value, Real)]
+    total = sum(numbers)
+    if len(numbers) < len(values) or not all(0 <= number < math.inf for number in numbers) or not 0 < total < math.inf:
         raise ValueError(
             f"the odds of lengths must be finite, not negative and not all 0, but got {odds!r}. Pass those of length "
             "1, 2, 3, ... in turn, such as `fixed_lengths(3)`."
         )
-    return [value / sum(values) for value in values]
+    return [number / total for number in numbers]
+
+
+def as_numbers(values: Any) -> np.ndarray | None:
+    """The values as float64; None if they are no numbers."""
+    try:
+        numbers = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # of several lengths; tensors that numpy cannot read
+        return None
+    return numbers.astype(np.float64) if numbers.dtype.kind in "biuf" else None

@@ -17,6 +17,8 @@ from torch.utils.data import get_worker_info
 
 from hf_dynmask.turns import Turns
 
+MOST = (1 << 63) - 1  # what shared memory holds
+
 
 class Moment(NamedTuple):
     """When a batch is used: its epoch, its optimizer step, and the steps of the whole training (None: not known)."""

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 
 from hf_dynmask.adaptive import TokenLosses
-from hf_dynmask.arguments import checked_integer
-from hf_dynmask.clock import Clock
+from hf_dynmask.arguments import checked_integer, checked_tokenizer
+from hf_dynmask.clock import MOST, Clock
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.turns import Turns, may_come_out_of_turn
@@ -40,6 +40,7 @@ class ClockedCollator:
     @cached_property
     def _plan(self) -> Any:
         """All that does not change between batches."""
+        checked_tokenizer(self.tokenizer)
         if not callable(self.rate):
             checked_fixed_rate(self.rate, self.rate_argument)
         if self.num_mask_patterns is not None:
@@ -55,6 +56,11 @@ class ClockedCollator:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """What is set later counts from the next batch on: the plan is made, and checked, anew."""
+        if name == self.rate_argument and isinstance(value, bool):
+            raise ValueError(
+                f"`{name}` must be a number between 0 and 1, but got {value}. If that is `mlm` or `whole_word_mask`, "
+                "which come second and third in transformers, pass it by name: `mlm=True`."
+            )
         if name == "strategy":
             self._strategy = strategy_of(value)  # once: an adaptive one has losses, which twins share
         super().__setattr__(name, value)
@@ -100,10 +106,10 @@ class ClockedCollator:
                 "Pass the number of optimizer steps of the whole training."
             )
         self._clock.start_epoch(
-            checked_integer(epoch, "epoch", 0, "Count epochs from 0."),
-            checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch."),
-            checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none."),
-            None if total_steps is None else checked_integer(total_steps, "total_steps", 1, "Pass all the steps."),
+            checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST),
+            checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch.", MOST),
+            checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none.", MOST),
+            None if total_steps is None else checked_integer(total_steps, "total_steps", 1, "Pass all steps.", MOST),
         )
         if self.losses is not None:
             self.losses.start_epoch(epoch)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_dynmask.arguments import checked_flag, checked_integer
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded
 from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 _FILLS = {"labels": IGNORE_INDEX, "special_tokens_mask": 1}
+_FLAGS = ("mlm", "whole_word_mask", "return_mask_rate", "padding_free", "return_seq_idx", "return_flash_attn_kwargs")
 _NOT_FOR_THE_MODEL = ("special_tokens_mask", "offset_mapping")
 
 
@@ -141,6 +143,9 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
         check_layout(self.pad_to_multiple_of, self.return_tensors)
+        checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
+        for name in _FLAGS:
+            checked_flag(getattr(self, name), name)
         strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from hf_dynmask.arguments import checked_positive, checked_rate
+from hf_dynmask.arguments import as_numbers, checked_flag, checked_positive, checked_rate
 from hf_dynmask.uniforms import Purpose, as_fraction, draws
 
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
@@ -31,6 +31,9 @@ class RateDistribution:
     quantile: Callable[[np.ndarray], np.ndarray]
     low_discrepancy: bool = False
 
+    def __post_init__(self) -> None:
+        checked_flag(self.low_discrepancy, "low_discrepancy")
+
     def draw(self, keys: np.ndarray) -> np.ndarray:
         """A rate for each sequence, float64 `[sequences]`, from their keys, uint64 `[sequences]`.
 
@@ -48,10 +51,11 @@ class RateDistribution:
         return float(self._rates(_MIDPOINTS).mean())
 
     def _rates(self, numbers: np.ndarray) -> np.ndarray:
-        rates = np.asarray(self.quantile(numbers), dtype=np.float64)
-        if rates.shape != numbers.shape or not ((rates >= 0) & (rates <= 1)).all():
+        given = self.quantile(numbers)
+        rates = as_numbers(given)
+        if rates is None or rates.shape != numbers.shape or not ((rates >= 0) & (rates <= 1)).all():
             raise ValueError(
-                f"`quantile` must give a rate between 0 and 1 for each of {len(numbers)} numbers, but gave {rates}."
+                f"`quantile` must give a rate between 0 and 1 for each of {len(numbers)} numbers, but gave {given!r}."
             )
         return rates
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_dynmask.arguments import checked_choice
+from hf_dynmask.arguments import checked_choice, checked_rate
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.inner_batch import attention_of, check_fits, collated, put, rows_of
 from hf_dynmask.maskable import attended_tokens, check_columns, maskable_tokens
@@ -116,7 +116,8 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
 
     def _checked_mask_replace_prob(self) -> float:
         """0 where no id is replaced, so that no mask token is needed."""
-        odds = (self.mask_replace_prob, self.random_replace_prob)
+        names = ("mask_replace_prob", "random_replace_prob")
+        odds = tuple(checked_rate(getattr(self, name), name) for name in names)
         if checked_choice(self.target, "target", ("input_ids", "attention_mask")) == "attention_mask":
             if odds != (1.0, 0.0):
                 raise ValueError(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
+from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from hf_dynmask.arguments import as_numbers
 
 _CHUNK = 1000  # examples that are counted at once
 
@@ -59,11 +62,11 @@ def rarity_weights(counts: Any, power: float = 0.5) -> np.ndarray:
     Raises:
         ValueError: if a count is negative or not finite, or `power` is not finite.
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    if counts.ndim != 1 or not np.isfinite(counts).all() or (counts < 0).any():
+    counts = as_numbers(counts)
+    if counts is None or counts.ndim != 1 or not np.isfinite(counts).all() or (counts < 0).any():
         raise ValueError(
             "`counts` must be a number for each id, finite and not negative, such as `token_counts` gives."
         )
-    if not np.isfinite(power):
+    if isinstance(power, bool) or not isinstance(power, Real) or not np.isfinite(float(power)):
         raise ValueError(f"`power` must be a finite number, but got {power!r}. Pass 0.5, for example.")
     return np.maximum(counts, 1.0) ** -float(power)

@@ -82,7 +82,7 @@ def check_layout(pad_to_multiple_of: int | None, return_tensors: str) -> None:
         ValueError: if one is out of its range.
     """
     if pad_to_multiple_of is not None:
-        checked_integer(pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.")
+        checked_integer(pad_to_multiple_of, "pad_to_multiple_of", 1, "Pass None for no rounding.", maximum=1 << 20)
     checked_choice(return_tensors, "return_tensors", ("pt", "np"))
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.arguments import checked_integer, checked_odds
+from hf_dynmask.arguments import checked_flag, checked_integer, checked_odds
 from hf_dynmask.distributions import RateDistribution
 from hf_dynmask.odds import Weights, checked_weights, proportional, relative_weights, sum_by_row
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
@@ -55,6 +55,7 @@ class MaskingPlan:
     seed: int
 
     def __post_init__(self) -> None:
+        checked_flag(self.exact_count, "exact_count")
         checked_odds(self.mask_replace_prob, self.random_replace_prob)
         if self.vocabulary.mask_token_id is None and self.mask_replace_prob > 0:
             raise ValueError(

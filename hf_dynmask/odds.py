@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_dynmask.arguments import as_numbers
 from hf_dynmask.units import MaskingTokens, Units
 
 _LEAST_WEIGHT = 1e-12
@@ -71,7 +72,9 @@ def checked_weights(weights: Any) -> np.ndarray:
     Raises:
         ValueError: if they are not numbers in one dimension, finite and not negative.
     """
-    values = np.asarray(weights, dtype=np.float64)
+    values = as_numbers(weights)
+    if values is None:
+        raise ValueError(f"`weights` must be numbers, one for each id, but got {weights!r}.")
     wrong = ~np.isfinite(values) | (values < 0)
     if values.ndim != 1 or wrong.any():
         came = f"shape {values.shape}" if values.ndim != 1 else values[wrong][0]

@@ -15,6 +15,8 @@ from functools import partial
 from itertools import pairwise
 from numbers import Real
 
+import numpy as np
+
 from hf_dynmask.arguments import checked_rate
 from hf_dynmask.distributions import RateDistribution
 
@@ -79,6 +81,9 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
     >>> phases(0.0), phases(0.5), phases(0.95)
     (0.3, 0.15, 0.05)
     """
+    for name, values in (("rates", rates), ("boundaries", boundaries)):
+        if not isinstance(values, Sequence | np.ndarray) or not all(isinstance(value, Real) for value in values):
+            raise ValueError(f"`{name}` must be a list of numbers, but got {values!r}.")
     if len(rates) != len(boundaries) + 1:
         raise ValueError(
             f"`rates` must hold one rate more than `boundaries`, but got {len(rates)} rates and {len(boundaries)} "

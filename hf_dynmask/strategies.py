@@ -215,6 +215,8 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
         unit: as for [`span`].
     """
     losses = TokenLosses() if losses is None else losses
+    if not isinstance(losses, TokenLosses):
+        raise ValueError(f"`losses` must be `TokenLosses(...)`, but got {losses!r}. Pass None for new ones.")
     return Strategy("adaptive", strategy_of(unit, "unit").partition, weights=losses.weights, losses=losses)
 
 
@@ -237,16 +239,16 @@ def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
     """
     if isinstance(strategy, Strategy):
         return strategy
-    if strategy in (*STRATEGIES.values(), weighted):
+    if any(strategy is make for make in (*STRATEGIES.values(), weighted)):
         raise ValueError(
             f"`{argument}` must be a strategy, but got the function `strategies.{strategy.__name__}` that makes one. "
             f"Call it: `strategies.{strategy.__name__}(...)`."
         )
     if callable(strategy):
         return Strategy(getattr(strategy, "__name__", type(strategy).__name__), strategy)
-    if strategy not in STRATEGIES:
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
         near = difflib.get_close_matches(str(strategy), STRATEGIES, n=1, cutoff=0.0)[0]
-        meant = "`strategies.weighted(weights)`" if strategy == "weighted" else repr(near)
+        meant = "`strategies.weighted(weights)`" if isinstance(strategy, str) and strategy == "weighted" else repr(near)
         raise ValueError(
             f"`{argument}` must be one of {', '.join(map(repr, STRATEGIES))}, one made with arguments such as "
             f"`strategies.span(...)`, or a function, but got {strategy!r}. Did you mean {meant}?"
