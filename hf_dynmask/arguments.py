@@ -76,6 +76,17 @@ def checked_integer(value: object, argument: str, minimum: int | None, remedy: s
     return int(value)
 
 
+def checked_number(value: object, argument: str, remedy: str) -> float:
+    """`value` as a float.
+
+    Raises:
+        ValueError: if it is not a number, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"`{argument}` must be a finite number, but got {value!r}. {remedy}")
+    return float(value)
+
+
 def checked_tokenizer(tokenizer: object) -> None:
     """Refuses what has no vocabulary.
 

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from hf_dynmask.arguments import as_numbers, checked_flag, checked_positive, checked_rate
+from hf_dynmask.arguments import as_numbers, checked_flag, checked_number, checked_positive, checked_rate
 from hf_dynmask.uniforms import Purpose, as_fraction, draws
 
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
@@ -84,7 +84,7 @@ def truncated_normal_rate(
     0.3
     """
     low, high = _interval(low, high)
-    std = checked_positive(std, "std")
+    mean, std = checked_number(mean, "mean", "It is that of the whole normal."), checked_positive(std, "std")
     if not min(abs(low - mean), abs(high - mean)) < 30 * std and not low < mean < high:
         raise ValueError(
             f"`mean` must lie within 30 `std` of `low` or `high`, but got {mean} and {std} for [{low}, {high}]: next "

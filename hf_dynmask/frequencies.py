@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from hf_dynmask.arguments import as_numbers
+from hf_dynmask.arguments import as_numbers, checked_number
 
 _CHUNK = 1000  # examples that are counted at once
 
@@ -67,6 +66,4 @@ def rarity_weights(counts: Any, power: float = 0.5) -> np.ndarray:
         raise ValueError(
             "`counts` must be a number for each id, finite and not negative, such as `token_counts` gives."
         )
-    if isinstance(power, bool) or not isinstance(power, Real) or not np.isfinite(float(power)):
-        raise ValueError(f"`power` must be a finite number, but got {power!r}. Pass 0.5, for example.")
-    return np.maximum(counts, 1.0) ** -float(power)
+    return np.maximum(counts, 1.0) ** -checked_number(power, "power", "Pass 0.5, for example.")

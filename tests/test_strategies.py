@@ -252,7 +252,7 @@ class TestEntities:
 
     def test_a_missing_column_is_named(self, wordpiece) -> None:
         collate = DataCollatorForDynamicMasking(wordpiece, strategy="entity")
-        with pytest.raises(ValueError, match="must have the column `labels`, with a value for each token"):
+        with pytest.raises(ValueError, match="must have the column `labels`, with one value for each token"):
             collate([{"input_ids": [5, 6]}])
 
 
