@@ -1,4 +1,4 @@
-"""What transformers documents of its collator for language modeling: true of that one, which proves the test, and ours."""
+"""What transformers documents of its collator: true of that one, which proves the test, and of ours."""
 
 from __future__ import annotations
 
