@@ -108,7 +108,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         >>> collator.set_epoch(0)
         >>> batch = collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")])
         >>> {name: tuple(values.shape) for name, values in batch.items()}
-        {'input_ids': (2, 8), 'attention_mask': (2, 8), 'labels': (2, 8)}
+        {'input_ids': (2, 8), 'labels': (2, 8), 'attention_mask': (2, 8)}
     """
 
     tokenizer: PreTrainedTokenizerBase

@@ -19,8 +19,7 @@ def by_entity(
 ) -> np.ndarray:
     """Units that are part of an entity have their own odds, float64 `[units]`; all others those of the rate."""
     entity = ~np.isin(_tags(tokens, column), [*outside, IGNORE_INDEX])
-    entities = np.logical_or.reduceat(entity, units.first) if len(units) else entity
-    return np.where(entities, probability, rates[units.row])
+    return np.where(units.reduced(np.logical_or, entity), probability, units.of_sequence(rates))
 
 
 def mentions(
@@ -34,9 +33,7 @@ def mentions(
     follows[1:] = (units.row[1:] == units.row[:-1]) & units.maskable[1:] & units.maskable[:-1]
     last = units.first + units.size - 1
     follows[1:] &= ~np.isin(tags[last[:-1]], [*outside, IGNORE_INDEX])
-    starts = np.zeros(len(tokens.input_ids), dtype=bool)
-    starts[units.first[~(follows & goes_on[units.first])]] = True
-    return starts
+    return units.to_tokens(~(follows & units.of_first(goes_on)))
 
 
 def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 
 from hf_dynmask.arguments import checked_choice, checked_integer
 from hf_dynmask.ragged import RaggedBatch
+from hf_dynmask.rows import places_in_rows
 from hf_dynmask.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: int | None) -> dict[str, np.ndarray]:
     """The batch's columns as arrays `[sequences, ...]`, those with a value for each token `[sequences, length, ...]`.
 
+    Where the batch has no `attention_mask`, all of its tokens are attended to, and only what is put here is not.
+
     Args:
         fills: what a column is padded with; 0 where nothing is said.
         side: "right" or "left": where padding is put.
         multiple: the length is rounded up to a multiple of it.
     """
     longest = int(batch.lengths.max())
-    places = np.arange(longest if multiple is None else -(-longest // multiple) * multiple)
-    lengths = batch.lengths[:, None]
-    real = places < lengths if side == "right" else places >= len(places) - lengths
+    length = longest if multiple is None else -(-longest // multiple) * multiple
+    narrow = np.min_scalar_type(length)  # numbers of two bytes are compared faster than those of eight
+    real = np.arange(length, dtype=narrow) < batch.lengths.astype(narrow)[:, None]
+    real = real if side == "right" else real[:, ::-1]
     columns = {name: _padded(values, real, fills.get(name, 0)) for name, values in batch.per_token.items()}
+    columns.setdefault("attention_mask", real.astype(np.int64))
     return {**columns, **batch.per_sequence}
 
 
@@ -47,14 +52,12 @@ def flattened(
     `seq_idx`, int32 `[1, tokens]`, each token's sequence; and `cu_seq_lens_q` and `cu_seq_lens_k`, int32
     `[sequences + 1]`, the sequences' ends, with `max_length_q` and `max_length_k`, ints.
     """
-    ends = np.cumsum(batch.lengths)
-    starts = np.repeat(ends - batch.lengths, batch.lengths)
-    row = {**batch.per_token, "position_ids": np.arange(len(starts)) - starts + position_ids_start}
+    row = {**batch.per_token, "position_ids": places_in_rows(batch.lengths) + position_ids_start}
     if return_seq_idx:
-        row["seq_idx"] = np.repeat(np.arange(len(ends), dtype=np.int32), batch.lengths)
+        row["seq_idx"] = np.repeat(np.arange(len(batch.lengths), dtype=np.int32), batch.lengths)
     columns: dict[str, Any] = {name: values[None] for name, values in row.items()}
     if return_flash_attn_kwargs:
-        columns["cu_seq_lens_q"] = columns["cu_seq_lens_k"] = np.concatenate([[0], ends]).astype(np.int32)
+        columns["cu_seq_lens_q"] = columns["cu_seq_lens_k"] = np.cumsum([0, *batch.lengths]).astype(np.int32)
         columns["max_length_q"] = columns["max_length_k"] = int(batch.lengths.max())
     return {**columns, **batch.per_sequence}
 

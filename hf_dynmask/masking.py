@@ -21,6 +21,7 @@ from hf_dynmask.odds import Weights, checked_weights, proportional, relative_wei
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
 from hf_dynmask.rates import FixedRate
 from hf_dynmask.replacement import replace
+from hf_dynmask.rows import counted
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.uniforms import (
     Purpose,
@@ -129,8 +130,7 @@ def select(
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
     vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
-    units = units_of(seen, plan.strategy.partition)
-    return Selection(np.flatnonzero(np.repeat(_selected(seen, units, rates, plan), units.size)), rates, seen)
+    return Selection(_selected(units_of(seen, plan.strategy.partition), rates, plan), rates, seen)
 
 
 def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
@@ -138,7 +138,8 @@ def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np
     inputs = tokens.input_ids.copy()
     inputs[masked] = replace(
         tokens.input_ids[masked],
-        tokens.keys[tokens.rows[masked]],
+        tokens.keys,
+        counted(masked, tokens.ends),
         tokens.positions[masked],
         plan.vocabulary,
         plan.mask_replace_prob,
@@ -166,67 +167,69 @@ class _Chances(NamedTuple):
     order: np.ndarray
 
 
-def _selected(tokens: MaskingTokens, units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
-    """bool `[units]`: which are masked."""
-    rows = len(tokens.lengths)
-    row_rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), rows)
-    chances = _chances(tokens, units, rates, row_rates, plan.strategy)
+def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
+    """The tokens that are masked, int64 `[masked]`."""
+    row_rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), len(units.counts))
+    chances = _chances(units, rates, row_rates, plan.strategy)
     if plan.exact_count:
         goal = _goal(units, chances.odds, row_rates, plan.strategy)
         alike = plan.strategy.weights is plan.strategy.odds is plan.strategy.numbers is None
-        return _first_in_order(tokens, units, chances.order, goal, plan.min_masked, turned=alike)
+        return units.places(_first_in_order(units, chances.order, goal, plan.min_masked, turned=alike))
     selected = below(chances.numbers, chances.odds) & units.maskable
+    masked = units.places(selected)
     if plan.min_masked:
-        short = (sum_by_row(selected * units.size, units, rows) < plan.min_masked)[units.row]
+        short = counted(masked, units.tokens.ends) < plan.min_masked
         if short.any():
-            selected |= short & _first_in_order(tokens, units, chances.order, np.zeros(rows), plan.min_masked)
-    return selected
+            selected[_first(units, chances.order, short, plan.min_masked)] = True
+            masked = units.places(selected)
+    return masked
 
 
-def _chances(
-    tokens: MaskingTokens, units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy
-) -> _Chances:
-    numbers = _numbers(tokens, units, row_rates, strategy)
+def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> _Chances:
+    numbers = _numbers(units, row_rates, strategy)
     if strategy.odds is not None:
-        odds = strategy.odds(tokens, units, row_rates)
+        odds = strategy.odds(units.tokens, units, row_rates)
         return _Chances(numbers, odds, numbers / np.maximum(odds, _LEAST_ODDS))
     if strategy.weights is not None:
-        weights = relative_weights(units, _weights(tokens, units, strategy.weights), len(row_rates))
+        weights = relative_weights(units, _weights(units, strategy.weights))
         return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights)
-    return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else row_rates[units.row], numbers)
+    return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else units.of_sequence(row_rates), numbers)
 
 
 def _goal(units: Units, odds: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> np.ndarray:
     """float64 `[sequences]`: the tokens to be masked where counts are exact."""
     if strategy.odds is not None:
-        return sum_by_row(odds * units.maskable_size, units, len(row_rates))
-    return row_rates * sum_by_row(units.maskable_size, units, len(row_rates))
+        return sum_by_row(odds * units.maskable_size, units)
+    return row_rates * sum_by_row(units.maskable_size, units)
 
 
-def _weights(tokens: MaskingTokens, units: Units, weights: Weights) -> np.ndarray:
-    values = checked_weights(weights(tokens, units))
+def _weights(units: Units, weights: Weights) -> np.ndarray:
+    values = checked_weights(weights(units.tokens, units))
     if len(values) != len(units):
         raise ValueError(f"`weights` must give a number for each of {len(units)} units, but gave {len(values)}.")
     return values
 
 
-def _numbers(tokens: MaskingTokens, units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+def _numbers(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
     """uint32 `[units]`. A unit's draw is that of its first token."""
+    tokens = units.tokens
     if strategy.numbers is not None:
         return as_draws(strategy.numbers(tokens, units, rates))
-    per_row = np.bincount(units.row, minlength=len(tokens.lengths))
-    return draws_in_rows(tokens.keys, per_row, tokens.positions[units.first], Purpose.SELECTION)
+    return draws_in_rows(tokens.keys, units.counts, units.of_first(tokens.positions), Purpose.SELECTION)
+
+
+def _first(units: Units, order: np.ndarray, rows: np.ndarray, min_masked: int) -> np.ndarray:
+    """The first units in order of some sequences (bool `[sequences]`), until `min_masked` tokens are masked."""
+    candidates = np.flatnonzero(units.of_sequence(rows) & units.maskable)
+    row = units.row[candidates]
+    candidates = candidates[np.lexsort((order[candidates], row))]  # by sequence first: `row` is in order still
+    return candidates[_before(units.size[candidates], row) < min_masked]
 
 
 def _first_in_order(
-    tokens: MaskingTokens,
-    units: Units,
-    order: np.ndarray,
-    goal: np.ndarray,
-    min_masked: int,
-    turned: bool = False,
+    units: Units, order: np.ndarray, goal: np.ndarray, min_masked: int, turned: bool = False
 ) -> np.ndarray:
-    """The first units in order, until a sequence has `goal` masked tokens, and `min_masked` of them.
+    """The first units in order, until a sequence has `goal` masked tokens, and `min_masked` of them: bool `[units]`.
 
     The units stand one behind the other, each as long as its tokens, and those are taken whose own point lies before
     the goal. The point is at the same random share of each unit, so that the expected count is the goal; a token is a
@@ -236,23 +239,27 @@ def _first_in_order(
         turned: whether all begins at a random place, and goes round. For units in random order, so that each is taken
             with the same odds, however long it is: the goal over all.
     """
-    rounding = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.ROUNDING))
-    before = _before(units, order)
-    point = before + rounding[units.row] * units.maskable_size
+    keys, zeros = units.tokens.keys, np.zeros(len(goal), np.uint32)
+    rounding = as_fraction(draws(keys, zeros, Purpose.ROUNDING))
+    before = _before_in_order(units, order)
+    point = before + units.of_sequence(rounding) * units.maskable_size
     if turned:
-        total = sum_by_row(units.maskable_size, units, len(goal))
-        begin = as_fraction(draws(tokens.keys, np.zeros(len(goal), np.uint32), Purpose.PLACE)) * total
-        point = (point - begin[units.row]) % np.maximum(total, 1)[units.row]
-        before = _before(units, point)
-    return units.maskable & ((point < goal[units.row]) | (before < min_masked))
+        total = sum_by_row(units.maskable_size, units)
+        begin = as_fraction(draws(keys, zeros, Purpose.PLACE)) * total
+        point = (point - units.of_sequence(begin)) % units.of_sequence(np.maximum(total, 1))
+        before = _before_in_order(units, point)
+    return units.maskable & ((point < units.of_sequence(goal)) | (before < min_masked))
 
 
-def _before(units: Units, order: np.ndarray) -> np.ndarray:
+def _before_in_order(units: Units, order: np.ndarray) -> np.ndarray:
     """int64 `[units]`: the maskable tokens of a unit's sequence that come before it in order."""
-    places = np.lexsort((order, ~units.maskable, units.row))  # by sequence first: `units.row` is in order still
-    sizes = units.maskable_size[places]
-    earlier = np.cumsum(sizes) - sizes
-    earlier -= earlier[np.searchsorted(units.row, units.row)]
-    before = np.empty_like(earlier)
-    before[places] = earlier
+    places = np.lexsort((order, ~units.maskable, units.row))
+    before = np.empty_like(places)
+    before[places] = _before(units.maskable_size[places], units.row)
     return before
+
+
+def _before(sizes: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """The sum of the sizes before each, int64 `[n]`, within its row; int64 `[n]`, in rising order."""
+    earlier = np.cumsum(sizes) - sizes
+    return earlier - earlier[np.searchsorted(row, row)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hf_dynmask.arguments import as_numbers
+from hf_dynmask.rows import reduced
 from hf_dynmask.units import MaskingTokens, Units
 
 _LEAST_WEIGHT = 1e-12
@@ -15,9 +16,9 @@ _LEAST_WEIGHT = 1e-12
 Weights = Callable[[MaskingTokens, Units], np.ndarray]
 
 
-def sum_by_row(values: np.ndarray, units: Units, rows: int) -> np.ndarray:
-    """float64 `[rows]`: the sum of the values `[units]` of each sequence."""
-    return np.bincount(units.row, weights=values, minlength=rows)
+def sum_by_row(values: np.ndarray, units: Units) -> np.ndarray:
+    """The sum of the values `[units]` of each sequence: `[sequences]`."""
+    return reduced(np.add, values, units.counts)
 
 
 def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.ndarray:
@@ -35,19 +36,20 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
     Returns:
         float64 `[units]`.
     """
-    rows = len(rates)
     size = units.maskable_size.astype(np.float64)
-    goal = rates * sum_by_row(size, units, rows)
+    weight = size * weights
+    goal = rates * sum_by_row(size, units)
     certain = np.zeros(len(units), dtype=bool)
+    left, free = goal, sum_by_row(weight, units)
     while True:  # each turn finds the units whose odds would exceed 1; a few turns, as seldom any is left to find
-        left = goal - sum_by_row(size * certain, units, rows)
-        free = sum_by_row(size * weights * ~certain, units, rows)
-        factor = np.divide(left, free, out=np.zeros(rows), where=free > 0)
-        odds = np.where(certain, 1.0, factor[units.row] * weights)
+        factor = np.divide(left, free, out=np.zeros(len(rates)), where=free > 0)
+        odds = units.of_sequence(factor) * weights
         exceeds = (odds > 1) & ~certain & units.maskable
         if not exceeds.any():
-            return np.minimum(odds, 1.0)
+            return np.where(certain, 1.0, np.minimum(odds, 1.0))
         certain |= exceeds
+        left = goal - sum_by_row(size * certain, units)
+        free = sum_by_row(weight * ~certain, units)
 
 
 def of_tokens(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.ndarray:
@@ -62,8 +64,7 @@ def of_tokens(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.nd
             f"{len(weights)}. Make them with `rarity_weights(token_counts(dataset, {tokens.vocabulary.size}))`, for "
             "example."
         )
-    found = weights[tokens.input_ids]
-    return np.add.reduceat(found, units.first) / units.size if len(units) else found
+    return units.reduced(np.add, weights[tokens.input_ids]) / units.size
 
 
 def checked_weights(weights: Any) -> np.ndarray:
@@ -85,9 +86,7 @@ def checked_weights(weights: Any) -> np.ndarray:
     return values
 
 
-def relative_weights(units: Units, weights: np.ndarray, rows: int) -> np.ndarray:
+def relative_weights(units: Units, weights: np.ndarray) -> np.ndarray:
     """Weights as fractions of the largest of their sequence's maskable units; 0 made positive, but next to nothing."""
-    largest = np.zeros(rows)
-    np.maximum.at(largest, units.row, np.where(units.maskable, weights, 0.0))
-    of_row = largest[units.row]
-    return np.clip(np.divide(weights, of_row, out=np.ones(len(units)), where=of_row > 0), _LEAST_WEIGHT, 1.0)
+    largest = units.of_sequence(reduced(np.maximum, weights * units.maskable, units.counts))
+    return np.clip(np.divide(weights, largest, out=np.ones(len(units)), where=largest > 0), _LEAST_WEIGHT, 1.0)

@@ -46,9 +46,10 @@ def every_nth(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndar
     Masked are the units `i` for which `floor((i + 1) * rate + u)` exceeds `floor(i * rate + u)`; for rates between
     those, the distances are the two whole numbers next to `1 / rate`.
     """
-    number = np.cumsum(units.maskable) - 1
-    number = number - np.concatenate([[0], np.cumsum(_count(tokens, units))])[units.row]
-    return -(number * rates[units.row] + _of_row(tokens, units, 0)) % 1.0
+    maskable = units.maskable.astype(np.int64)
+    counts = sum_by_row(maskable, units)
+    number = np.cumsum(maskable) - 1 - units.of_sequence(np.cumsum(counts) - counts)
+    return -(number * units.of_sequence(rates) + _of_row(tokens, units, 0)) % 1.0
 
 
 POSITIONS = {"prefix": prefix, "suffix": suffix, "block": block, "every_nth": every_nth}
@@ -57,16 +58,12 @@ POSITIONS = {"prefix": prefix, "suffix": suffix, "block": block, "every_nth": ev
 def _places(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each unit, the maskable tokens before it, its sequence's share, and the maskable tokens in all."""
     size = units.maskable_size
-    totals = sum_by_row(size, units, len(tokens.lengths))
-    earlier = np.cumsum(totals) - totals
-    return np.cumsum(size) - size - earlier[units.row], _of_row(tokens, units, 0), totals[units.row]
-
-
-def _count(tokens: MaskingTokens, units: Units) -> np.ndarray:
-    return np.bincount(units.row[units.maskable], minlength=len(tokens.lengths))
+    totals = sum_by_row(size, units)
+    earlier = units.of_sequence(np.cumsum(totals) - totals)
+    return np.cumsum(size) - size - earlier, _of_row(tokens, units, 0), units.of_sequence(totals)
 
 
 def _of_row(tokens: MaskingTokens, units: Units, which: int) -> np.ndarray:
     """For each unit, its sequence's uniform number in [0, 1); `which` tells one from another."""
     places = np.full(len(tokens.lengths), which, dtype=np.uint32)
-    return as_fraction(draws(tokens.keys, places, Purpose.PLACE))[units.row]
+    return units.of_sequence(as_fraction(draws(tokens.keys, places, Purpose.PLACE)))

@@ -118,11 +118,10 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         return encoding(self._laid_out(inputs, labels, batch), return_tensors or self.return_tensors)
 
     def _laid_out(self, inputs: RaggedTokens, labels: RaggedTokens, batch: RaggedBatch) -> dict[str, np.ndarray]:
-        columns = {"input_ids": inputs.input_ids, "attention_mask": np.ones_like(inputs.input_ids)}
-        inputs_batch = RaggedBatch(inputs.lengths, columns, batch.per_sequence)
+        inputs_batch = RaggedBatch(inputs.lengths, {"input_ids": inputs.input_ids}, batch.per_sequence)
         labels_batch = RaggedBatch(labels.lengths, {"labels": labels.input_ids}, {})
         pad = {"input_ids": pad_token_id(self._vocabulary, inputs.lengths, self.pad_to_multiple_of)}
         return {
             **padded(inputs_batch, pad, self.tokenizer.padding_side, self.pad_to_multiple_of),
-            **padded(labels_batch, {"labels": IGNORE_INDEX}, "right", self.pad_to_multiple_of),
+            "labels": padded(labels_batch, {"labels": IGNORE_INDEX}, "right", self.pad_to_multiple_of)["labels"],
         }

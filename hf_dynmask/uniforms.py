@@ -11,11 +11,15 @@ in CHANGELOG.md; `tests/golden` tells whether it happened.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
+from hf_dynmask.rows import reduced
+
 _GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
 _GOLDEN_32 = np.uint32(0x9E3779B9)
+_HALF = np.uint64(32)
 _RANGE = 1 << 32
 
 
@@ -40,10 +44,11 @@ def mix64(values: np.ndarray) -> np.ndarray:
         values: uint64 array of any shape.
     """
     mixed = values ^ (values >> np.uint64(30))
-    mixed = mixed * np.uint64(0xBF58476D1CE4E5B9)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(27)
-    mixed = mixed * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -60,11 +65,11 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     Returns:
         uint64 `[sequences]`.
     """
-    longest = int(positions.max(initial=0)) + 1
-    multipliers = mix64(np.arange(1, longest + 1, dtype=np.uint64) * _GOLDEN_64) | np.uint64(1)
-    terms = (input_ids.astype(np.uint64) + np.uint64(1)) * multipliers[positions]
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
-    return np.diff(sums[np.concatenate([[0], ends])])
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    terms = input_ids.view(np.uint64) + np.uint64(1)
+    terms *= _multipliers(int(lengths.max(initial=1)).bit_length())[positions]
+    return reduced(np.add, terms, lengths)
 
 
 def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
@@ -81,8 +86,7 @@ def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
     Returns:
         uint64 `[sequences]`.
     """
-    seeded = mix64(_word(seed) + _GOLDEN_64)
-    return mix64(mix64(examples ^ seeded) + mix64(_word(pattern) + _GOLDEN_64))
+    return mix64(mix64(examples ^ _mixed(int(seed))) + _mixed(int(pattern)))
 
 
 def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
@@ -99,12 +103,20 @@ def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarr
     Returns:
         uint32 `[n]`.
     """
-    return _encipher(mix64(keys + _word(purpose) * _GOLDEN_64), positions)
+    return _encipher(positions, *_halves(keys, (purpose,)))[0]
 
 
 def draws_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
-    """[`draws`] where key `i` serves the next `lengths[i]` positions; the keys are mixed before they are repeated."""
-    return _encipher(np.repeat(mix64(keys + _word(purpose) * _GOLDEN_64), lengths), positions)
+    """[`draws`] where key `i` serves the next `lengths[i]` positions."""
+    return draws_for(keys, lengths, positions, (purpose,))[0]
+
+
+def draws_for(
+    keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purposes: tuple[Purpose, ...]
+) -> np.ndarray:
+    """[`draws_in_rows`] for several purposes at once: uint32 `[purposes, n]`."""
+    low, high = _halves(keys, purposes)  # the keys are mixed before they are repeated
+    return _encipher(positions, np.repeat(low, lengths, axis=1), np.repeat(high, lengths, axis=1))
 
 
 def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
@@ -140,9 +152,36 @@ def _word(number: int) -> np.ndarray:
     return np.array([int(number) % (1 << 64)], dtype=np.uint64)
 
 
-def _encipher(keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    state = positions.astype(np.uint32) * _GOLDEN_32 + keys.astype(np.uint32)
-    state = _mix32(state) ^ (keys >> np.uint64(32)).astype(np.uint32)
+@lru_cache(maxsize=64)
+def _mixed(number: int) -> np.ndarray:
+    """uint64 `[1]`. Kept, as seed and epoch are the same for many batches, and small arrays cost as much as large."""
+    return mix64(_word(number) + _GOLDEN_64)
+
+
+@lru_cache(maxsize=64)
+def _offsets(purposes: tuple[Purpose, ...]) -> np.ndarray:
+    """uint64 `[purposes, 1]`."""
+    return np.array([_word(purpose) * _GOLDEN_64 for purpose in purposes])
+
+
+def _halves(keys: np.ndarray, purposes: tuple[Purpose, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The two 32-bit keys of each 64-bit key: uint32 `[purposes, keys]`."""
+    mixed = mix64(keys + _offsets(purposes))
+    return mixed.astype(np.uint32), (mixed >> _HALF).astype(np.uint32)
+
+
+@lru_cache(maxsize=64)
+def _multipliers(bits: int) -> np.ndarray:
+    """uint64 `[2**bits]`: an odd multiplier for each position. Kept, as each batch needs the same."""
+    multipliers = mix64(np.arange(1, (1 << bits) + 1, dtype=np.uint64) * _GOLDEN_64) | np.uint64(1)
+    multipliers.flags.writeable = False
+    return multipliers
+
+
+def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    state = positions.astype(np.uint32, copy=False) * _GOLDEN_32 + low
+    _mix32(state)
+    state ^= high
     return _mix32(state)
 
 

@@ -13,9 +13,12 @@ from functools import cached_property
 import numpy as np
 
 from hf_dynmask.ragged import RaggedTokens
-from hf_dynmask.uniforms import Purpose, as_fraction, draws_in_rows
+from hf_dynmask.rows import counted, places_in_rows
+from hf_dynmask.uniforms import Purpose, draws_in_rows
 from hf_dynmask.vocabulary import Vocabulary
 from hf_dynmask.words import Segmenter, whole_words
+
+_FEW = 64  # lengths
 
 Partition = Callable[["MaskingTokens"], np.ndarray]
 
@@ -37,29 +40,83 @@ class MaskingTokens(RaggedTokens):
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
-    """The units of a batch, in order: `[units]` arrays.
+    """The units of a batch, in order.
 
     Attributes:
-        first: int64, its first token.
-        size: int64, its number of tokens.
-        row: int64, its sequence.
-        maskable: bool, whether all of its tokens may be masked.
+        tokens: what they are made of.
+        starts: bool `[tokens]`, where one begins; None if each token is one. That case, which is the most common, then
+            costs nothing: what is asked for each unit is there for each token.
     """
 
-    first: np.ndarray
-    size: np.ndarray
-    row: np.ndarray
-    maskable: np.ndarray
+    tokens: MaskingTokens
+    starts: np.ndarray | None
 
     def __len__(self) -> int:
-        return len(self.first)
+        return len(self.tokens.input_ids) if self.starts is None else len(self.first)
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """int64 `[units]`: its first token."""
+        return np.arange(len(self)) if self.starts is None else np.flatnonzero(self.starts)
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """int64 `[units]`: its number of tokens."""
+        if self.starts is None:
+            return np.ones(len(self), dtype=np.int64)
+        return np.diff(self.first, append=len(self.starts))
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """int64 `[sequences]`: how many units each sequence has."""
+        return self.tokens.lengths if self.starts is None else counted(self.first, self.tokens.ends)
+
+    @cached_property
+    def row(self) -> np.ndarray:
+        """int64 `[units]`: its sequence."""
+        return self.tokens.rows if self.starts is None else self.of_sequence(np.arange(len(self.counts)))
+
+    @cached_property
+    def maskable(self) -> np.ndarray:
+        """bool `[units]`: whether all of its tokens may be masked."""
+        return self.reduced(np.logical_and, self.tokens.maskable)
 
     @cached_property
     def maskable_size(self) -> np.ndarray:
         """int64 `[units]`: its number of tokens, 0 where it may not be masked."""
-        return np.where(self.maskable, self.size, 0)
+        return self.size * self.maskable
+
+    def of_first(self, values: np.ndarray) -> np.ndarray:
+        """The values `[tokens]` of the units' first tokens: `[units]`."""
+        return values if self.starts is None else values[self.first]
+
+    def of_sequence(self, values: np.ndarray) -> np.ndarray:
+        """The values `[sequences]` of the units' sequences: `[units]`."""
+        return np.repeat(values, self.counts)
+
+    def reduced(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+        """What `ufunc` makes of the values `[tokens]` of each unit: `[units]`."""
+        if self.starts is None or not len(values):
+            return values
+        return ufunc.reduceat(values, self.first)
+
+    def to_tokens(self, begins: np.ndarray) -> np.ndarray:
+        """The first tokens of some units (bool `[units]`): bool `[tokens]`."""
+        if self.starts is None:
+            return begins
+        starts = np.zeros(len(self.starts), dtype=bool)
+        starts[self.first[begins]] = True
+        return starts
+
+    def places(self, chosen: np.ndarray) -> np.ndarray:
+        """The tokens of the units that are chosen (bool `[units]`): int64 `[tokens]`, in rising order."""
+        units = np.flatnonzero(chosen)
+        if self.starts is None:
+            return units
+        sizes = self.size[units]
+        return np.repeat(self.first[units], sizes) + places_in_rows(sizes)
 
 
 def units_of(tokens: MaskingTokens, partition: Partition) -> Units:
@@ -74,10 +131,7 @@ def units_of(tokens: MaskingTokens, partition: Partition) -> Units:
             f"`strategy` must return a bool for each of {len(tokens.input_ids)} tokens, True where a unit begins, but "
             f"returned {starts.dtype} of shape {starts.shape}."
         )
-    first = np.flatnonzero(starts | (tokens.positions == 0))
-    size = np.diff(first, append=len(tokens.input_ids))
-    maskable = np.logical_and.reduceat(tokens.maskable, first) if len(first) else tokens.maskable
-    return Units(first, size, tokens.rows[first], maskable)
+    return Units(tokens, None if starts.all() else starts | (tokens.positions == 0))
 
 
 def every_token(tokens: MaskingTokens) -> np.ndarray:
@@ -111,31 +165,36 @@ def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) 
         lengths: the odds of runs of 1, 2, 3, ... units; they sum to 1.
     """
     units = units_of(tokens, partition)
-    per_row = np.bincount(units.row, minlength=len(tokens.lengths))
-    row_first = np.cumsum(per_row) - per_row
-    places = np.arange(len(units)) - row_first[units.row]
-
-    numbers = as_fraction(draws_in_rows(tokens.keys, per_row, places, Purpose.LENGTH))
+    numbers = draws_in_rows(tokens.keys, units.counts, places_in_rows(units.counts), Purpose.LENGTH)
+    row_first = (np.cumsum(units.counts) - units.counts)[units.counts > 0]
     odds = np.asarray(lengths, dtype=np.float64)
     length = _quantile(odds, numbers)
-    begins_row = places == 0
-    length[begins_row] = _quantile(
-        odds[::-1].cumsum()[::-1] / (odds @ np.arange(1, len(odds) + 1)), numbers[begins_row]
+    length[row_first] = _quantile(
+        odds[::-1].cumsum()[::-1] / (odds @ np.arange(1, len(odds) + 1)), numbers[row_first]
     )
 
-    after = np.cumsum(length)
-    before = after - length
-    before -= before[row_first[units.row]]
-    seen = before < per_row[units.row]
+    begin = np.cumsum(length) - length
+    begin -= units.of_sequence(_filled(begin[row_first] - row_first, units.counts))
+    seen = begin < units.of_sequence(np.cumsum(units.counts))
     begins = ~units.maskable
     begins[1:] |= ~units.maskable[:-1]
-    begins[(row_first[units.row] + before)[seen]] = True
+    begins[begin[seen]] = True
+    return units.to_tokens(begins)
 
-    starts = np.zeros(len(tokens.input_ids), dtype=bool)
-    starts[units.first[begins]] = True
-    return starts
+
+def _filled(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`[sequences]` from the values of those that have a unit."""
+    every = np.zeros(len(counts), dtype=values.dtype)
+    every[counts > 0] = values
+    return every
 
 
 def _quantile(odds: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """1, 2, 3, ... with these odds, for uniform numbers in [0, 1)."""
-    return 1 + np.searchsorted(np.cumsum(odds)[:-1], numbers, side="right")
+    """1, 2, 3, ... with these odds, from uint32 draws: int64."""
+    limits = np.ceil(np.cumsum(odds)[:-1] * 2.0**32)
+    if len(limits) > _FEW:
+        return 1 + np.searchsorted(limits, numbers, side="right")
+    lengths = np.ones(len(numbers), dtype=np.uint8)
+    for limit in limits[limits < 2.0**32].astype(np.uint32):  # a comparison each is faster than a search for each
+        lengths += numbers >= limit
+    return lengths.astype(np.int64)

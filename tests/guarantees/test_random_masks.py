@@ -52,8 +52,10 @@ def _weakly(monkeypatch, weak: Generator) -> None:
     monkeypatch.setattr("hf_dynmask.masking.stream_keys", weak.keys)
     monkeypatch.setattr("hf_dynmask.masking.example_hashes", weak.hashes)
     monkeypatch.setattr("hf_dynmask.masking.draws_in_rows", weak.draws)
-    each = np.ones(1, dtype=np.int64)
-    monkeypatch.setattr("hf_dynmask.replacement.draws", lambda keys, *rest: weak.draws(keys, each, *rest))
+    monkeypatch.setattr(
+        "hf_dynmask.replacement.draws_for",
+        lambda *to_draw: np.array([weak.draws(*to_draw[:-1], purpose) for purpose in to_draw[-1]]),
+    )
 
 
 def at_each_place(rows, rate: float) -> float:
