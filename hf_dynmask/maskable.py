@@ -38,7 +38,7 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
             f"`input_ids` must be integers, one for each token, but got {input_ids.dtype} of {input_ids.ndim} "
             "dimensions. Pass the ids that the tokenizer returns."
         )
-    if len(input_ids) and not (input_ids.min() >= 0 and input_ids.max() < vocabulary.size):
+    if input_ids.view(np.uint64).max(initial=0) >= vocabulary.size:  # a negative one is very large then
         outside = input_ids[(input_ids < 0) | (input_ids >= vocabulary.size)]
         raise ValueError(
             f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
@@ -69,8 +69,8 @@ def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
 
 def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray:
     """Which tokens may be masked: bool `[tokens]`. The columns in `read` mean something else to the strategy."""
-    maskable = ~vocabulary.special[batch.per_token["input_ids"]]
-    if "labels" not in read:
+    maskable = vocabulary.maskable.take(batch.per_token["input_ids"])
+    if "labels" in batch.per_token and "labels" not in read:
         maskable &= labelled_tokens(batch)
     if "special_tokens_mask" in batch.per_token:
         maskable &= batch.per_token["special_tokens_mask"] == 0

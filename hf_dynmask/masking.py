@@ -169,7 +169,7 @@ class _Chances(NamedTuple):
 
 def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
     """The tokens that are masked, int64 `[masked]`."""
-    row_rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), len(units.counts))
+    row_rates = rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
     chances = _chances(units, rates, row_rates, plan.strategy)
     if plan.exact_count:
         goal = _goal(units, chances.odds, row_rates, plan.strategy)
@@ -193,7 +193,7 @@ def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, str
     if strategy.weights is not None:
         weights = relative_weights(units, _weights(units, strategy.weights))
         return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights)
-    return _Chances(numbers, float(rates) if np.ndim(rates) == 0 else units.of_sequence(row_rates), numbers)
+    return _Chances(numbers, units.of_sequence(row_rates) if isinstance(rates, np.ndarray) else rates, numbers)
 
 
 def _goal(units: Units, odds: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> np.ndarray:

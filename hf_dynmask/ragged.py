@@ -50,7 +50,7 @@ class RaggedTokens:
     @cached_property
     def ends(self) -> np.ndarray:
         """int64 `[sequences]`: where each sequence ends."""
-        return np.cumsum(self.lengths)
+        return self.lengths.cumsum()
 
     @cached_property
     def positions(self) -> np.ndarray:
@@ -174,10 +174,10 @@ def _column(examples: Sequence[Any], name: str) -> list[Any]:
             return [example[name] for example in examples]
         return [_value(example, name) for example in examples]
     except KeyError:
-        number = next(n for n, example in enumerate(examples) if not isinstance(example, Mapping) or name not in example)
+        lacking = (number for number, each in enumerate(examples) if not isinstance(each, Mapping) or name not in each)
         raise ValueError(
-            f"`examples` must all have the same columns, but example {number} has no `{name}`, which example 0 has. "
-            "Add it to all or remove it from all."
+            f"`examples` must all have the same columns, but example {next(lacking)} has no `{name}`, which example 0 "
+            "has. Add it to all or remove it from all."
         ) from None
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 def places_in_rows(lengths: np.ndarray, dtype: type = np.int64) -> np.ndarray:
     """0, 1, 2, ... within each row: `[values]`, as integers of `dtype`."""
-    ends = np.cumsum(lengths)
+    ends = lengths.cumsum()
     places = np.arange(ends[-1] if len(ends) else 0, dtype=dtype)
-    places -= np.repeat((ends - lengths).astype(dtype), lengths)
+    places -= (ends - lengths).astype(dtype).repeat(lengths)
     return places
 
 
@@ -23,7 +23,7 @@ def reduced(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndar
 
     A row's result depends on its own values alone, floats' rounding included.
     """
-    starts = np.cumsum(lengths) - lengths
+    starts = lengths.cumsum() - lengths
     filled = lengths > 0
     if filled.all() and len(lengths):
         return ufunc.reduceat(values, starts)
@@ -35,6 +35,6 @@ def reduced(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndar
 
 def counted(places: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """How many of the flat `places`, int64 in rising order, lie in each row, which ends at `ends`: int64 `[rows]`."""
-    counts = np.searchsorted(places, ends)
+    counts = places.searchsorted(ends)
     counts[1:] -= counts[:-1]
     return counts

@@ -68,7 +68,7 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
     terms = input_ids.view(np.uint64) + np.uint64(1)
-    terms *= _multipliers(int(lengths.max(initial=1)).bit_length())[positions]
+    terms *= _multipliers(int(lengths.max(initial=1)).bit_length()).take(positions)
     return reduced(np.add, terms, lengths)
 
 
@@ -116,7 +116,7 @@ def draws_for(
 ) -> np.ndarray:
     """[`draws_in_rows`] for several purposes at once: uint32 `[purposes, n]`."""
     low, high = _halves(keys, purposes)  # the keys are mixed before they are repeated
-    return _encipher(positions, np.repeat(low, lengths, axis=1), np.repeat(high, lengths, axis=1))
+    return _encipher(positions, low.repeat(lengths, axis=1), high.repeat(lengths, axis=1))
 
 
 def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
@@ -126,8 +126,8 @@ def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
         numbers: uint32 `[n]` from [`draws`].
         odds: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
     """
-    if np.ndim(odds):
-        return numbers < np.rint(np.asarray(odds) * _RANGE)
+    if isinstance(odds, np.ndarray):
+        return numbers < np.rint(odds * _RANGE)
     limit = round(float(odds) * _RANGE)
     return numbers < np.uint32(limit) if limit < _RANGE else np.ones(numbers.shape, dtype=bool)
 

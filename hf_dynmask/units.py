@@ -94,7 +94,7 @@ class Units:
 
     def of_sequence(self, values: np.ndarray) -> np.ndarray:
         """The values `[sequences]` of the units' sequences: `[units]`."""
-        return np.repeat(values, self.counts)
+        return values.repeat(self.counts)
 
     def reduced(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
         """What `ufunc` makes of the values `[tokens]` of each unit: `[units]`."""
@@ -112,11 +112,11 @@ class Units:
 
     def places(self, chosen: np.ndarray) -> np.ndarray:
         """The tokens of the units that are chosen (bool `[units]`): int64 `[tokens]`, in rising order."""
-        units = np.flatnonzero(chosen)
+        units = chosen.nonzero()[0]
         if self.starts is None:
             return units
         sizes = self.size[units]
-        return np.repeat(self.first[units], sizes) + places_in_rows(sizes)
+        return self.first[units].repeat(sizes) + places_in_rows(sizes)
 
 
 def units_of(tokens: MaskingTokens, partition: Partition) -> Units:
@@ -169,9 +169,7 @@ def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) 
     row_first = (np.cumsum(units.counts) - units.counts)[units.counts > 0]
     odds = np.asarray(lengths, dtype=np.float64)
     length = _quantile(odds, numbers)
-    length[row_first] = _quantile(
-        odds[::-1].cumsum()[::-1] / (odds @ np.arange(1, len(odds) + 1)), numbers[row_first]
-    )
+    length[row_first] = _quantile(odds[::-1].cumsum()[::-1] / (odds @ np.arange(1, len(odds) + 1)), numbers[row_first])
 
     begin = np.cumsum(length) - length
     begin -= units.of_sequence(_filled(begin[row_first] - row_first, units.counts))

@@ -42,6 +42,11 @@ class Vocabulary:
         """Where words begin; None if the vocabulary does not tell. Made when first asked for: not all strategies do."""
         return self.read_words()
 
+    @cached_property
+    def maskable(self) -> np.ndarray:
+        """bool `[ids]`: the opposite of `special`."""
+        return ~self.special
+
     @property
     def size(self) -> int:
         """The number of ids: every id is in [0, size)."""
