@@ -10,9 +10,9 @@ import numpy as np
 
 from hf_dynmask.arguments import checked_flag, checked_integer
 from hf_dynmask.clocked import ClockedCollator
-from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded
+from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
 from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
-from hf_dynmask.masking import MaskingPlan, causal, mask_tokens
+from hf_dynmask.masking import Masked, MaskingPlan, causal, mask_tokens, put
 from hf_dynmask.ragged import (
     IGNORE_INDEX,
     RaggedBatch,
@@ -21,7 +21,7 @@ from hf_dynmask.ragged import (
     ragged_batch,
     starts_of,
     tokens_of,
-    with_masks,
+    with_column,
     without,
 )
 from hf_dynmask.rates import FixedRate, Rate, evaluation_rate
@@ -108,7 +108,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         >>> collator.set_epoch(0)
         >>> batch = collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")])
         >>> {name: tuple(values.shape) for name, values in batch.items()}
-        {'input_ids': (2, 8), 'labels': (2, 8), 'attention_mask': (2, 8)}
+        {'input_ids': (2, 8), 'attention_mask': (2, 8), 'labels': (2, 8)}
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -165,33 +165,49 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         batch = ragged_batch(examples)
         check_columns(batch, self._vocabulary)
         attended = attended_tokens(batch, self._vocabulary)
-        tokens = tokens_of(batch, attended)
         if self._plan is None:
-            inputs, labels = causal(
-                tokens, of_attended(labelled_tokens(batch), attended), self._vocabulary.pad_token_id
-            )
             rates: float | np.ndarray = 0.0
+            columns = self._laid_out(self._with_causal_labels(batch, attended), attended)
         else:
-            read = self._plan.strategy.columns
-            maskable = of_attended(maskable_tokens(batch, self._vocabulary, read), attended)
-            columns = {name: of_attended(column_of(batch, name), attended) for name in read}
-            inputs, labels, rates = mask_tokens(tokens, maskable, rate, pattern, self._plan, columns)
-            batch = without(batch, read)
-        batch = with_masks(batch, attended, inputs, labels)
+            masked = self._masked(batch, attended, rate, pattern)
+            rates = masked.rates
+            columns = self._laid_out(without(batch, ("labels", *self._plan.strategy.columns)), attended)
+            columns["labels"] = put(columns["input_ids"], self._places(masked.places, batch, attended), masked.ids)
         if self.return_mask_rate:
-            batch.per_sequence["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
-        return encoding(self._laid_out(batch, attended), return_tensors or self.return_tensors)
+            columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
+        return encoding(columns, return_tensors or self.return_tensors)
+
+    def _masked(self, batch: RaggedBatch, attended: np.ndarray | None, rate: FixedRate, pattern: int) -> Masked:
+        read = self._plan.strategy.columns
+        maskable = of_attended(maskable_tokens(batch, self._vocabulary, read), attended)
+        columns = {name: of_attended(column_of(batch, name), attended) for name in read}
+        return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns)
+
+    def _with_causal_labels(self, batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
+        labelled = labelled_tokens(batch) if attended is None else labelled_tokens(batch) & attended
+        labels = causal(batch.per_token["input_ids"], labelled, self._vocabulary.pad_token_id)
+        return with_column(batch, "labels", labels)
 
     def _laid_out(self, batch: RaggedBatch, attended: np.ndarray | None) -> dict[str, Any]:
-        batch = without(batch, _NOT_FOR_THE_MODEL)
+        batch = without(batch, ("attention_mask", *_NOT_FOR_THE_MODEL))
         if self.padding_free:
-            batch = only_attended(without(batch, ("attention_mask",)), attended)
+            batch = only_attended(batch, attended)
             if not self.mlm:
                 batch.per_token["labels"][starts_of(batch)] = IGNORE_INDEX  # nothing before it to predict it from
             return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
+        if attended is not None:
+            batch = with_column(batch, "attention_mask", attended.astype(np.int64))
         pad = pad_token_id(self._vocabulary, batch.lengths, self.pad_to_multiple_of)
         fills = {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
         return padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
+
+    def _places(self, places: np.ndarray, batch: RaggedBatch, attended: np.ndarray | None) -> np.ndarray:
+        """Where the attended tokens that are at `places` are laid out."""
+        if self.padding_free:
+            return places
+        if attended is not None:
+            places = np.flatnonzero(attended)[places]
+        return padded_places(places, batch.lengths, self.tokenizer.padding_side, self.pad_to_multiple_of)
 
 
 def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:

@@ -152,7 +152,7 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
             masked = _but_one(tokens, masked)
         places = masked if attended is None else np.flatnonzero(attended)[masked]
         if self.target == "input_ids":
-            ids = replaced(seen, masked, self._plan)[masked]
+            ids = replaced(seen, masked, self._plan)
             check_fits(batch["input_ids"], ids)
             batch["input_ids"] = put(batch["input_ids"], places, ids)
         else:

@@ -10,7 +10,7 @@ import torch
 
 from hf_dynmask.arguments import checked_choice, checked_integer
 from hf_dynmask.ragged import RaggedBatch
-from hf_dynmask.rows import places_in_rows
+from hf_dynmask.rows import counted, places_in_rows
 from hf_dynmask.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -27,14 +27,27 @@ def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: in
         side: "right" or "left": where padding is put.
         multiple: the length is rounded up to a multiple of it.
     """
-    longest = int(batch.lengths.max())
-    length = longest if multiple is None else -(-longest // multiple) * multiple
+    length = _padded_length(batch.lengths, multiple)
     narrow = np.min_scalar_type(length)  # numbers of two bytes are compared faster than those of eight
     real = np.arange(length, dtype=narrow) < batch.lengths.astype(narrow)[:, None]
     real = real if side == "right" else real[:, ::-1]
     columns = {name: _padded(values, real, fills.get(name, 0)) for name, values in batch.per_token.items()}
     columns.setdefault("attention_mask", real.astype(np.int64))
     return {**columns, **batch.per_sequence}
+
+
+def padded_places(places: np.ndarray, lengths: np.ndarray, side: str, multiple: int | None) -> np.ndarray:
+    """Where tokens are in the flat array of [`padded`] rows that are at `places`, int64 in rising order, before it."""
+    length, ends = _padded_length(lengths, multiple), lengths.cumsum()
+    shifts = np.arange(len(lengths)) * length - (ends - lengths)
+    if side == "left":
+        shifts += length - lengths
+    return places + shifts.repeat(counted(places, ends))
+
+
+def _padded_length(lengths: np.ndarray, multiple: int | None) -> int:
+    longest = int(lengths.max())
+    return longest if multiple is None else -(-longest // multiple) * multiple
 
 
 def _padded(values: np.ndarray, real: np.ndarray, fill: int) -> np.ndarray:

@@ -85,10 +85,16 @@ class Selection(NamedTuple):
 
 
 class Masked(NamedTuple):
-    """What the model sees, int64 `[tokens]`; the original ids of masked tokens, -100 elsewhere; and the rates."""
+    """What becomes of the sequences.
 
-    inputs: np.ndarray
-    labels: np.ndarray
+    Attributes:
+        places: int64 `[masked]`, the places of masked tokens, in rising order.
+        ids: int64 `[masked]`, what the model sees there.
+        rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
+    """
+
+    places: np.ndarray
+    ids: np.ndarray
     rates: float | np.ndarray
 
 
@@ -102,9 +108,15 @@ def mask_tokens(
 ) -> Masked:
     """Masks sequences. For the arguments, see [`select`]."""
     masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns)
-    labels = np.full_like(tokens.input_ids, IGNORE_INDEX)
-    labels[masked] = tokens.input_ids[masked]
-    return Masked(replaced(seen, masked, plan), labels, rates)
+    return Masked(masked, replaced(seen, masked, plan), rates)
+
+
+def put(input_ids: np.ndarray, places: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Puts `ids` in their places in `input_ids`, int64, which is changed; returns the labels, int64 of that shape."""
+    labels = np.full_like(input_ids, IGNORE_INDEX)
+    labels.reshape(-1)[places] = input_ids.reshape(-1)[places]
+    input_ids.reshape(-1)[places] = ids
+    return labels
 
 
 def select(
@@ -134,9 +146,8 @@ def select(
 
 
 def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
-    """The ids, int64 `[tokens]`, with those of masked tokens replaced."""
-    inputs = tokens.input_ids.copy()
-    inputs[masked] = replace(
+    """What the model sees in the places of masked tokens: int64 `[masked]`."""
+    return replace(
         tokens.input_ids[masked],
         tokens.keys,
         counted(masked, tokens.ends),
@@ -145,15 +156,14 @@ def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np
         plan.mask_replace_prob,
         plan.random_replace_prob,
     )
-    return inputs
 
 
-def causal(tokens: RaggedTokens, labelled: np.ndarray, pad_token_id: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """No mask at all: the ids as they are, and as labels where `labelled` (bool `[tokens]`).
+def causal(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int | None) -> np.ndarray:
+    """The labels where nothing is masked, int64 `[tokens]`: the ids where `labelled` (bool `[tokens]`).
 
     The pad token is no label, even where it has another role, as in the stock collator.
     """
-    return tokens.input_ids, np.where(labelled & (tokens.input_ids != pad_token_id), tokens.input_ids, IGNORE_INDEX)
+    return np.where(labelled & (input_ids != pad_token_id), input_ids, IGNORE_INDEX)
 
 
 class _Chances(NamedTuple):

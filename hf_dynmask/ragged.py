@@ -96,19 +96,9 @@ def of_attended(values: np.ndarray, attended: np.ndarray | None) -> np.ndarray:
     return values if attended is None else values[attended]
 
 
-def with_masks(batch: RaggedBatch, attended: np.ndarray | None, inputs: np.ndarray, labels: np.ndarray) -> RaggedBatch:
-    """The batch with masked `input_ids` and their `labels`; and an `attention_mask` if not all are attended to."""
-    if attended is None:
-        columns = {"input_ids": inputs, "labels": labels}
-    else:
-        columns = {
-            "input_ids": batch.per_token["input_ids"].copy(),
-            "attention_mask": attended.astype(np.int64),
-            "labels": np.full(len(attended), IGNORE_INDEX),
-        }
-        columns["input_ids"][attended], columns["labels"][attended] = inputs, labels
-    others = _others(batch.per_token, ("attention_mask", *columns))
-    return RaggedBatch(batch.lengths, {**columns, **others}, batch.per_sequence)
+def with_column(batch: RaggedBatch, name: str, values: np.ndarray) -> RaggedBatch:
+    """The batch with a column `[tokens, ...]`, in the place of one of this name if there is one."""
+    return RaggedBatch(batch.lengths, {**batch.per_token, name: values}, batch.per_sequence)
 
 
 def without(batch: RaggedBatch, names: Collection[str]) -> RaggedBatch:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_dynmask.uniforms import Purpose, as_index, below, draws_for
+from hf_dynmask.rows import counted
+from hf_dynmask.uniforms import Purpose, as_index, below, draws_in_rows
 from hf_dynmask.vocabulary import Vocabulary
 
 
@@ -30,9 +31,12 @@ def replace(
     Returns:
         int64 `[n]`.
     """
-    kind, number = draws_for(keys, counts, positions, (Purpose.REPLACEMENT, Purpose.RANDOM_ID))
-    random = vocabulary.ordinary_ids[as_index(number, len(vocabulary.ordinary_ids))]
-    replaced = np.where(below(kind, min(mask_replace_prob + random_replace_prob, 1.0)), random, input_ids)
+    kind = draws_in_rows(keys, counts, positions, Purpose.REPLACEMENT)
+    becomes_mask = below(kind, mask_replace_prob)
+    replaced = input_ids.copy()
     if mask_replace_prob > 0:  # otherwise there need not be a mask token
-        replaced[below(kind, mask_replace_prob)] = vocabulary.mask_token_id
+        replaced[becomes_mask] = vocabulary.mask_token_id
+    random = (below(kind, min(mask_replace_prob + random_replace_prob, 1.0)) & ~becomes_mask).nonzero()[0]
+    number = draws_in_rows(keys, counted(random, counts.cumsum()), positions[random], Purpose.RANDOM_ID)
+    replaced[random] = vocabulary.ordinary_ids[as_index(number, len(vocabulary.ordinary_ids))]
     return replaced

@@ -67,9 +67,10 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     """
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
-    terms = input_ids.view(np.uint64) + np.uint64(1)
-    terms *= _multipliers(int(lengths.max(initial=1)).bit_length()).take(positions)
-    return reduced(np.add, terms, lengths)
+    multipliers, sums = _multipliers(int(lengths.max(initial=1)).bit_length())
+    terms = multipliers.take(positions)
+    terms *= input_ids.view(np.uint64)
+    return reduced(np.add, terms, lengths) + sums[lengths]  # the multipliers' own sums are what the 1 in `id + 1` adds
 
 
 def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
@@ -103,20 +104,13 @@ def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarr
     Returns:
         uint32 `[n]`.
     """
-    return _encipher(positions, *_halves(keys, (purpose,)))[0]
+    return _encipher(positions, *_halves(keys, purpose))
 
 
 def draws_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
     """[`draws`] where key `i` serves the next `lengths[i]` positions."""
-    return draws_for(keys, lengths, positions, (purpose,))[0]
-
-
-def draws_for(
-    keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purposes: tuple[Purpose, ...]
-) -> np.ndarray:
-    """[`draws_in_rows`] for several purposes at once: uint32 `[purposes, n]`."""
-    low, high = _halves(keys, purposes)  # the keys are mixed before they are repeated
-    return _encipher(positions, low.repeat(lengths, axis=1), high.repeat(lengths, axis=1))
+    low, high = _halves(keys, purpose)  # the keys are mixed before they are repeated
+    return _encipher(positions, low.repeat(lengths), high.repeat(lengths))
 
 
 def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
@@ -158,24 +152,20 @@ def _mixed(number: int) -> np.ndarray:
     return mix64(_word(number) + _GOLDEN_64)
 
 
-@lru_cache(maxsize=64)
-def _offsets(purposes: tuple[Purpose, ...]) -> np.ndarray:
-    """uint64 `[purposes, 1]`."""
-    return np.array([_word(purpose) * _GOLDEN_64 for purpose in purposes])
-
-
-def _halves(keys: np.ndarray, purposes: tuple[Purpose, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The two 32-bit keys of each 64-bit key: uint32 `[purposes, keys]`."""
-    mixed = mix64(keys + _offsets(purposes))
+def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]:
+    """The two 32-bit keys that each 64-bit key has for a purpose: uint32 `[keys]`."""
+    mixed = mix64(keys + _word(purpose * int(_GOLDEN_64)))
     return mixed.astype(np.uint32), (mixed >> _HALF).astype(np.uint32)
 
 
 @lru_cache(maxsize=64)
-def _multipliers(bits: int) -> np.ndarray:
-    """uint64 `[2**bits]`: an odd multiplier for each position. Kept, as each batch needs the same."""
+def _multipliers(bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """An odd multiplier for each position, uint64 `[2**bits]`, and the sums of the first 0, 1, 2, ... of them.
+
+    Kept, as each batch needs the same.
+    """
     multipliers = mix64(np.arange(1, (1 << bits) + 1, dtype=np.uint64) * _GOLDEN_64) | np.uint64(1)
-    multipliers.flags.writeable = False
-    return multipliers
+    return multipliers, np.concatenate([np.zeros(1, np.uint64), multipliers.cumsum()])
 
 
 def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from variants import (
 )
 
 from hf_dynmask import strategies
-from hf_dynmask.masking import MaskingPlan, mask_tokens
+from hf_dynmask.masking import MaskingPlan, mask_tokens, put
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.uniforms import example_hashes, stream_keys
 from hf_dynmask.units import MaskingTokens, units_of
@@ -55,12 +55,18 @@ RATES = st.sampled_from([0.0, 0.05, 0.15, 0.4, 1.0]) | st.floats(0, 1)
 EVERY = settings(derandomize=True, deadline=None, max_examples=150)
 
 
+def _inputs_and_labels(tokens: RaggedTokens, rate, pattern: int, plan: MaskingPlan, columns=None) -> tuple:
+    masked = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan, columns)
+    inputs = tokens.input_ids.copy()
+    return inputs, put(inputs, masked.places, masked.ids)
+
+
 def _mask(rows: list[list[int]], rate, plan: MaskingPlan = PLAN, pattern: int = 0) -> list[tuple[list[int], list[int]]]:
     """(inputs, labels) of each sequence."""
     lengths = np.array([len(row) for row in rows])
     tokens = RaggedTokens(np.array([id_ for row in rows for id_ in row], dtype=np.int64), lengths)
     columns = {"tags": tags(tokens.input_ids)}
-    inputs, labels, _ = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan, columns)
+    inputs, labels = _inputs_and_labels(tokens, rate, pattern, plan, columns)
     cuts = np.cumsum(lengths)[:-1]
     return [(a.tolist(), b.tolist()) for a, b in zip(np.split(inputs, cuts), np.split(labels, cuts), strict=True)]
 
@@ -147,7 +153,7 @@ def _masks(strategy: str, rate: float, exact_count: bool = False) -> np.ndarray:
     tokens = RaggedTokens(rows.ravel(), np.full(TIMES, rows.shape[1]))
     plan = _plan(strategy, exact_count=exact_count)
     columns = {"tags": tags(tokens.input_ids)}
-    labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, 0, plan, columns).labels
+    labels = _inputs_and_labels(tokens, rate, 0, plan, columns)[1]
     return (labels != -100).reshape(rows.shape)[:, : len(ROW)]
 
 
@@ -266,7 +272,7 @@ def test_spans_mask_the_asked_fraction_of_a_million_tokens(strategy, rate) -> No
     tokens = RaggedTokens(rows.ravel(), np.full(2000, 500))
     for exact_count in (False, True):
         plan = _plan(strategy, exact_count=exact_count)
-        labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, 0, plan).labels
+        labels = _inputs_and_labels(tokens, rate, 0, plan)[1]
         counts = (labels != -100).reshape(2000, 500).sum(1)
         allowed = 0.01 * rate if exact_count else 4 * counts.std() / np.sqrt(2000) / 500
         assert abs(counts.mean() / 500 - rate) < allowed
@@ -281,7 +287,7 @@ def test_with_exact_counts_too_every_span_and_every_place_is_as_likely(length) -
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), 0)
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, VOCABULARY, ~SPECIAL[tokens.input_ids], keys)
     units = units_of(seen, plan.strategy.partition)
-    masked = mask_tokens(tokens, seen.maskable, 0.15, 0, plan).labels != -100
+    masked = _inputs_and_labels(tokens, 0.15, 0, plan)[1] != -100
     for size in range(1, 11):
         of_size = masked[units.first[units.size == size]]
         assert stats.binomtest(int(of_size.sum()), len(of_size), 0.15).pvalue > 1e-5
@@ -310,7 +316,7 @@ def test_masked_spans_have_the_asked_lengths() -> None:
     """At a low rate, few masked spans touch: their lengths in words follow SpanBERT's distribution."""
     rows = np.random.default_rng(4).integers(5, 60, (2000, 500))  # words of one token
     tokens = RaggedTokens(rows.ravel(), np.full(2000, 500))
-    labels = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], 0.01, 0, _plan("span")).labels.reshape(2000, 500)
+    labels = _inputs_and_labels(tokens, 0.01, 0, _plan("span"))[1].reshape(2000, 500)
     edges = np.diff((labels != -100).astype(int), axis=1, prepend=0, append=0)
     lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
     inner = (np.nonzero(edges == 1)[1] > 0) & (np.nonzero(edges == -1)[1] < 500)

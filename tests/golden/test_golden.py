@@ -32,19 +32,19 @@ def test_golden() -> None:
     assert not names, BREAKING.format(count=len(names), total=len(cases), names="; ".join(names))
 
 
-def _numbered_anew(keys, lengths, positions, purposes) -> object:
+def _numbered_anew(keys, lengths, positions, purpose) -> object:
     """Two purposes with each other's numbers."""
     swapped = {uniforms.Purpose.REPLACEMENT: uniforms.Purpose.RANDOM_ID}
     swapped |= {other: purpose for purpose, other in swapped.items()}
-    return _DRAWS(keys, lengths, positions, tuple(swapped.get(purpose, purpose) for purpose in purposes))
+    return _DRAWS(keys, lengths, positions, swapped.get(purpose, purpose))
 
 
-_DRAWS = uniforms.draws_for
+_DRAWS = uniforms.draws_in_rows
 
 
 @pytest.mark.parametrize("constant", ["_GOLDEN_64", "_GOLDEN_32"])
 def test_another_constant_is_noticed(monkeypatch, constant) -> None:
-    for kept in ("_mixed", "_multipliers", "_offsets"):
+    for kept in ("_mixed", "_multipliers"):
         monkeypatch.setattr(uniforms, kept, getattr(uniforms, kept).__wrapped__)
     monkeypatch.setattr(uniforms, constant, getattr(uniforms, constant) + type(getattr(uniforms, constant))(2))
     assert {"draws, SELECTION", "evaluation at 0.15"} <= set(_changed(made([raw, evaluation])))
@@ -52,5 +52,5 @@ def test_another_constant_is_noticed(monkeypatch, constant) -> None:
 
 def test_swapped_purposes_are_noticed(monkeypatch) -> None:
     """Where masks lie is the same then; what masked tokens become is not."""
-    monkeypatch.setattr("hf_dynmask.replacement.draws_for", _numbered_anew)
+    monkeypatch.setattr("hf_dynmask.replacement.draws_in_rows", _numbered_anew)
     assert {"3 patterns, epoch 1", "rate 1.0", "random ids only"} <= set(_changed(made([options])))

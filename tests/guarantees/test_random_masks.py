@@ -11,7 +11,7 @@ from guarantees.generators import OURS, WEAK, Generator, real_rows
 from scipy import stats
 
 from hf_dynmask import strategies
-from hf_dynmask.masking import MaskingPlan, mask_tokens
+from hf_dynmask.masking import MaskingPlan, mask_tokens, put
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.uniforms import Purpose
 from hf_dynmask.vocabulary import Vocabulary
@@ -44,7 +44,8 @@ def _masked(rows, rate: float, seed: int = 0, pattern: int = 0, mix=(0.8, 0.1)) 
     """Which tokens are masked, between the special ones, and what all have become: `[rows, tokens]`."""
     plan = MaskingPlan(VOCABULARY, strategies.token(), *mix, exact_count=False, min_masked=0, seed=seed)
     tokens = RaggedTokens(rows.ravel(), np.full(len(rows), LENGTH))
-    inputs, labels, _ = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan)
+    masked, inputs = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan), rows.ravel().copy()
+    labels = put(inputs, masked.places, masked.ids)
     return (labels != -100).reshape(rows.shape)[:, INNER], inputs.reshape(rows.shape)[:, INNER]
 
 
@@ -52,10 +53,7 @@ def _weakly(monkeypatch, weak: Generator) -> None:
     monkeypatch.setattr("hf_dynmask.masking.stream_keys", weak.keys)
     monkeypatch.setattr("hf_dynmask.masking.example_hashes", weak.hashes)
     monkeypatch.setattr("hf_dynmask.masking.draws_in_rows", weak.draws)
-    monkeypatch.setattr(
-        "hf_dynmask.replacement.draws_for",
-        lambda *to_draw: np.array([weak.draws(*to_draw[:-1], purpose) for purpose in to_draw[-1]]),
-    )
+    monkeypatch.setattr("hf_dynmask.replacement.draws_in_rows", weak.draws)
 
 
 def at_each_place(rows, rate: float) -> float:
