@@ -26,12 +26,6 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
                 f"`{name}` must have a value for each token of its example, but got another number of values. "
                 f'Mend it, or drop it with `dataset.remove_columns("{name}")`.'
             )
-    attention = batch.per_token.get("attention_mask")
-    if attention is not None and not _is_binary(attention):
-        raise ValueError(
-            "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
-            "supported: pass each sequence as an example, and `padding_free=True` to pack them."
-        )
     input_ids = batch.per_token["input_ids"]
     if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
         raise ValueError(
@@ -48,16 +42,26 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
 
 
 def attended_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | None:
-    """Which tokens are not padding that the examples came with: bool `[tokens]`; None for all."""
+    """Which tokens are not padding that the examples came with: bool `[tokens]`; None for all.
+
+    Raises:
+        ValueError: if `attention_mask` has other values than 0 and 1.
+    """
     if "attention_mask" in batch.per_token:
         attention = batch.per_token["attention_mask"]
-        if attention.min(initial=1) == 1:
+        attended = attention == 1
+        if attended.all():
             return None
-        return attention != 0
-    if vocabulary.pads_unmistakably:
+        if not (attended | (attention == 0)).all():
+            raise ValueError(
+                "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
+                "supported: pass each sequence as an example, and `padding_free=True` to pack them."
+            )
+    elif vocabulary.pads_unmistakably:
         attended = batch.per_token["input_ids"] != vocabulary.pad_token_id
-        return None if attended.all() else attended
-    return None
+    else:
+        return None
+    return None if attended.all() else attended
 
 
 def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
@@ -90,9 +94,3 @@ def column_of(batch: RaggedBatch, name: str) -> np.ndarray:
             "`label_ids`, or with `remove_unused_columns=False`."
         )
     return batch.per_token[name]
-
-
-def _is_binary(values: np.ndarray) -> bool:
-    if values.dtype.kind == "i":  # the usual case, in a third of the time
-        return bool(values.min(initial=0) >= 0 and values.max(initial=0) <= 1)
-    return bool(((values == 0) | (values == 1)).all())

@@ -54,8 +54,8 @@ class RaggedTokens:
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """uint32 `[tokens]`: each token's place in its own sequence."""
-        return places_in_rows(self.lengths, np.uint32)
+        """int64 `[tokens]`: each token's place in its own sequence."""
+        return places_in_rows(self.lengths)
 
     @cached_property
     def rows(self) -> np.ndarray:

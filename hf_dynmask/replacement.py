@@ -26,7 +26,7 @@ def replace(
         input_ids: int64 `[n]`, the masked tokens, by sequence.
         keys: uint64 `[sequences]`.
         counts: int64 `[sequences]`, how many of them each sequence has.
-        positions: uint32 `[n]`, their places there.
+        positions: int64 `[n]`, their places there.
 
     Returns:
         int64 `[n]`.
@@ -35,7 +35,7 @@ def replace(
     becomes_mask = below(kind, mask_replace_prob)
     replaced = input_ids.copy()
     if mask_replace_prob > 0:  # otherwise there need not be a mask token
-        replaced[becomes_mask] = vocabulary.mask_token_id
+        np.putmask(replaced, becomes_mask, vocabulary.mask_token_id)
     random = (below(kind, min(mask_replace_prob + random_replace_prob, 1.0)) & ~becomes_mask).nonzero()[0]
     number = draws_in_rows(keys, counted(random, counts.cumsum()), positions[random], Purpose.RANDOM_ID)
     replaced[random] = vocabulary.ordinary_ids[as_index(number, len(vocabulary.ordinary_ids))]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 
-def places_in_rows(lengths: np.ndarray, dtype: type = np.int64) -> np.ndarray:
-    """0, 1, 2, ... within each row: `[values]`, as integers of `dtype`."""
+def places_in_rows(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, 2, ... within each row: int64 `[values]`."""
     ends = lengths.cumsum()
-    places = np.arange(ends[-1] if len(ends) else 0, dtype=dtype)
-    places -= (ends - lengths).astype(dtype).repeat(lengths)
+    places = np.arange(ends[-1] if len(ends) else 0)
+    places -= (ends - lengths).repeat(lengths)
     return places
 
 

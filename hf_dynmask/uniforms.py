@@ -59,7 +59,7 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
 
     Args:
         input_ids: int64 `[tokens]`, the sequences one after the other, without padding.
-        positions: uint32 `[tokens]`, each token's place in its own sequence.
+        positions: int64 `[tokens]`, each token's place in its own sequence.
         ends: int64 `[sequences]`, where each sequence ends in `input_ids`.
 
     Returns:
@@ -99,7 +99,7 @@ def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarr
 
     Args:
         keys: uint64 `[n]` or `[1]`.
-        positions: uint32 `[n]`.
+        positions: integers `[n]`, taken modulo 2**32.
 
     Returns:
         uint32 `[n]`.
@@ -169,7 +169,9 @@ def _multipliers(bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    state = positions.astype(np.uint32, copy=False) * _GOLDEN_32 + low
+    state = positions.astype(np.uint32)
+    state *= _GOLDEN_32
+    state += low
     _mix32(state)
     state ^= high
     return _mix32(state)
