@@ -53,6 +53,11 @@ class RaggedTokens:
         return self.lengths.cumsum()
 
     @cached_property
+    def begins(self) -> np.ndarray:
+        """int64: where each sequence that has a token begins."""
+        return (self.ends - self.lengths)[self.lengths > 0]
+
+    @cached_property
     def positions(self) -> np.ndarray:
         """int64 `[tokens]`: each token's place in its own sequence."""
         return places_in_rows(self.lengths)

@@ -66,7 +66,10 @@ class Units:
         """int64 `[units]`: its number of tokens."""
         if self.starts is None:
             return np.ones(len(self), dtype=np.int64)
-        return np.diff(self.first, append=len(self.starts))
+        sizes = np.empty_like(self.first)
+        np.subtract(self.first[1:], self.first[:-1], out=sizes[:-1])
+        sizes[-1:] = len(self.starts) - self.first[-1:]
+        return sizes
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -81,7 +84,11 @@ class Units:
     @cached_property
     def maskable(self) -> np.ndarray:
         """bool `[units]`: whether all of its tokens may be masked."""
-        return self.reduced(np.logical_and, self.tokens.maskable)
+        if self.starts is None:
+            return self.tokens.maskable
+        maskable = np.ones(len(self), dtype=bool)
+        maskable[self.first.searchsorted((~self.tokens.maskable).nonzero()[0], side="right") - 1] = False
+        return maskable
 
     @cached_property
     def maskable_size(self) -> np.ndarray:
@@ -131,7 +138,11 @@ def units_of(tokens: MaskingTokens, partition: Partition) -> Units:
             f"`strategy` must return a bool for each of {len(tokens.input_ids)} tokens, True where a unit begins, but "
             f"returned {starts.dtype} of shape {starts.shape}."
         )
-    return Units(tokens, None if starts.all() else starts | (tokens.positions == 0))
+    if starts.all():
+        return Units(tokens, None)
+    starts = starts.copy()
+    starts[tokens.begins] = True
+    return Units(tokens, starts)
 
 
 def every_token(tokens: MaskingTokens) -> np.ndarray:
@@ -166,25 +177,18 @@ def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) 
     """
     units = units_of(tokens, partition)
     numbers = draws_in_rows(tokens.keys, units.counts, places_in_rows(units.counts), Purpose.LENGTH)
-    row_first = (np.cumsum(units.counts) - units.counts)[units.counts > 0]
+    counts, ends = units.counts[units.counts > 0], units.counts.cumsum()[units.counts > 0]
+    row_first = ends - counts
     odds = np.asarray(lengths, dtype=np.float64)
     length = _quantile(odds, numbers)
     length[row_first] = _quantile(odds[::-1].cumsum()[::-1] / (odds @ np.arange(1, len(odds) + 1)), numbers[row_first])
 
-    begin = np.cumsum(length) - length
-    begin -= units.of_sequence(_filled(begin[row_first] - row_first, units.counts))
-    seen = begin < units.of_sequence(np.cumsum(units.counts))
+    begin = length.cumsum() - length
+    begin -= (begin[row_first] - row_first).repeat(counts)
     begins = ~units.maskable
     begins[1:] |= ~units.maskable[:-1]
-    begins[begin[seen]] = True
+    begins[begin[begin < ends.repeat(counts)]] = True
     return units.to_tokens(begins)
-
-
-def _filled(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`[sequences]` from the values of those that have a unit."""
-    every = np.zeros(len(counts), dtype=values.dtype)
-    every[counts > 0] = values
-    return every
 
 
 def _quantile(odds: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -73,16 +73,33 @@ class WordTable:
         """bool `[ids]`: True for tokens that do not begin a character."""
         return self.first == Class.JOINER
 
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """uint8 `[ids]`: both classes, `16 * last + first`, so that one look at the table tells both."""
+        return (self.last << 4) | self.first
+
+    @cached_property
+    def _boundary_of_pairs(self) -> np.ndarray:
+        """bool `[256]`: [`boundary`] by `16 * last + first`."""
+        square = np.zeros((16, 16), dtype=bool)
+        square[: len(Class), : len(Class)] = self.boundary
+        return square.ravel()
+
     def starts(self, tokens: RaggedTokens) -> np.ndarray:
         """bool `[tokens]`: True where a word begins."""
-        starts = tokens.positions == 0
-        pairs = self.last_classes(tokens)[:-1] * np.uint8(len(Class)) + self.first[tokens.input_ids[1:]]
-        starts[1:] |= self.boundary.ravel()[pairs]
+        codes = self.codes.take(tokens.input_ids)
+        pairs = (self._last_classes(tokens, codes)[:-1] << 4) | (codes[1:] & 15)
+        starts = np.empty(len(codes), dtype=bool)
+        starts[1:] = self._boundary_of_pairs.take(pairs)
+        starts[tokens.begins] = True
         return starts
 
     def last_classes(self, tokens: RaggedTokens) -> np.ndarray:
         """uint8 `[tokens]`: the class of the last character up to here that is no joiner."""
-        last = self.last[tokens.input_ids]
+        return self._last_classes(tokens, self.codes.take(tokens.input_ids))
+
+    def _last_classes(self, tokens: RaggedTokens, codes: np.ndarray) -> np.ndarray:
+        last = codes >> 4
         joiners = last == Class.JOINER
         if not joiners.any():
             return last
@@ -121,16 +138,16 @@ def whole_words(
     if segmenter is not None:
         _segment(starts, tokens, table, segmenter)
     if max_word_length is not None:
-        _cut(starts, table.joins[tokens.input_ids], max_word_length)
+        _cut(starts, tokens, table, max_word_length)
     return starts
 
 
-def _cut(starts: np.ndarray, joins: np.ndarray, longest: int) -> None:
+def _cut(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
     """Cuts every word of more than `longest` characters' beginnings, in place."""
-    first = np.flatnonzero(starts)
-    if np.diff(first, append=len(starts)).max(initial=0) <= longest:
+    if bytes(longest) not in starts.tobytes():  # no word goes on for so many tokens: the usual case, known in no time
         return
-    begins = starts | ~joins
+    first = np.flatnonzero(starts)
+    begins = starts | ~table.joins[tokens.input_ids]
     word = np.cumsum(starts) - 1
     length = np.add.reduceat(begins, first, dtype=np.int64)[word]
     place = np.cumsum(begins)
