@@ -18,8 +18,8 @@ def by_entity(
     tokens: MaskingTokens, units: Units, rates: np.ndarray, probability: float, column: str, outside: Collection[int]
 ) -> np.ndarray:
     """Units that are part of an entity have their own odds, float64 `[units]`; all others those of the rate."""
-    entity = ~np.isin(_tags(tokens, column), [*outside, IGNORE_INDEX])
-    return np.where(units.reduced(np.logical_or, entity), probability, units.of_sequence(rates))
+    entity = ~_is_in(_tags(tokens, column), [*outside, IGNORE_INDEX])
+    return np.where(units.any(entity), probability, units.of_sequence(rates))
 
 
 def mentions(
@@ -28,11 +28,11 @@ def mentions(
     """Each mention of an entity is a unit, bool `[tokens]`: what is tagged I-, or not tagged, goes on with one."""
     units = units_of(tokens, partition)
     tags = _tags(tokens, column)
-    goes_on = np.isin(tags, list(inside)) | (tokens.columns[column] == IGNORE_INDEX)
+    goes_on = _is_in(tags, inside) | (tokens.columns[column] == IGNORE_INDEX)
     follows = np.zeros(len(units), dtype=bool)
     follows[1:] = (units.row[1:] == units.row[:-1]) & units.maskable[1:] & units.maskable[:-1]
     last = units.first + units.size - 1
-    follows[1:] &= ~np.isin(tags[last[:-1]], [*outside, IGNORE_INDEX])
+    follows[1:] &= ~_is_in(tags[last[:-1]], [*outside, IGNORE_INDEX])
     return units.to_tokens(~(follows & units.of_first(goes_on)))
 
 
@@ -41,3 +41,11 @@ def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:
     tags = tokens.columns[column]
     own = (tags != IGNORE_INDEX) | (tokens.positions == 0)
     return tags[np.maximum.accumulate(np.where(own, np.arange(len(tags)), 0))] if len(tags) else tags
+
+
+def _is_in(tags: np.ndarray, values: Collection[int]) -> np.ndarray:
+    """bool, of the shape of `tags`. There are a handful of values, and comparing each is faster than sorting all."""
+    found = np.zeros(tags.shape, dtype=bool)
+    for value in values:
+        found |= tags == value
+    return found

@@ -167,14 +167,18 @@ def causal(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int | None
 
 
 class _Chances(NamedTuple):
-    """`[units]` arrays: a unit is masked when its number is below its odds; where counts matter, first in order first.
+    """`[units]` arrays: a unit is masked when its number is below its odds.
 
-    The odds are one number where they are the same for all.
+    The odds are one number where they are the same for all. Where counts matter, the units with the lowest numbers come
+    first, in relation to their shares if they have any.
     """
 
     numbers: np.ndarray
     odds: float | np.ndarray
-    order: np.ndarray
+    shares: np.ndarray | None = None
+
+    def order(self) -> np.ndarray:
+        return self.numbers if self.shares is None else self.numbers / np.maximum(self.shares, _LEAST_ODDS)
 
 
 def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
@@ -184,13 +188,13 @@ def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.
     if plan.exact_count:
         goal = _goal(units, chances.odds, row_rates, plan.strategy)
         alike = plan.strategy.weights is plan.strategy.odds is plan.strategy.numbers is None
-        return units.places(_first_in_order(units, chances.order, goal, plan.min_masked, turned=alike))
+        return units.places(_first_in_order(units, chances.order(), goal, plan.min_masked, turned=alike))
     selected = below(chances.numbers, chances.odds) & units.maskable
     masked = units.places(selected)
     if plan.min_masked:
         short = counted(masked, units.tokens.ends) < plan.min_masked
         if short.any():
-            selected[_first(units, chances.order, short, plan.min_masked)] = True
+            selected[_first(units, chances.order(), short, plan.min_masked)] = True
             masked = units.places(selected)
     return masked
 
@@ -199,11 +203,11 @@ def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, str
     numbers = _numbers(units, row_rates, strategy)
     if strategy.odds is not None:
         odds = strategy.odds(units.tokens, units, row_rates)
-        return _Chances(numbers, odds, numbers / np.maximum(odds, _LEAST_ODDS))
+        return _Chances(numbers, odds, odds)
     if strategy.weights is not None:
         weights = relative_weights(units, _weights(units, strategy.weights))
-        return _Chances(numbers, proportional(units, weights, row_rates), numbers / weights)
-    return _Chances(numbers, units.of_sequence(row_rates) if isinstance(rates, np.ndarray) else rates, numbers)
+        return _Chances(numbers, proportional(units, weights, row_rates), weights)
+    return _Chances(numbers, units.of_sequence(row_rates) if isinstance(rates, np.ndarray) else rates)
 
 
 def _goal(units: Units, odds: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> np.ndarray:

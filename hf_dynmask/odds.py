@@ -88,5 +88,9 @@ def checked_weights(weights: Any) -> np.ndarray:
 
 def relative_weights(units: Units, weights: np.ndarray) -> np.ndarray:
     """Weights as fractions of the largest of their sequence's maskable units; 0 made positive, but next to nothing."""
-    largest = units.of_sequence(reduced(np.maximum, weights * units.maskable, units.counts))
-    return np.clip(np.divide(weights, largest, out=np.ones(len(units)), where=largest > 0), _LEAST_WEIGHT, 1.0)
+    largest = reduced(np.maximum, weights * units.maskable, units.counts)
+    none = largest == 0
+    relative = weights / units.of_sequence(np.where(none, 1.0, largest))
+    if none.any():
+        relative[units.of_sequence(none)] = 1.0
+    return np.clip(relative, _LEAST_WEIGHT, 1.0, out=relative)

@@ -84,11 +84,7 @@ class Units:
     @cached_property
     def maskable(self) -> np.ndarray:
         """bool `[units]`: whether all of its tokens may be masked."""
-        if self.starts is None:
-            return self.tokens.maskable
-        maskable = np.ones(len(self), dtype=bool)
-        maskable[self.first.searchsorted((~self.tokens.maskable).nonzero()[0], side="right") - 1] = False
-        return maskable
+        return self.tokens.maskable if self.starts is None else ~self.any(~self.tokens.maskable)
 
     @cached_property
     def maskable_size(self) -> np.ndarray:
@@ -102,6 +98,17 @@ class Units:
     def of_sequence(self, values: np.ndarray) -> np.ndarray:
         """The values `[sequences]` of the units' sequences: `[units]`."""
         return values.repeat(self.counts)
+
+    def any(self, flags: np.ndarray) -> np.ndarray:
+        """Whether any token of a unit has the flag (bool `[tokens]`): bool `[units]`."""
+        if self.starts is None:
+            return flags
+        places = flags.nonzero()[0]
+        if 2 * len(places) > len(self):
+            return self.reduced(np.logical_or, flags)
+        found = np.zeros(len(self), dtype=bool)  # for few flags, finding their units is faster than asking every unit
+        found[self.first.searchsorted(places, side="right") - 1] = True
+        return found
 
     def reduced(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
         """What `ufunc` makes of the values `[tokens]` of each unit: `[units]`."""
