@@ -66,6 +66,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{promise}: {figure}")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands its figures to the process that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash.get(FIGURES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash.setdefault(FIGURES, []).extend(map(tuple, getattr(node, "workeroutput", {}).get("figures", [])))
+
+
 @pytest.fixture(scope="session")
 def stress(request: pytest.FixtureRequest) -> bool:
     """Whether guarantees are tested at full size; otherwise at a size that takes seconds."""

@@ -96,7 +96,7 @@ def labelled(words: Any, tags: Any, names: Any) -> pyarrow.Table:
 @pytest.mark.parametrize("suffix", MADE)
 def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, sound, suffix, report_figure) -> None:
     path, contents, (made, pieces) = tmp_path / f"corpus.{suffix}", sound[suffix], MADE[suffix]
-    examples = 10_000 if stress else 100
+    examples = 5_000 if stress else 100
     for content in contents:
         path.write_bytes(content)
         assert len(read_file(path))
@@ -180,7 +180,7 @@ def peak(function: Callable[[Path], Any], path: Path) -> int:
 
 
 def test_memory_is_a_small_multiple_of_a_files_size(tmp_path, stress, report_figure) -> None:
-    size = 5_000_000 if stress else 150_000
+    size = 2_000_000 if stress else 150_000
     most = (0.0, "")
     for name, unit in UNITS.items():
         inside = unit * (size // len(unit))

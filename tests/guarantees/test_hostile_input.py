@@ -82,7 +82,7 @@ def test_examples(collators, name, stress, report_figure) -> None:
             assert (batch["attention_mask"][labels != -100] == 1).all()
         return batch is not None
 
-    counts = _tried(run, nearly_examples() | ANYTHING, 4_000 if stress else 150)
+    counts = _tried(run, nearly_examples() | ANYTHING, 2_000 if stress else 150)
     assert all(counts.values()), "some are right, some are wrong"
     report_figure(f"hostile examples, {name}", f"{counts[True]:,} taken, {counts[False]:,} refused")
 
@@ -105,7 +105,7 @@ def test_constructor_arguments(make, with_sentinels, stress, report_figure) -> N
         return _taken(make, with_sentinels, **arguments) is not None
 
     arguments = st.dictionaries(st.sampled_from(names), SCALARS | ANYTHING, max_size=3)
-    counts = _tried(run, arguments, 4_000 if stress else 150)
+    counts = _tried(run, arguments, 2_000 if stress else 150)
     assert all(counts.values())
     report_figure(f"hostile arguments, {make.__name__}", f"{counts[True]:,} taken, {counts[False]:,} refused")
 
@@ -144,7 +144,7 @@ def test_what_a_schedule_returns(wordpiece, stress) -> None:
         returned[0] = value
         return _taken(collator, [[6, 7, 8]]) is not None
 
-    counts = _tried(run, st.floats(0, 1) | SCALARS | ANYTHING, 4_000 if stress else 150)
+    counts = _tried(run, st.floats(0, 1) | SCALARS | ANYTHING, 2_000 if stress else 150)
     assert all(counts.values())
 
 
@@ -157,7 +157,7 @@ def test_epochs_and_rates_of_evaluation(wordpiece, stress) -> None:
             _taken(collator.for_evaluation, rate)
         return _taken(lambda: [collator.set_epoch(*arguments)]) is not None
 
-    counts = _tried(run, st.tuples(*[st.integers(0, 9) | SCALARS | ANYTHING] * 4), 4_000 if stress else 150)
+    counts = _tried(run, st.tuples(*[st.integers(0, 9) | SCALARS | ANYTHING] * 4), 2_000 if stress else 150)
     assert counts[False]
 
 
