@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hf_dynmask import strategies
 from hf_dynmask.collator import DataCollatorForDynamicMasking
 from hf_dynmask.distributions import cosine_rate, truncated_normal_rate, uniform_rate
-from hf_dynmask.fine_tuning import DataCollatorWithDynamicMasking
 from hf_dynmask.rates import (
     constant_schedule,
     cosine_schedule,
@@ -16,10 +16,11 @@ from hf_dynmask.rates import (
     step_schedule,
     with_warmup,
 )
-from hf_dynmask.span_corruption import DataCollatorForSpanCorruption
 
 if TYPE_CHECKING:
     from hf_dynmask.callback import MaskRateCallback
+    from hf_dynmask.fine_tuning import DataCollatorWithDynamicMasking
+    from hf_dynmask.span_corruption import DataCollatorForSpanCorruption
 
 __version__ = "0.1.0"
 
@@ -41,10 +42,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`MaskRateCallback` on demand: it brings in transformers' trainer, which a plain loop does not need."""
-    if name == "MaskRateCallback":
-        from hf_dynmask.callback import MaskRateCallback
+_ON_DEMAND = {
+    "DataCollatorForSpanCorruption": "span_corruption",
+    "DataCollatorWithDynamicMasking": "fine_tuning",
+    "MaskRateCallback": "callback",
+}
 
-        return MaskRateCallback
+
+def __getattr__(name: str) -> Any:
+    """What not everybody needs is imported when it is asked for; the callback brings in transformers' trainer."""
+    if name in _ON_DEMAND:
+        return getattr(import_module(f"hf_dynmask.{_ON_DEMAND[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})

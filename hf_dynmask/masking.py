@@ -39,7 +39,7 @@ from hf_dynmask.vocabulary import Vocabulary
 _LEAST_ODDS = 2.0**-64  # what has none comes last, in its own order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaskingPlan:
     """All that is decided once: see [`DataCollatorForDynamicMasking`] for the arguments of the same names.
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no l
 _LARGEST = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True)
-class RaggedBatch:
+class RaggedBatch(NamedTuple):
     """The columns of a batch of examples.
 
     Attributes:
@@ -35,9 +34,9 @@ class RaggedBatch:
     per_sequence: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RaggedTokens:
-    """Token ids without padding.
+    """Token ids without padding. Not to be changed; a frozen dataclass would take several times as long to make.
 
     Attributes:
         input_ids: int64 `[tokens]`, one sequence after the other.

@@ -34,7 +34,7 @@ def replace(
     kind = draws_in_rows(keys, counts, positions, Purpose.REPLACEMENT)
     becomes_mask = below(kind, mask_replace_prob)
     replaced = input_ids.copy()
-    if mask_replace_prob > 0:  # otherwise there need not be a mask token
+    if vocabulary.mask_token_id is not None:  # otherwise none is asked for
         np.putmask(replaced, becomes_mask, vocabulary.mask_token_id)
     random = (below(kind, min(mask_replace_prob + random_replace_prob, 1.0)) & ~becomes_mask).nonzero()[0]
     number = draws_in_rows(keys, counted(random, counts.cumsum()), positions[random], Purpose.RANDOM_ID)

@@ -23,7 +23,7 @@ _FEW = 64  # lengths
 Partition = Callable[["MaskingTokens"], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class MaskingTokens(RaggedTokens):
     """What a strategy sees: the sequences of a batch, one after the other, without padding.
 
@@ -40,7 +40,7 @@ class MaskingTokens(RaggedTokens):
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Units:
     """The units of a batch, in order.
 

@@ -51,7 +51,7 @@ class Class(IntEnum):
     SPECIAL = 8  # what follows begins a word
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WordTable:
     """Where words begin.
 

@@ -1,0 +1,1 @@
+"""How fast collators are: pytest-benchmark files, with the stock collator beside ours. Run by `tox -e bench`."""

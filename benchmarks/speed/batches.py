@@ -1,0 +1,85 @@
+"""The batches that are collated: a vocabulary of BERT's size, examples of random tokens, the least there is to do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+VOCABULARY_SIZE = 30_522  # BERT's
+SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+PAD, CLS, SEP, MASK = 0, 2, 3, 4
+SHAPES = ((32, 128), (32, 512), (128, 512), (32, 2048))
+
+Example = dict[str, Any]
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A WordPiece tokenizer; every third of its tokens goes on with a word."""
+    ordinary = [f"##{number}" if number % 3 == 0 else str(number) for number in range(len(SPECIAL), VOCABULARY_SIZE)]
+    vocabulary = {token: id_ for id_, token in enumerate([*SPECIAL.values(), *ordinary])}
+    wordpiece = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=wordpiece, **{f"{role}_token": token for role, token in SPECIAL.items()}
+    )
+
+
+def lengths_of(batch_size: int, length: int) -> list[int]:
+    """Lengths, uniform in [length / 2, length]; the longest is always there."""
+    lengths = np.random.default_rng(length).integers(length // 2, length + 1, batch_size)
+    lengths[0] = length
+    return lengths.tolist()
+
+
+def numpy_examples(lengths: Sequence[int], seed: int = 0) -> list[Example]:
+    """Examples as `Dataset.with_format("numpy")` gives them, their ids random."""
+    random = np.random.default_rng(seed)
+    examples = []
+    for length in lengths:
+        input_ids = random.integers(len(SPECIAL), VOCABULARY_SIZE, length)
+        input_ids[0], input_ids[-1] = CLS, SEP
+        examples.append({"input_ids": input_ids, "attention_mask": np.ones(length, dtype=np.int64)})
+    return examples
+
+
+def list_examples(lengths: Sequence[int], seed: int = 0) -> list[Example]:
+    """The same examples as lists of integers, as tokenizers give them."""
+    return [{name: values.tolist() for name, values in each.items()} for each in numpy_examples(lengths, seed)]
+
+
+def offsets(input_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Where tokens are in a text: what goes on with a word follows at once. The stock collator reads words off it."""
+    places, end = [], 0
+    for id_ in input_ids:
+        start = end if id_ >= len(SPECIAL) and id_ % 3 == 0 else end + 1
+        end = start + 3
+        places.append((start, end))
+    return places
+
+
+def floor(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The least that any collator has to do: put the rows into new arrays, and copy the ids once for the labels."""
+    length = max(len(example["input_ids"]) for example in examples)
+    batch = {}
+    for name in ("input_ids", "attention_mask"):
+        rows = batch[name] = np.zeros((len(examples), length), dtype=np.int64)
+        for row, example in zip(rows, examples, strict=True):
+            row[: len(example[name])] = example[name]
+    return {**batch, "labels": batch["input_ids"].copy()}
+
+
+def check(batch: Mapping[str, Any], examples: Sequence[Example], rate: float = 0.15, mask_share: float = 0.8) -> None:
+    """The batch is one of these examples, padded, with about the asked share of its tokens masked as they should be."""
+    names = ("input_ids", "attention_mask")
+    plain = floor([{name: np.asarray(example[name]) for name in names} for example in examples])
+    inputs, attention, labels = (np.asarray(batch[name]) for name in ("input_ids", "attention_mask", "labels"))
+    masked = labels != -100
+    assert (attention == plain["attention_mask"]).all()
+    assert (inputs == plain["input_ids"])[~masked].all()
+    assert (labels == plain["input_ids"])[masked].all()
+    assert (plain["input_ids"] >= len(SPECIAL))[masked].all()
+    tokens = (plain["input_ids"] >= len(SPECIAL)).sum()
+    assert abs(masked.sum() / tokens - rate) < 8 * (rate / tokens) ** 0.5
+    assert abs((inputs == MASK).sum() / masked.sum() - mask_share) < 4 / masked.sum() ** 0.5

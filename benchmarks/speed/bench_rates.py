@@ -1,0 +1,37 @@
+"""What it costs that the rate follows the training."""
+
+from types import SimpleNamespace
+
+import pytest
+from torch.utils.data import DataLoader
+
+from benchmarks.speed.batches import SHAPES, check, lengths_of, numpy_examples
+from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
+
+
+@pytest.mark.parametrize(("batch_size", "length"), SHAPES)
+def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, batch_size, length) -> None:
+    """A step's batch with all the events of a step, against a batch at a constant rate."""
+    examples = numpy_examples(lengths_of(batch_size, length))
+    constant = DataCollatorForDynamicMasking(tokenizer)
+    constant.set_epoch(0)
+
+    args = SimpleNamespace(seed=0, gradient_accumulation_steps=1)
+    state = SimpleNamespace(global_step=0, max_steps=1_000_000, epoch=0.0)
+    loader = DataLoader(examples, batch_size=batch_size, collate_fn=DataCollatorForDynamicMasking(tokenizer))
+    callback = MaskRateCallback(linear_schedule(0.16, 0.14))
+    callback.on_train_begin(args, state, None, train_dataloader=loader)
+    callback.on_epoch_begin(args, state, None, train_dataloader=loader)
+
+    def step() -> object:
+        batch = loader.collate_fn(examples)
+        callback.on_step_begin(args, state, None)
+        callback.on_pre_optimizer_step(args, state, None)
+        callback.on_step_end(args, state, None)
+        return batch
+
+    check(step(), examples)
+    benchmark.group = f"schedule, {batch_size} x {length}"
+    seconds = interleaved({"ours": step, "constant": lambda: constant(examples)}, rounds=200)
+    added = 100 * (seconds["ours"] / seconds["constant"] - 1)
+    report("schedule and callback added to a constant rate", f"{batch_size} x {length}", added, "%", 3, more=False)

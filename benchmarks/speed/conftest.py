@@ -1,0 +1,87 @@
+"""Interleaved measurement, and the figures that come of it."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy
+import pytest
+import torch
+import transformers
+from pytest_benchmark.fixture import BenchmarkFixture
+from transformers import PreTrainedTokenizerFast
+
+from benchmarks.speed import batches
+
+Functions = dict[str, Callable[[], Any]]
+
+
+class Figure(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        measure, size: what is measured, and on what.
+        value: the figure, in `unit`: "x", "%", "ms", ...
+        goal: what it should at least be (`more` is better) or at most; None if it is only reported.
+        more: whether more is better.
+    """
+
+    measure: str
+    size: str
+    value: float
+    unit: str = "x"
+    goal: float | None = None
+    more: bool = True
+
+
+class Interleaved:
+    """Times several functions in turn, so that all of them see the same machine.
+
+    pytest-benchmark times `timed`; all others are run, and timed, before each of its rounds.
+    """
+
+    def __init__(self, benchmark: BenchmarkFixture) -> None:
+        self.benchmark = benchmark
+
+    def __call__(self, functions: Functions, timed: str = "ours", rounds: int = 20) -> dict[str, float]:
+        """The median of the seconds that each function takes."""
+        seconds: dict[str, list[float]] = {name: [] for name in functions if name != timed}
+
+        def others() -> None:
+            for name, kept in seconds.items():
+                begin = time.perf_counter()
+                functions[name]()
+                kept.append(time.perf_counter() - begin)
+
+        others()
+        functions[timed]()
+        self.benchmark.pedantic(functions[timed], setup=others, rounds=rounds)
+        medians = {name: median(kept[1:]) for name, kept in seconds.items()}
+        medians[timed] = self.benchmark.stats.stats.median
+        self.benchmark.extra_info["seconds"] = medians
+        return medians
+
+
+@pytest.fixture
+def interleaved(benchmark: BenchmarkFixture) -> Interleaved:
+    return Interleaved(benchmark)
+
+
+@pytest.fixture
+def report(benchmark: BenchmarkFixture) -> Callable[..., None]:
+    """Has a figure appear in the table."""
+    benchmark.extra_info["versions"] = {each.__name__: each.__version__ for each in (torch, transformers, numpy)}
+    benchmark.extra_info["versions"] = {each.__name__: each.__version__ for each in (torch, transformers, numpy)}
+    figures = benchmark.extra_info.setdefault("figures", [])
+    return lambda *args, **kwargs: figures.append(Figure(*args, **kwargs)._asdict())
+
+
+@pytest.fixture(autouse=True)
+def _single_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return batches.tokenizer()

@@ -1,0 +1,121 @@
+"""The figures of a run of `tox -e bench` as one table, and tokens a second by length as a picture.
+
+`python -m benchmarks.speed.table RESULT.json [--write]`; `--write` puts the table into README.md, the picture beside
+this file, and the figures into `result.json`, from which the README's table can be made again.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
+RESULT = HERE / "result.json"
+PICTURE = HERE / "tokens_per_second.png"
+BEGIN, END = "<!-- speed: begin -->\n", "<!-- speed: end -->"
+HEADINGS = ("measure", "batch", "figure", "goal", "")
+
+
+def kept(result: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a result of pytest-benchmark: the machine, the versions, the figures, the medians."""
+    benchmarks = result["benchmarks"]
+    cpu = result["machine_info"]["cpu"]
+    return {
+        "machine": f"{cpu['count']} cores of an {cpu['brand_raw']}, one thread",
+        "python": result["machine_info"]["python_version"],
+        "date": result["datetime"][:10],
+        "versions": next(each["extra_info"]["versions"] for each in benchmarks if "versions" in each["extra_info"]),
+        "figures": [figure for each in benchmarks for figure in each["extra_info"].get("figures", [])],
+        "tokens_per_second": {
+            str(each["extra_info"]["length"]): each["extra_info"]["tokens_per_second"]
+            for each in benchmarks
+            if "tokens_per_second" in each["extra_info"]
+        },
+    }
+
+
+def rows(figures: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The table's rows: what was measured, on which batch, the figure, its goal, and whether it was met."""
+    return [(each["measure"], each["size"], _number(each), _goal(each), _verdict(each)) for each in figures]
+
+
+def markdown(result: dict[str, Any]) -> str:
+    lines = [HEADINGS, ("---", "---", "---:", "---:", "---"), *rows(result["figures"])]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"Measured on {result['date']} on {result['machine']}, Python {result['python']}, {versions}.\n\n{table}\n"
+
+
+def readme_with(text: str, table: str) -> str:
+    """README.md with this table between its marks."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + table + END + rest.split(END)[1]
+
+
+def draw(tokens_per_second: dict[str, dict[str, float]], path: Path) -> None:
+    """Tokens a second by the length of sequences, both on logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    lengths = sorted(map(int, tokens_per_second))
+    for name, style in {"floor": "k:", "ours": "C0o-", "ours, from lists": "C0s--", "stock": "C3^-"}.items():
+        speeds = [tokens_per_second[str(length)][name] for length in lengths]
+        axes.plot(lengths, speeds, style, label=LABELS[name], markersize=4)
+    axes.set(xscale="log", yscale="log", xlabel="tokens in a sequence, 65,536 in a batch", ylabel="tokens a second")
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+LABELS = {
+    "floor": "floor: only copying into a batch",
+    "ours": "hf_dynmask, from numpy",
+    "ours, from lists": "hf_dynmask, from lists",
+    "stock": "DataCollatorForLanguageModeling, from numpy",
+}
+
+
+def _number(figure: dict[str, Any]) -> str:
+    value = figure["value"]
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f} {figure['unit']}"
+
+
+def _goal(figure: dict[str, Any]) -> str:
+    if figure["goal"] is None:
+        return ""
+    return f"{'≥' if figure['more'] else '≤'} {figure['goal']:g} {figure['unit']}"
+
+
+def _verdict(figure: dict[str, Any]) -> str:
+    if figure["goal"] is None:
+        return "reported"
+    met = figure["value"] >= figure["goal"] if figure["more"] else figure["value"] <= figure["goal"]
+    return "pass" if met else "short of goal"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("result", type=Path, help="what pytest-benchmark wrote")
+    parser.add_argument("--write", action="store_true", help="into README.md, the picture and result.json")
+    arguments = parser.parse_args()
+    result = kept(json.loads(arguments.result.read_text(encoding="utf-8")))
+    table = Table(*HEADINGS, title=f"{result['machine']}, {result['date']}")
+    for row in rows(result["figures"]):
+        table.add_row(*row, style="red" if row[-1] == "short of goal" else None)
+    Console(width=None).print(table)
+    draw(result["tokens_per_second"], PICTURE if arguments.write else arguments.result.with_suffix(".png"))
+    if arguments.write:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        README.write_text(readme_with(README.read_text(encoding="utf-8"), markdown(result)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""How many calls a batch takes: some for each batch and example, none for each token. No clock can blur it."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from variants import VARIANTS, tags, variant
+
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
+
+LENGTHS = (64, 1024)
+
+
+def _calls(collator: Any, examples: list[dict[str, Any]]) -> int:
+    """How many calls of Python and C functions it takes to collate."""
+    collator(examples)  # tables are made at the first call
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        collator(examples)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def _examples(length: int, lists: bool, vocabulary_size: int) -> list[dict[str, Any]]:
+    random = np.random.default_rng(length)
+    rows = random.integers(5, vocabulary_size, (8, length))
+    examples = [{"input_ids": row, "attention_mask": np.ones_like(row), "tags": tags(row)} for row in rows]
+    if lists:
+        return [{name: values.tolist() for name, values in each.items()} for each in examples]
+    return examples
+
+
+def _few_more(collator: Any, lists: bool, vocabulary_size: int) -> bool:
+    """A few depend on the draws: whether a sequence has too few labels, say."""
+    short, long = (_calls(collator, _examples(length, lists, vocabulary_size)) for length in LENGTHS)
+    return long < short + 100
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists", "numpy"])
+@pytest.mark.parametrize("options", [{}, {"exact_count": True}, {"padding_free": True}, {"min_masked": 60}], ids=str)
+def test_calls_do_not_grow_with_length(wordpiece, options, lists) -> None:
+    collator = DataCollatorForDynamicMasking(wordpiece, num_mask_patterns=1, **options)
+    assert _few_more(collator, lists, len(wordpiece))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_strategy_calls_for_each_token(wordpiece, name) -> None:
+    strategy = variant(name, len(wordpiece))
+    collator = DataCollatorForDynamicMasking(wordpiece, strategy=strategy, num_mask_patterns=1)
+    assert _few_more(collator, False, len(wordpiece))
+
+
+def test_span_corruption_does_not_either(wordpiece) -> None:
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.add_special_tokens({"additional_special_tokens": [f"<extra_id_{number}>" for number in range(100)]})
+    collator = DataCollatorForSpanCorruption(tokenizer, num_mask_patterns=1)
+    assert _few_more(collator, True, len(wordpiece))
+
+
+def test_a_call_for_each_token_is_noticed(wordpiece) -> None:
+    def slow(tokens: Any) -> np.ndarray:
+        return np.array([id_.item() > 9 for id_ in tokens.input_ids])
+
+    collator = DataCollatorForDynamicMasking(wordpiece, strategy=slow, num_mask_patterns=1)
+    assert not _few_more(collator, False, len(wordpiece))
