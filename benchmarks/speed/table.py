@@ -26,7 +26,7 @@ def kept(result: dict[str, Any]) -> dict[str, Any]:
     benchmarks = result["benchmarks"]
     cpu = result["machine_info"]["cpu"]
     return {
-        "machine": f"{cpu['count']} cores of an {cpu['brand_raw']}, one thread",
+        "machine": f"{cpu['count']} cores, {cpu['brand_raw']}, one thread",
         "python": result["machine_info"]["python_version"],
         "date": result["datetime"][:10],
         "versions": next(each["extra_info"]["versions"] for each in benchmarks if "versions" in each["extra_info"]),
