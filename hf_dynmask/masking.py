@@ -259,15 +259,20 @@ def _first_in_order(
     point = before + units.of_sequence(rounding) * units.maskable_size
     if turned:
         total = sum_by_row(units.maskable_size, units)
-        begin = as_fraction(draws(keys, zeros, Purpose.PLACE)) * total
-        point = (point - units.of_sequence(begin)) % units.of_sequence(np.maximum(total, 1))
-        before = _before_in_order(units, point)
+        begin = units.of_sequence(as_fraction(draws(keys, zeros, Purpose.PLACE)) * total)
+        skipped = sum_by_row(units.maskable_size * (point < begin), units)  # what came first comes last now
+        round_ = units.of_sequence(np.maximum(total, 1))
+        point, before = (point - begin) % round_, (before - units.of_sequence(skipped)) % round_
     return units.maskable & ((point < units.of_sequence(goal)) | (before < min_masked))
 
 
 def _before_in_order(units: Units, order: np.ndarray) -> np.ndarray:
     """int64 `[units]`: the maskable tokens of a unit's sequence that come before it in order."""
-    places = np.lexsort((order, ~units.maskable, units.row))
+    if order.dtype == np.uint32:  # one key sorts several times faster than three
+        key = (units.row << 33) | (~units.maskable).astype(np.int64) << 32 | order
+        places = np.argsort(key, kind="stable")
+    else:
+        places = np.lexsort((order, ~units.maskable, units.row))
     before = np.empty_like(places)
     before[places] = _before(units.maskable_size[places], units.row)
     return before
