@@ -1,11 +1,8 @@
 """The masks of `DataCollatorForDynamicMasking`, equal to the bit, of a batch that is on its device already.
 
-For loops whose tokens never were on the host, or whose host is short of time. All is torch operations whose shapes do
-not depend on values, so that the host never waits for the device, and `torch.compile` makes one graph of it. What the
-collator does by strategy `"token"` is all there is.
-
-torch has hardly any operations on unsigned integers, so its signed ones stand for them here: sums, products and the
-lower bits of a shift are the same bits, only the bits that a shift to the right moves in must be cleared.
+For loops whose batches never were on the host, or whose host is short of time. All is torch operations whose shapes do
+not depend on values, so that the host never waits for the device, and `torch.compile` makes one graph of it. It does
+what the collator does by strategy `"token"`.
 """
 
 from __future__ import annotations
@@ -15,28 +12,25 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from hf_dynmask import uniforms
 from hf_dynmask.arguments import checked_fraction, checked_integer, checked_odds, checked_tokenizer
 from hf_dynmask.ragged import IGNORE_INDEX
+from hf_dynmask.tensor_uniforms import (
+    RANGE,
+    as_index,
+    draws,
+    example_hashes,
+    limit_of,
+    limits_of,
+    mixed_seed,
+    stream_keys,
+)
 from hf_dynmask.uniforms import Purpose
 from hf_dynmask.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_RANGE = 1 << 32
-_MOST = (1 << 63) - 1
-
-
-def _signed(number: int, bits: int) -> int:
-    """The signed integer of the same bits."""
-    return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-
-
-_GOLDEN_64 = int(uniforms._GOLDEN_64)
-_GOLDEN_32 = _signed(int(uniforms._GOLDEN_32), 32)
-_MIX_64 = [_signed(int(factor), 64) for factor in uniforms._MIX_64]
-_MIX_32 = [_signed(int(factor), 32) for factor in uniforms._MIX_32]
+_MOST = (1 << 63) - 1  # what int64 holds
 
 
 class DevicePlan(NamedTuple):
@@ -90,18 +84,18 @@ def device_plan(
             "`tokenizer` must have a mask token, but has none. Add one with "
             '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or do without: `mask_replace_prob=0.0`.'
         )
-    mixed_seed = uniforms._mixed(checked_integer(seed, "seed", None, "Pass 0, for example."))
-    ordinary_ids = (
-        vocabulary.ordinary_ids if len(vocabulary.ordinary_ids) else np.zeros(1, np.int64)
-    )  # looked up, unused
+    seed = checked_integer(seed, "seed", None, "Pass 0, for example.")
+    random_ids = vocabulary.ordinary_ids
+    if not len(random_ids):  # nothing is ever masked then, but what would replace it is looked up all the same
+        random_ids = np.zeros(1, np.int64)
     return DevicePlan(
         special=torch.tensor(vocabulary.special, device=device),
-        ordinary_ids=torch.tensor(ordinary_ids, device=device),
-        seed=torch.tensor(_signed(int(mixed_seed[0]), 64), device=device),
+        ordinary_ids=torch.tensor(random_ids, device=device),
+        seed=torch.tensor(mixed_seed(seed), device=device),
         mask_token_id=vocabulary.mask_token_id if mask > 0 else None,
         pad_token_id=vocabulary.pad_token_id if vocabulary.pads_unmistakably else None,
-        mask_limit=round(mask * _RANGE),
-        random_limit=round(min(mask + random, 1.0) * _RANGE),
+        mask_limit=limit_of(mask),
+        random_limit=limit_of(min(mask + random, 1.0)),
         min_masked=checked_integer(min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label."),
     )
 
@@ -127,8 +121,8 @@ def mask_tokens(
         plan: from [`device_plan`], on the device of `input_ids`.
         epoch: from 0, or int64 `[]`. Which of an example's masks: where the collator has `num_mask_patterns=k`, pass
             `epoch % k`.
-        mlm_probability: in [0, 1]; or floats `[batch]` or `[]`. The collator's rates are float64: float32 has other
-            nearest numbers.
+        mlm_probability: in [0, 1], or floats `[batch]` or `[]`. The collator's rates are float64; the float32 nearest
+            to 0.15 is another number. A Python number that changes is compiled anew each time.
         attention_mask: `[batch, length]` of 0, where padded, and 1. Without it, a pad token is padding if it has no
             other role.
         special_tokens_mask: `[batch, length]`, 1 where never to mask, besides the tokenizer's special tokens.
@@ -146,10 +140,10 @@ def mask_tokens(
         >>> batch = tokenizer(["the cat sat on a mat", "the dog"], padding=True, return_tensors="pt")
         >>> inputs, labels = mask_tokens(batch["input_ids"], plan, epoch=torch.tensor(0), mlm_probability=0.3)
         >>> (labels != -100).sum(1).tolist()
-        [2, 1]
+        [1, 1]
     """
     _check_batch(input_ids, plan, attention_mask=attention_mask, special_tokens_mask=special_tokens_mask, labels=labels)
-    limit = _limit(mlm_probability, len(input_ids))
+    limit = _limit(mlm_probability, input_ids)
     attended = _attended(input_ids, plan, attention_mask)
     maskable = attended & ~plan.special[input_ids]
     if special_tokens_mask is not None:
@@ -157,8 +151,9 @@ def mask_tokens(
     if labels is not None:
         maskable = maskable & (labels != IGNORE_INDEX)
     positions = attended.cumsum(1) - attended.long()
-    keys = _stream_keys(_example_hashes(input_ids, positions, attended), plan, epoch)
-    masked = _selected(_draws(keys, positions, Purpose.SELECTION), maskable, limit, plan.min_masked)
+    examples = example_hashes(input_ids, positions, attended)
+    keys = stream_keys(plan.seed, examples, _pattern(epoch, input_ids.device))
+    masked = _selected(draws(keys, positions, Purpose.SELECTION), maskable, limit, plan.min_masked)
     replaced = _replaced(input_ids, keys, positions, plan)
     return torch.where(masked, replaced, input_ids), torch.where(masked, input_ids, IGNORE_INDEX)
 
@@ -175,29 +170,34 @@ def _check_batch(input_ids: torch.Tensor, plan: DevicePlan, **columns: torch.Ten
             "it with `device_plan(tokenizer, input_ids.device)`, once."
         )
     for name, column in columns.items():
-        if column is not None and (not isinstance(column, torch.Tensor) or column.shape != input_ids.shape):
+        if column is not None and not _is_tensor_beside(input_ids, column, input_ids.shape):
             raise ValueError(
-                f"`{name}` must be a tensor with a value for each of `input_ids`, {list(input_ids.shape)}, but got "
-                f"{_described(column)}. Pass None to do without."
+                f"`{name}` must be a tensor with a value for each of `input_ids`, which are {_described(input_ids)}, "
+                f"but got {_described(column)}. Pass None to do without."
             )
 
 
+def _is_tensor_beside(input_ids: torch.Tensor, value: object, *shapes: tuple[int, ...]) -> bool:
+    return isinstance(value, torch.Tensor) and value.device == input_ids.device and tuple(value.shape) in shapes
+
+
 def _described(value: object) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {list(value.shape)} on {value.device}"
+    return f"a {type(value).__name__}"
 
 
-def _limit(rate: float | torch.Tensor, batch: int) -> int | torch.Tensor:
+def _limit(rate: float | torch.Tensor, input_ids: torch.Tensor) -> int | torch.Tensor:
     """Tokens are masked whose draw is below it: one number, or int64 `[batch or 1, 1]`."""
     if not isinstance(rate, torch.Tensor):
         remedy = "Pass a number or a tensor; where it follows a schedule, the schedule's value."
-        return round(checked_fraction(rate, "mlm_probability", remedy) * _RANGE)
-    if not rate.is_floating_point() or rate.shape not in ((), (batch,)):
+        return limit_of(checked_fraction(rate, "mlm_probability", remedy))
+    if not rate.is_floating_point() or not _is_tensor_beside(input_ids, rate, (), input_ids.shape[:1]):
         raise ValueError(
-            f"`mlm_probability` must be a number, or a tensor of floats with one for each of {batch} sequences or one "
-            f"for all, but got {_described(rate)}. Pass one of float64 to have the collator's masks."
+            f"`mlm_probability` must be a number, or a tensor of floats, one for each of {len(input_ids)} sequences or "
+            f"one for all, on {input_ids.device}, but got {_described(rate)}. The collator's rates are float64."
         )
-    exact = rate.to(torch.promote_types(rate.dtype, torch.float32))  # half precision does not reach 2**32
-    return (exact * _RANGE).round().long().reshape(-1, 1)
+    return limits_of(rate).reshape(-1, 1)
 
 
 def _attended(input_ids: torch.Tensor, plan: DevicePlan, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -209,30 +209,17 @@ def _attended(input_ids: torch.Tensor, plan: DevicePlan, attention_mask: torch.T
     return torch.ones_like(input_ids, dtype=torch.bool)
 
 
-def _example_hashes(input_ids: torch.Tensor, positions: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-    """[`uniforms.example_hashes`]: int64 `[batch, 1]`. Padding counts for nothing."""
-    places = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
-    multipliers = _mix64(places * _signed(_GOLDEN_64, 64)) | 1
-    terms = (input_ids + 1) * multipliers[positions]
-    return terms.where(attended, 0).sum(1, keepdim=True)
-
-
-def _stream_keys(examples: torch.Tensor, plan: DevicePlan, epoch: int | torch.Tensor) -> torch.Tensor:
-    """[`uniforms.stream_keys`]: int64 `[batch, 1]`."""
+def _pattern(epoch: int | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """int64 `[]`."""
     if not isinstance(epoch, torch.Tensor):
         number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", _MOST)
-        epoch = torch.full((), number, dtype=torch.int64, device=examples.device)
-    elif epoch.dtype != torch.int64 or epoch.dim():
-        raise ValueError(f"`epoch` must be an integer, or int64 `[]`, but got {_described(epoch)}.")
-    return _mix64(_mix64(examples ^ plan.seed) + _mix64(epoch + _signed(_GOLDEN_64, 64)))
-
-
-def _draws(keys: torch.Tensor, positions: torch.Tensor, purpose: Purpose) -> torch.Tensor:
-    """[`uniforms.draws`]: int64 `[batch, length]`, in [0, 2**32)."""
-    mixed = _mix64(keys + _signed(purpose * _GOLDEN_64, 64))
-    low, high = mixed.to(torch.int32), (mixed >> 32).to(torch.int32)
-    state = _mix32(positions.to(torch.int32) * _GOLDEN_32 + low)
-    return _mix32(state ^ high).long() & (_RANGE - 1)
+        return torch.full((), number, dtype=torch.int64, device=device)  # filled there: nothing is sent
+    if epoch.dtype != torch.int64 or epoch.dim():
+        raise ValueError(
+            f"`epoch` must be an integer, or a tensor of one int64, but got {_described(epoch)}. Pass "
+            "`torch.tensor(epoch)`, for example."
+        )
+    return epoch
 
 
 def _selected(
@@ -244,7 +231,7 @@ def _selected(
     """
     few = min(min_masked, numbers.shape[1])
     if few:
-        ranked = numbers.where(maskable, _RANGE)
+        ranked = numbers.where(maskable, RANGE)
         # one is the usual case, for which there is a reduction, fused with the rest where all is compiled
         last = ranked.amin(1, keepdim=True) if few == 1 else ranked.topk(few, dim=1, largest=False).values[:, -1:]
         limit = (last + 1).clamp(min=limit)
@@ -253,34 +240,9 @@ def _selected(
 
 def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, positions: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
     """What each token becomes where it is masked: int64 `[batch, length]`."""
-    kind = _draws(keys, positions, Purpose.REPLACEMENT)
-    index = (_draws(keys, positions, Purpose.RANDOM_ID) * len(plan.ordinary_ids)) >> 32
+    kind = draws(keys, positions, Purpose.REPLACEMENT)
+    index = as_index(draws(keys, positions, Purpose.RANDOM_ID), len(plan.ordinary_ids))
     replaced = torch.where(kind < plan.random_limit, plan.ordinary_ids[index], input_ids)
     if plan.mask_token_id is None:
         return replaced
     return torch.where(kind < plan.mask_limit, plan.mask_token_id, replaced)
-
-
-def _mix64(values: torch.Tensor) -> torch.Tensor:
-    """[`uniforms.mix64`], of int64; in place, as fresh memory costs more than the arithmetic where nothing compiles."""
-    values ^= _shifted(values, 30, 64)
-    values *= _MIX_64[0]
-    values ^= _shifted(values, 27, 64)
-    values *= _MIX_64[1]
-    values ^= _shifted(values, 31, 64)
-    return values
-
-
-def _mix32(state: torch.Tensor) -> torch.Tensor:
-    """[`uniforms._mix32`], of int32; in place."""
-    state ^= _shifted(state, 16, 32)
-    state *= _MIX_32[0]
-    state ^= _shifted(state, 15, 32)
-    state *= _MIX_32[1]
-    state ^= _shifted(state, 15, 32)
-    return state
-
-
-def _shifted(values: torch.Tensor, places: int, bits: int) -> torch.Tensor:
-    """To the right, with zeros moving in."""
-    return (values >> places).bitwise_and_((1 << (bits - places)) - 1)
