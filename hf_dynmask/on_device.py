@@ -19,9 +19,11 @@ from hf_dynmask.tensor_uniforms import (
     as_index,
     draws,
     example_hashes,
+    golden,
     limit_of,
     limits_of,
     mixed_seed,
+    spread,
     stream_keys,
 )
 from hf_dynmask.uniforms import Purpose
@@ -39,6 +41,7 @@ class DevicePlan(NamedTuple):
     Attributes:
         special: bool `[ids]`, True for ids that are never masked.
         ordinary_ids: int64 `[n]`, the ids a random replacement is drawn from.
+        golden: int64 `[]`, a constant of the hash.
         seed: int64 `[]`, mixed already.
         mask_token_id: what a masked token becomes; None if no token does.
         pad_token_id: what is padding where nothing else tells; None if nothing is.
@@ -49,6 +52,7 @@ class DevicePlan(NamedTuple):
 
     special: torch.Tensor
     ordinary_ids: torch.Tensor
+    golden: torch.Tensor
     seed: torch.Tensor
     mask_token_id: int | None
     pad_token_id: int | None
@@ -91,6 +95,7 @@ def device_plan(
     return DevicePlan(
         special=torch.tensor(vocabulary.special, device=device),
         ordinary_ids=torch.tensor(random_ids, device=device),
+        golden=golden(device),
         seed=torch.tensor(mixed_seed(seed), device=device),
         mask_token_id=vocabulary.mask_token_id if mask > 0 else None,
         pad_token_id=vocabulary.pad_token_id if vocabulary.pads_unmistakably else None,
@@ -151,10 +156,11 @@ def mask_tokens(
     if labels is not None:
         maskable = maskable & (labels != IGNORE_INDEX)
     positions = attended.cumsum(1) - attended.long()
-    examples = example_hashes(input_ids, positions, attended)
-    keys = stream_keys(plan.seed, examples, _pattern(epoch, input_ids.device))
-    masked = _selected(draws(keys, positions, Purpose.SELECTION), maskable, limit, plan.min_masked)
-    replaced = _replaced(input_ids, keys, positions, plan)
+    examples = example_hashes(plan.golden, input_ids, positions, attended)
+    keys = stream_keys(plan.golden, plan.seed, examples, _pattern(epoch, input_ids.device))
+    places = spread(plan.golden, positions)
+    masked = _selected(draws(keys, places, Purpose.SELECTION), maskable, limit, plan.min_masked)
+    replaced = _replaced(input_ids, keys, places, plan)
     return torch.where(masked, replaced, input_ids), torch.where(masked, input_ids, IGNORE_INDEX)
 
 
@@ -238,10 +244,10 @@ def _selected(
     return maskable & (numbers < limit)
 
 
-def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, positions: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
+def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, places: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
     """What each token becomes where it is masked: int64 `[batch, length]`."""
-    kind = draws(keys, positions, Purpose.REPLACEMENT)
-    index = as_index(draws(keys, positions, Purpose.RANDOM_ID), len(plan.ordinary_ids))
+    kind = draws(keys, places, Purpose.REPLACEMENT)
+    index = as_index(draws(keys, places, Purpose.RANDOM_ID), len(plan.ordinary_ids))
     replaced = torch.where(kind < plan.random_limit, plan.ordinary_ids[index], input_ids)
     if plan.mask_token_id is None:
         return replaced

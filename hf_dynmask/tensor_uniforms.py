@@ -2,6 +2,10 @@
 
 torch has hardly any operations on unsigned integers, so signed ones of the same bits stand for them: sums and products
 wrap around alike, and where a shift to the right moves copies of the sign in, they are cleared.
+
+`torch.compile` makes C++ of it for CPUs, where signed integers that grow too large are undefined behaviour: compilers
+rely on it that none does where they know both factors. They know constants, and inductor puts loop indices in the place
+of positions without padding. So positions are never multiplied by a constant, but by [`golden`], which is a tensor.
 """
 
 from __future__ import annotations
@@ -20,15 +24,22 @@ def signed(number: int, bits: int) -> int:
 
 
 _GOLDEN_64 = signed(int(uniforms._GOLDEN_64), 64)
-_GOLDEN_32 = signed(int(uniforms._GOLDEN_32), 32)
 _MIX_64 = [signed(int(factor), 64) for factor in uniforms._MIX_64]
 _MIX_32 = [signed(int(factor), 32) for factor in uniforms._MIX_32]
 
 
-def example_hashes(input_ids: torch.Tensor, positions: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+def golden(device: torch.device | str) -> torch.Tensor:
+    """int64 `[]`: 2**64 / golden ratio, whose upper half is that of 2**32."""
+    return torch.tensor(_GOLDEN_64, device=device)
+
+
+def example_hashes(
+    golden: torch.Tensor, input_ids: torch.Tensor, positions: torch.Tensor, attended: torch.Tensor
+) -> torch.Tensor:
     """One number for each row, from the ids that are attended to.
 
     Args:
+        golden: from [`golden`].
         input_ids: int64 `[batch, length]`.
         positions: int64 `[batch, length]`, each token's place among those of its row that are attended to.
         attended: bool `[batch, length]`.
@@ -37,7 +48,7 @@ def example_hashes(input_ids: torch.Tensor, positions: torch.Tensor, attended: t
         int64 `[batch, 1]`.
     """
     places = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
-    multipliers = _mix64(places * _GOLDEN_64) | 1
+    multipliers = _mix64(places * golden) | 1
     terms = (input_ids + 1) * multipliers[positions]
     return terms.where(attended, 0).sum(1, keepdim=True)
 
@@ -47,28 +58,35 @@ def mixed_seed(seed: int) -> int:
     return signed(int(uniforms._mixed(seed)[0]), 64)
 
 
-def stream_keys(seed: torch.Tensor, examples: torch.Tensor, pattern: torch.Tensor) -> torch.Tensor:
+def stream_keys(
+    golden: torch.Tensor, seed: torch.Tensor, examples: torch.Tensor, pattern: torch.Tensor
+) -> torch.Tensor:
     """The key of each row's random numbers: int64 `[batch, 1]`.
 
     Args:
+        golden: from [`golden`].
         seed: int64 `[]`, from [`mixed_seed`].
         examples: int64 `[batch, 1]`, from [`example_hashes`].
         pattern: int64 `[]`.
     """
-    return _mix64(_mix64(examples ^ seed) + _mix64(pattern + _GOLDEN_64))
+    return _mix64(_mix64(examples ^ seed) + _mix64(pattern + golden))
 
 
-def draws(keys: torch.Tensor, positions: torch.Tensor, purpose: Purpose) -> torch.Tensor:
+def spread(golden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """What [`draws`] needs of positions, int64 `[batch, length]`: int32 `[batch, length]`."""
+    return positions.to(torch.int32) * (golden >> 32).to(torch.int32)
+
+
+def draws(keys: torch.Tensor, spread_positions: torch.Tensor, purpose: Purpose) -> torch.Tensor:
     """Uniform integers in [0, 2**32), no two of a row equal: int64 `[batch, length]`.
 
     Args:
         keys: int64 `[batch, 1]`.
-        positions: int64 `[batch, length]`.
+        spread_positions: int32 `[batch, length]`, from [`spread`].
     """
     mixed = _mix64(keys + signed(purpose * _GOLDEN_64, 64))
     low, high = mixed.to(torch.int32), (mixed >> 32).to(torch.int32)
-    state = _mix32(positions.to(torch.int32) * _GOLDEN_32 + low)
-    return _mix32(state ^ high).long() & (RANGE - 1)
+    return _mix32(_mix32(spread_positions + low) ^ high).long() & (RANGE - 1)
 
 
 def limit_of(odds: float) -> int:

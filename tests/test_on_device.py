@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from itertools import chain
 from typing import Any
 
@@ -17,9 +18,11 @@ from transformers import PreTrainedTokenizerFast
 from hf_dynmask import DataCollatorForDynamicMasking
 from hf_dynmask.masking import MaskingPlan
 from hf_dynmask.masking import mask_tokens as mask_on_host
-from hf_dynmask.on_device import device_plan, mask_tokens
+from hf_dynmask.on_device import DevicePlan, device_plan, mask_tokens
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.strategies import token
+from hf_dynmask.tensor_uniforms import draws, example_hashes, spread, stream_keys
+from hf_dynmask.uniforms import Purpose
 from hf_dynmask.vocabulary import vocabulary_of
 
 EVERY = settings(derandomize=True, deadline=None, max_examples=100)
@@ -65,6 +68,23 @@ def _batch(size: int = 60, length: int = 33, device: str = "cpu") -> torch.Tenso
 
 def _rates(size: int = 60, device: str = "cpu") -> torch.Tensor:
     return torch.linspace(0, 1, size, dtype=torch.float64).to(device)
+
+
+def draws_of_all(input_ids: torch.Tensor, plan: DevicePlan) -> tuple[torch.Tensor]:
+    attended = torch.ones_like(input_ids, dtype=torch.bool)
+    positions = attended.cumsum(1) - attended.long()
+    examples = example_hashes(plan.golden, input_ids, positions, attended)
+    keys = stream_keys(plan.golden, plan.seed, examples, torch.full((), 7))
+    return (draws(keys, spread(plan.golden, positions), Purpose.RANDOM_ID),)
+
+
+def masks_of_all(input_ids: torch.Tensor, plan: DevicePlan) -> tuple[torch.Tensor, torch.Tensor]:
+    return mask_tokens(input_ids, plan, epoch=7, attention_mask=torch.ones_like(input_ids))
+
+
+def masks_of_attended(input_ids: torch.Tensor, plan: DevicePlan) -> tuple[torch.Tensor, torch.Tensor]:
+    rates = torch.linspace(0, 1, len(input_ids), dtype=torch.float64)
+    return mask_tokens(input_ids, plan, epoch=torch.tensor(7), mlm_probability=rates)
 
 
 class TestEqualToTheCollator:
@@ -261,17 +281,21 @@ class TestOnTheDevice:
                 changed = {"epoch": torch.tensor(number), "mlm_probability": _rates() / number}
                 assert _equal(compiled(_batch(), plan, **changed), mask_tokens(_batch(), plan, **changed))
 
-    # torch itself warns when it loads what compiles
-    @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-    def test_what_inductor_compiles_wraps_around_alike(self, wordpiece) -> None:
-        torch.compiler.reset()
-        plan, changed = device_plan(wordpiece, "cpu"), {"epoch": torch.tensor(1), "mlm_probability": _rates()}
-        compiled = torch.compile(mask_tokens, fullgraph=True)
-        try:
-            ours = compiled(_batch(), plan, **changed)
-        except torch._dynamo.exc.BackendCompilerFailed as error:
-            pytest.skip(f"inductor cannot compile here: {str(error).splitlines()[0]}")
-        assert _equal(ours, mask_tokens(_batch(), plan, **changed))
+    @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, at its import
+    def test_integers_wrap_around_in_what_inductor_compiles(self, wordpiece, stress) -> None:
+        """Also where it knows positions, as there is no padding, and without vectors; at full size all that is there.
+
+        Undefined behaviour shows as wrong draws, as a loop that does not end, or as a crash.
+        """
+        cases = [(draws_of_all, "vectors"), (draws_of_all, "no vectors"), (masks_of_all, "vectors")]
+        cases += [(masks_of_attended, "vectors"), (masks_of_attended, "no vectors")]
+        input_ids, plan = _batch(), device_plan(wordpiece, "cpu")
+        for function, how in cases if stress else cases[:1]:
+            torch.compiler.reset()
+            options = {"cpp.simdlen": 1} if how == "no vectors" else None
+            compiled = torch.compile(function, fullgraph=True, options=options)
+            assert _equal(compiled(input_ids, plan), function(input_ids, plan)), (function, how)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
     @pytest.mark.parametrize("min_masked", [0, 1, 3])
