@@ -21,7 +21,7 @@ from hf_dynmask.masking import mask_tokens as mask_on_host
 from hf_dynmask.on_device import DevicePlan, device_plan, mask_tokens
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.strategies import token
-from hf_dynmask.tensor_uniforms import draws, example_hashes, spread, stream_keys
+from hf_dynmask.tensor_uniforms import draws, example_hashes, limit_of, limits_of, spread, stream_keys
 from hf_dynmask.uniforms import Purpose
 from hf_dynmask.vocabulary import vocabulary_of
 
@@ -141,6 +141,14 @@ class TestEqualToTheCollator:
         assert ours[1][attended].tolist() == labels.tolist()
         assert (ours[0][~attended] == 0).all()
         assert (ours[1][~attended] == -100).all()
+
+    @EVERY
+    @given(st.floats(0, 1) | st.integers(0, 2**33).map(lambda halves: halves / 2**33))
+    def test_in_what_rates_are_rounded_to(self, odds) -> None:
+        """Halves, too, to even."""
+        expected = int(np.rint(odds * 2.0**32))
+        assert limit_of(odds) == expected
+        assert limits_of(torch.tensor([odds], dtype=torch.float64)).tolist() == [expected]
 
     @EVERY
     @given(rows=ROWS, data=st.data())
@@ -270,6 +278,14 @@ class TestOnTheDevice:
             for epoch, rate in ((0, 0.15), (1, 0.15), (2**63 - 1, 0.15), (torch.tensor(1), 1.0)):
                 expected = mask_tokens(_batch(), plan, epoch=epoch, mlm_probability=rate)
                 assert _equal(compiled(_batch(), plan, epoch=epoch, mlm_probability=rate), expected)
+
+    def test_any_shape_compiles(self, wordpiece) -> None:
+        torch.compiler.reset()
+        compiled = torch.compile(mask_tokens, backend=BACKEND, fullgraph=True)
+        plan = device_plan(wordpiece, "cpu", min_masked=3)
+        for size, length in ((60, 33), (8, 64), (5, 2)):
+            expected = mask_tokens(_batch(size, length), plan, epoch=3, mlm_probability=_rates(size))
+            assert _equal(compiled(_batch(size, length), plan, epoch=3, mlm_probability=_rates(size)), expected)
 
     def test_tensors_that_change_are_not_compiled_anew(self, wordpiece) -> None:
         torch.compiler.reset()

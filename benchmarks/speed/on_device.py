@@ -9,7 +9,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
@@ -76,7 +75,7 @@ def _steps(input_ids: torch.Tensor, plan: DevicePlan) -> dict[str, Step]:
 def _collated(tokenizer: PreTrainedTokenizerFast, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     collator = DataCollatorForDynamicMasking(tokenizer)
     collator.set_epoch(0)
-    batch = collator(list(input_ids.cpu().numpy().astype(np.int64)))
+    batch = collator(list(input_ids.cpu().numpy()))
     return batch["input_ids"], batch["labels"]
 
 
