@@ -19,6 +19,8 @@ from hf_dynmask.rows import reduced
 
 _GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
 _GOLDEN_32 = np.uint32(0x9E3779B9)
+_MIX_64 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_MIX_32 = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
 _HALF = np.uint64(32)
 _RANGE = 1 << 32
 
@@ -44,9 +46,9 @@ def mix64(values: np.ndarray) -> np.ndarray:
         values: uint64 array of any shape.
     """
     mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed *= _MIX_64[0]
     mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed *= _MIX_64[1]
     mixed ^= mixed >> np.uint64(31)
     return mixed
 
@@ -180,8 +182,8 @@ def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nd
 def _mix32(state: np.ndarray) -> np.ndarray:
     """An invertible 32-bit mix of low bias (Wellons' search, constants of its best two-round function); in place."""
     state ^= state >> np.uint32(16)
-    state *= np.uint32(0x21F0AAAD)
+    state *= _MIX_32[0]
     state ^= state >> np.uint32(15)
-    state *= np.uint32(0xD35A2D97)
+    state *= _MIX_32[1]
     state ^= state >> np.uint32(15)
     return state
