@@ -67,7 +67,13 @@ class MaskingPlan:
         checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
         one = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
-        select(one, np.ones(1, bool), 0.5, 0, self, {name: np.zeros(1, np.int64) for name in self.strategy.columns})
+        try:
+            select(one, np.ones(1, bool), 0.5, 0, self, {name: np.zeros(1, np.int64) for name in self.strategy.columns})
+        except TypeError as error:
+            raise ValueError(
+                f"`strategy` must be one of functions that take what `Strategy` says, but {self.strategy!r} fails for "
+                f"one token: {error}. A function of your own is called with the tokens, and returns a bool for each."
+            ) from error
 
 
 class Selection(NamedTuple):

@@ -244,6 +244,10 @@ def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
             f"`{argument}` must be a strategy, but got the function `strategies.{strategy.__name__}` that makes one. "
             f"Call it: `strategies.{strategy.__name__}(...)`."
         )
+    if isinstance(strategy, type):
+        raise ValueError(
+            f"`{argument}` must be a strategy or a function, but got the class `{strategy.__name__}`. Pass what it makes."
+        )
     if callable(strategy):
         return Strategy(getattr(strategy, "__name__", type(strategy).__name__), strategy)
     if not isinstance(strategy, str) or strategy not in STRATEGIES:

@@ -346,3 +346,10 @@ def test_bad_weights(wordpiece, weights, message) -> None:
 def test_a_partition_of_another_size_is_named(wordpiece) -> None:
     with pytest.raises(ValueError, match="`strategy` must return a bool for each of 1 tokens"):
         DataCollatorForDynamicMasking(wordpiece, strategy=lambda tokens: np.ones(7, dtype=bool))
+
+
+@pytest.mark.parametrize(("strategy", "came"), [(int, "the class `int`"), (len, "has no len()")])
+def test_what_is_callable_and_no_strategy_is_refused(wordpiece, strategy, came) -> None:
+    with pytest.raises(ValueError, match="`strategy` must be") as refusal:
+        DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
+    assert came in str(refusal.value)
