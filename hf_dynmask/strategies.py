@@ -246,7 +246,7 @@ def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
         )
     if isinstance(strategy, type):
         raise ValueError(
-            f"`{argument}` must be a strategy or a function, but got the class `{strategy.__name__}`. Pass what it makes."
+            f"`{argument}` must be a strategy or a function, but got the class `{strategy.__name__}`. Pass an instance."
         )
     if callable(strategy):
         return Strategy(getattr(strategy, "__name__", type(strategy).__name__), strategy)
