@@ -23,7 +23,7 @@ well on other sentences than each other; one t with Satterthwaite's degrees of f
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 DRAWS = 10_000
 CHUNK = 1 << 20  # documents that are drawn at a time: 8 MiB of numbers
@@ -87,9 +87,9 @@ def shared_variance(drawn: np.ndarray) -> float:
 
 def reach(found: Estimate, level: float = LEVEL) -> float:
     """How far the interval of 1 - `level` goes to either side of the difference."""
-    of_seeds = stats.t.isf(level / 2, found.seeds - 1) * found.of_seeds
-    of_documents = stats.t.isf(level / 2, max(found.documents - 1, 1)) * found.of_documents
-    return float(np.hypot(of_seeds, of_documents))
+    # Quantiles of Student's t; `stats.t.isf` takes a hundred times as long, and `p_value` asks for many.
+    of_seeds, of_documents = special.stdtrit([found.seeds - 1, max(found.documents - 1, 1)], level / 2)
+    return float(np.hypot(of_seeds * found.of_seeds, of_documents * found.of_documents))
 
 
 def p_value(found: Estimate) -> float:
@@ -105,8 +105,8 @@ def p_value(found: Estimate) -> float:
 def smallest_difference(found: Estimate, level: float = LEVEL) -> float:
     """The true difference that a test at `level`, two-sided, finds in about 80 % of all studies with these errors.
 
-    It is so far from what is just found that four of five differences are less far out: for a paired t-test
-    (t[1 - level / 2] + t[0.8]) * error, the usual approximation.
+    For a paired t-test it is the usual approximation (t[1 - level / 2] + t[0.8]) * error, which 80 % of all studies
+    find, 77 % with three seeds and 73 % with two.
     """
     return reach(found, level) + reach(found, 2 * (1 - POWER))
 
