@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.ner.counts import by_document
 from benchmarks.ner.keeping import write_result
 from benchmarks.ner.pairing import has_counts
 from benchmarks.ner.results import KEYS, SCHEMA, configuration, load, read_results, result_path, run_id
@@ -123,6 +124,17 @@ def test_sentences_of_one_document_are_drawn_together() -> None:
     alone = compare(arms({"dynamic": 0.65, "static10": 0.6}), "dynamic", "static10")
     each = compare(arms({"dynamic": 0.65, "static10": 0.6}, documents=[1] * SENTENCES), "dynamic", "static10")
     assert alone == each
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=1, max_size=4), min_size=1, max_size=5))
+def test_a_document_has_the_sums_of_its_sentences(documents) -> None:
+    columns = zip(*(sentence for sentences in documents for sentence in sentences), strict=True)
+    counts = dict(zip(("correct", "predicted", "gold"), map(list, columns), strict=True))
+    assert by_document({**counts, "documents": list(map(len, documents))}).tolist() == [
+        [sum(2 * correct for correct, _, _ in sentences), sum(found + gold for _, found, gold in sentences)]
+        for sentences in documents
+    ]
 
 
 @settings(derandomize=True, deadline=None)
