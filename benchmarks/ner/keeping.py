@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 PROBE = 1 << 16  # bytes, several times what a result takes
+WHOLE_NUMBERS = re.compile(r"\[\n\s+\d+(?:,\n\s+\d+)*\n\s*\]")  # in no text: newlines are escaped there
 
 
 def check_writable(output_dir: Path) -> None:
@@ -73,7 +75,9 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def as_text(result: Mapping[str, Any]) -> str:
-    return json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    """JSON, indented, with lists of whole numbers in a line each."""
+    text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False)
+    return WHOLE_NUMBERS.sub(lambda found: "".join(found[0].split()), text) + "\n"
 
 
 def write_durably(path: Path, text: str) -> None:

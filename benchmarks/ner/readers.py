@@ -34,16 +34,21 @@ def read_file(path: str | Path) -> Dataset:
 def read_conll(path: str | Path) -> Dataset:
     """Read one word a line: the word in the first column, its tag in the last, a blank line after a sentence.
 
-    Columns are separated by tabs where the line holds one, else by spaces. `-DOCSTART-` lines are skipped.
+    Columns are separated by tabs where the line holds one, else by spaces. A `-DOCSTART-` line begins a document; where
+    there is one, the dataset has a column `document` that numbers them.
     """
     words: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
+    documents, document = [0], 0
     for number, line in _lines(path):
         columns = line.split("\t") if "\t" in line else line.split(" ")
         if not line or line.isspace() or columns[0] == "-DOCSTART-":
+            document += columns[0] == "-DOCSTART-"
             if words[-1]:  # any number of blank lines takes no memory
                 words.append([])
                 tags.append([])
+                documents.append(document)
+            documents[-1] = document
             continue
         word, tag = _word_and_tag(line, columns, f"{path}:{number}")
         check_tag(tag, tags[-1][-1] if tags[-1] else "O", f"{path}:{number}")
@@ -52,7 +57,8 @@ def read_conll(path: str | Path) -> Dataset:
     if not words[-1]:
         words.pop()
         tags.pop()
-    return non_empty(ner_dataset(words, tags), path)
+        documents.pop()
+    return non_empty(ner_dataset(words, tags, documents if document else None), path)
 
 
 def read_json_lines(path: str | Path) -> Dataset:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ner.counts import count_misfits
 from benchmarks.ner.strict_json import cut, loads, misfits
 
 SCHEMA = "hf_dynmask.ner/1"
@@ -84,6 +85,8 @@ def load(path: Path) -> dict[str, Any]:
     if result["status"] not in STATUSES:
         raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {cut(result['status'])}")
     if found := list(misfits(result, SHAPE if result["status"] == "failed" else {**SHAPE, **MEASURED})):
+        raise RejectedResult("; ".join(found))
+    if found := list(count_misfits(result["quality"])):
         raise RejectedResult("; ".join(found))
     if run_id(configuration(result)) != result["run_id"]:
         raise RejectedResult("the configuration in the file does not hash to its run_id: the file was changed")

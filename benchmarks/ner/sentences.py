@@ -4,6 +4,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,27 @@ TAG = re.compile(r"O|[BI]-[^\s-]\S*")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def ner_dataset(words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Dataset:
-    """Sentences as a dataset with the columns `words: list[str]` and `tags: list[str]`."""
+def ner_dataset(
+    words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], documents: Sequence[int] | None = None
+) -> Dataset:
+    """Sentences as a dataset with the columns `words: list[str]` and `tags: list[str]`, and `document: int`, the number
+    of the document that each is from, where that is known.
+    """
     strings = SequenceFeature(Value("string"))
     features = Features(words=strings, tags=strings)
+    columns: list[Any] = [words, tags]
+    if documents is not None:
+        features["document"] = Value("int64")
+        columns.append(documents)
     # `Dataset.from_dict` would copy all lists first, which takes twice the memory.
-    return Dataset(pyarrow.table([words, tags], schema=features.arrow_schema), DatasetInfo(features=features))
+    return Dataset(pyarrow.table(columns, schema=features.arrow_schema), DatasetInfo(features=features))
+
+
+def document_lengths(split: Dataset) -> list[int] | None:
+    """The number of sentences of each document in turn, None where it is not known which sentence is from which."""
+    if "document" not in split.column_names:
+        return None
+    return [len(list(sentences)) for _, sentences in groupby(split["document"])]
 
 
 def from_rows(words: list[Any], tags: list[Any], names: list[str] | None, where: str) -> Dataset:

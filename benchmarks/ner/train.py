@@ -13,7 +13,8 @@ from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery, training_arguments
 from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.launch import ComputeDtype
-from benchmarks.ner.metrics import EntityF1
+from benchmarks.ner.metrics import EntityF1, sentence_counts
+from benchmarks.ner.sentences import document_lengths
 from benchmarks.ner.speed import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
 
 
@@ -91,20 +92,27 @@ def fine_tune(
     )
     stage = _trained(model, trainer, timer, collator, train)
     for prefix, split in (("dev", data["validation"]), ("test", data["test"])):
-        scores = score(trainer, split, tokenizer, names, budget.ner_max_length)
-        stage.metrics.update({f"{prefix}_{name}": value for name, value in scores.items()})
+        predicted, gold = tagged(trainer, split, tokenizer, names, budget.ner_max_length), list(split["tags"])
+        stage.metrics.update({f"{prefix}_{name}": value for name, value in score(predicted, gold).items()})
+        if prefix == "test":  # what arms are compared by
+            counts = {**sentence_counts(predicted, gold), "documents": document_lengths(split)}
+            stage.metrics["test_sentences"] = counts
     return stage
 
 
-def score(
+def tagged(
     trainer: TimedTrainer, split: Dataset, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], max_length: int
-) -> dict[str, Any]:
-    """The metrics of a split as it was read: all of its words, windows put together again."""
+) -> list[list[str]]:
+    """The predicted tags of a split as it was read: all of its words, windows put together again."""
     rows, index = encode_for_ner(split, tokenizer, names, max_length)
     output = trainer.predict(rows)
     _check_order(np.asarray(output.label_ids), rows["labels"])
-    predicted, gold = join_predictions(np.asarray(output.predictions), index, split, names), list(split["tags"])
-    check_nothing_lost(split, gold, predicted)
+    predicted = join_predictions(np.asarray(output.predictions), index, split, names)
+    check_nothing_lost(split, list(split["tags"]), predicted)
+    return predicted
+
+
+def score(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> dict[str, Any]:
     scores = EntityF1().compute(predictions=predicted, references=gold)
     assert scores is not None  # only a process that is not the first gets none, and this metric has one process
     return scores

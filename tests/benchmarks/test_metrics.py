@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.ner.metrics import EntityF1
+from benchmarks.ner.metrics import EntityF1, sentence_counts
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCE_PAIR = st.lists(st.tuples(st.sampled_from(TAGS), st.sampled_from(TAGS)), max_size=7)
@@ -58,6 +58,19 @@ def test_scores_equal_the_hand_written_chunker(pairs):
         strict, support, _ = expected(predictions, references, lenient=False, kind=kind)
         assert by_type == pytest.approx({**strict, "support": support})
     assert sum(by_type["support"] for by_type in scores["per_type"].values()) == gold
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.lists(SENTENCE_PAIR, min_size=1, max_size=4))
+def test_the_counts_of_each_sentence_are_those_of_the_hand_written_chunker(pairs):
+    predictions = [[predicted for predicted, _ in sentence] for sentence in pairs]
+    references = [[gold for _, gold in sentence] for sentence in pairs]
+    predicted, gold = ([chunks(tags, lenient=False) for tags in tagged] for tagged in (predictions, references))
+    assert sentence_counts(predictions, references) == {
+        "correct": [len(found & wanted) for found, wanted in zip(predicted, gold, strict=True)],
+        "predicted": [len(found) for found in predicted],
+        "gold": [len(wanted) for wanted in gold],
+    }
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.ner.readers import ner_dataset, read_conll, read_file, read_json_lines, read_parquet
+from benchmarks.ner.sentences import document_lengths
 
 Sentence = tuple[list[str], list[str]]
 
@@ -72,6 +73,17 @@ def test_a_word_may_hold_spaces_beside_tabs(tmp_path: Path) -> None:
 def test_docstart_ends_a_sentence(tmp_path: Path) -> None:
     path = write(tmp_path, "a O\n-DOCSTART- -X- -X- O\nb O\n-DOCSTART-\n")
     assert pairs(read_file(path)) == [(["a"], ["O"]), (["b"], ["O"])]
+
+
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(0, 3), min_size=1, max_size=5).filter(any), marked=st.booleans())
+def test_sentences_know_the_document_they_are_from(tmp_path: Path, lengths: list[int], marked: bool) -> None:
+    documents = ["a O\n\n" * length for length in lengths]
+    text = "-DOCSTART- -X- O O\n\n".join(documents if marked else ["".join(documents)])
+    split = read_file(write(tmp_path, text))
+    assert len(split) == sum(lengths)
+    known = marked and len(lengths) > 1
+    assert document_lengths(split) == ([length for length in lengths if length] if known else None)
 
 
 @pytest.mark.parametrize(

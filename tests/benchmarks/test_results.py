@@ -8,8 +8,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from benchmarks.ner.keeping import set_aside, without_non_finite, write_result
+from benchmarks.ner.keeping import as_text, set_aside, without_non_finite, write_result
 from benchmarks.ner.results import (
     KEYS,
     SCHEMA,
@@ -217,6 +219,75 @@ def test_what_is_not_finite_turns_into_none():
 def test_a_result_that_no_table_could_be_made_of_is_rejected(tmp_path, changes, reason):
     path = stored(tmp_path, make_result(**changes))
     assert read_results(tmp_path) == ([], [(path, reason)])
+
+
+def counted(**changes):
+    """The quality of a result with counts of three sentences in two documents."""
+    sentences = {"correct": [1, 0, 1], "predicted": [1, 1, 2], "gold": [3, 0, 1], "documents": [2, 1], **changes}
+    return {
+        "dev_f1": 0.5,
+        "test_f1": 0.5,
+        "test_entities_predicted": 4,
+        "test_entities_gold": 4,
+        "test_sentences": sentences,
+    }
+
+
+@pytest.mark.parametrize("documents", [None, [2, 1], [1, 1, 1], [3]])
+def test_counts_by_sentence_are_kept_in_a_line_each(tmp_path, documents):
+    result = make_result(quality=counted(documents=documents))
+    path = stored(tmp_path, result)
+    assert read_results(tmp_path) == ([result], [])
+    assert '"correct": [1,0,1],\n' in path.read_text()
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    st.recursive(
+        st.none()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text('[]01,\n \\"', max_size=9),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    )
+)
+def test_what_is_written_in_few_lines_is_the_same_json(value):
+    assert json.loads(as_text({"value": value})) == {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"correct": [2, 0, 0]}, "quality.test_sentences.correct must not be more than predicted or gold"),
+        ({"correct": [0, 1, 1]}, "quality.test_sentences.correct must not be more than predicted or gold"),
+        ({"correct": [1, 0, 0]}, "quality.test_sentences must give test_f1 and gives 0.25"),
+        ({"predicted": [1, 2, 2]}, "quality.test_sentences.predicted must add up to test_entities_predicted and is 5"),
+        ({"gold": [2, 0, 1]}, "quality.test_sentences.gold must add up to test_entities_gold and is 3"),
+        ({"gold": [3, 1]}, "they are 3, 3, 2, 3"),
+        ({"documents": [2]}, "they are 3, 3, 3, 2"),
+        ({"documents": [2, 1, 0]}, "they are 3, 3, 3, 3"),
+        ({"correct": [], "predicted": [], "gold": [], "documents": []}, "they are 0, 0, 0, 0"),
+        ({"correct": [1.0, 0, 1]}, "quality.test_sentences.correct must be a list of counts and is a list of 3"),
+        ({"correct": [True, 0, 1]}, "quality.test_sentences.correct must be a list of counts and is a list of 3"),
+        ({"gold": [5, -1, 0]}, "quality.test_sentences.gold must be a list of counts and is a list of 3"),
+        ({"gold": [10**30, 0, 1]}, "quality.test_sentences.gold must be a list of counts and is a list of 3"),
+        ({"predicted": None}, "quality.test_sentences.predicted must be a list of counts and is None"),
+        ({"documents": 2}, "quality.test_sentences.documents must be a list of counts and is 2"),
+    ],
+)
+def test_counts_that_are_not_those_of_the_scores_are_rejected(tmp_path, changes, reason):
+    path = stored(tmp_path, make_result(quality=counted(**changes)))
+    results, ((rejected, found),) = read_results(tmp_path)
+    assert (results, rejected) == ([], path)
+    assert reason in found
+
+
+def test_counts_are_whole_or_not_there(tmp_path):
+    quality = {**counted(), "test_sentences": {"correct": [1]}}
+    stored(tmp_path, make_result(quality=quality))
+    assert "quality.test_sentences.predicted is missing" in read_results(tmp_path)[1][0][1]
+    stored(tmp_path, make_result(quality={**quality, "test_sentences": [1]}))
+    assert "quality.test_sentences must be an object" in read_results(tmp_path)[1][0][1]
 
 
 def test_a_failed_result_may_lack_its_numbers(tmp_path):

@@ -92,6 +92,7 @@ def test_two_processes_train_together_in_the_precision_asked_for(tmp_path, files
     observed = result["launch"]["observed"]
     assert (observed["world_size"], observed["backend"], observed["compute_dtype"]) == (2, "gloo", "bfloat16")
     assert result["quality"]["test_entities_gold"] > 0
+    assert len(result["quality"]["test_sentences"]["gold"]) == result["dataset"]["sentences"]["test"]
     rates = [entry["mask_rate"] for entry in result["mlm"]["curve"] if "mask_rate" in entry]
     assert rates == sorted(rates, reverse=True)
     assert 0.15 < rates[-1] < rates[0] <= 0.30

@@ -21,9 +21,18 @@ from unprivileged import unprivileged
 from benchmarks.ner import report
 from benchmarks.ner.report import failures, results_markdown, results_table
 from benchmarks.ner.results import RejectedResult, configuration, finished, load, read_results, run_id
+from benchmarks.ner.statistics import comparisons, summaries
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
 RESULT = json.loads(min(COMMITTED.glob("static-*.json")).read_text(encoding="utf-8"))
+FOUND = RESULT["quality"]
+PREDICTED, GOLD = FOUND["test_entities_predicted"], FOUND["test_entities_gold"]
+RESULT["quality"]["test_sentences"] = {
+    "correct": [round(FOUND["test_f1"] * (PREDICTED + GOLD) / 2), 0, 0],
+    "predicted": [PREDICTED - 1, 1, 0],
+    "gold": [GOLD - 1, 0, 1],
+    "documents": [2, 1],
+}
 
 HOSTILE_TEXTS = ("", "[red]", "[/red]", "a|b", "\x1b[2J\x07", "\ud800", "\0\r\n", ":smile:", "é\u202e", "x" * 5000)
 HOSTILE_JSON = ("1e999", "-1e999", "NaN", "9" * 4000, "9" * 5000, "1e308", "-0.0", "[" * 9999, "[" * 40 + "]" * 40)
@@ -38,8 +47,21 @@ NUMBERS = [
     *("seed", "launch.requested.num_processes", "budget.mlm_epochs", "budget.ner_epochs", "mlm.eval_loss"),
     *("quality.dev_f1", "quality.test_f1", "speed.mlm.tokens_per_second", "time.seconds"),
 ]
-OBJECTS = ["arm", "dataset", "model", "launch", "launch.requested", "budget", "mlm", "quality", "speed", "speed.mlm"]
-PLACES = st.sampled_from([*TEXTS, *NUMBERS, *OBJECTS, "time", "env", "status", "run_id", "schema"])
+COUNTS = [f"quality.test_sentences.{name}" for name in ("correct", "predicted", "gold", "documents")]
+OBJECTS = [
+    "quality.test_sentences",
+    "arm",
+    "dataset",
+    "model",
+    "launch",
+    "launch.requested",
+    "budget",
+    "mlm",
+    "quality",
+    "speed",
+    "speed.mlm",
+]
+PLACES = st.sampled_from([*TEXTS, *NUMBERS, *COUNTS, *OBJECTS, "time", "env", "status", "run_id", "schema"])
 CHANGE = (
     st.tuples(st.sampled_from(TEXTS), st.just("replace"), st.sampled_from(HOSTILE_TEXTS))
     | st.tuples(
@@ -47,6 +69,7 @@ CHANGE = (
     )
     | st.tuples(PLACES, st.sampled_from(["replace", "delete", "add"]), VALUES)
     | st.just(("status", "replace", "failed"))
+    | st.tuples(st.sampled_from(COUNTS), st.just("replace"), st.lists(st.integers(-1, 10**7), max_size=4))
 )
 
 
@@ -83,6 +106,9 @@ RESULT_FILES = st.builds(
 def printed(results: list[dict]) -> str:
     console = Console(file=io.StringIO(), width=80)
     console.print(results_table(results))
+    with suppress(ValueError):  # the sound result's arm and seed again, or its arm in another setting
+        assert all(0 <= summary.mean <= 100 for summary in summaries(results))
+        assert all(comparison.verdict for comparison in comparisons(results))
     return "\n".join([console.file.getvalue(), results_markdown(results), *failures(results)])
 
 
