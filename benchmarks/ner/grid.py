@@ -81,7 +81,7 @@ def grid_of(asked: Any, output_dir: str) -> Grid:
         own: dict[str, Any] = {"arms": [arm], "seeds": [seed], "model": model, "tf32": launch.tf32}
         own |= {"output_dir": output_dir, **dataset, **WORKERS[number], **budget}
         cells.append(GridCell(launch, HarnessArguments(**own), number))
-    return Grid(_unique(cells), asked["time_limit"])
+    return Grid(cells, asked["time_limit"])
 
 
 def _each_once(launches: Iterator[Launch]) -> list[Launch]:
@@ -91,10 +91,6 @@ def _each_once(launches: Iterator[Launch]) -> list[Launch]:
         if launch != found.setdefault(launch.name, launch):
             _refuse("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
     return list(found.values())
-
-
-def _unique(values: list[Any]) -> list[Any]:
-    return [value for place, value in enumerate(values) if value not in values[:place]]
 
 
 def _launches(entry: Any) -> Iterator[Launch]:
@@ -146,7 +142,7 @@ def _list(name: str, value: Any, fits: Callable[[Any], bool], rule: str) -> list
     for entry in value:
         if not fits(entry):
             _refuse(name, f"a list with entries that are {rule}", entry, "Mend that entry.")
-    return value
+    return [entry for place, entry in enumerate(value) if entry not in value[:place]]
 
 
 def _refuse(name: str, rule: str, got: Any, remedy: str) -> NoReturn:

@@ -49,11 +49,10 @@ class Launch:
     def __str__(self) -> str:
         return self.name
 
-    def write(self, folder: Path) -> Path:
-        """The config file, in `folder`."""
-        path = folder / f"{self.name}.yaml"
-        path.write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
-        return path
+    def write(self, folder: Path) -> None:
+        """Write the config file `<name>.yaml`."""
+        text = yaml.safe_dump(self.config, sort_keys=False)
+        (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
 
 
 def named_launch(name: str) -> Launch:

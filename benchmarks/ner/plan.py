@@ -46,22 +46,22 @@ def planned(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Planned
         rule = f"`machine_rank` must be from 0 to num_machines - 1 = {arguments.num_machines - 1}"
         raise ValueError(f"{rule}, but got {arguments.machine_rank}. Number the machines from 0.")
     tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer takes longer than all else here
+    launches: dict[str, dict[str, Any]] = {}
     plan = []
     for number, cell in enumerate(grid.cells):
-        own = cell.arguments
-        command = [
-            *LAUNCHER,
-            *("--config_file", str(cell.launch.write(folder))),
-            *_machines(arguments, number),
-            *(SCRIPT, *command_line(replace(own, retry_failed=True))),
-        ]
-        requested = {**parse_launch(command, os.environ), **({"tf32": True} if own.tf32 else {})}
+        own, name = cell.arguments, cell.launch.name
+        launch = [*LAUNCHER, "--config_file", str(folder / f"{name}.yaml"), *_machines(arguments, number), SCRIPT]
+        if name not in launches:
+            cell.launch.write(folder)
+            launches[name] = {**parse_launch(launch, os.environ), **({"tf32": True} if own.tf32 else {})}
         key = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
         if key not in tasks:
-            tasks[key] = _loaded(own, requested)
+            tasks[key] = _loaded(own, launches[name])
         (arm,), (seed,) = own.arms, own.seeds
-        config = configuration(replace(tasks[key], requested=requested, budget=budget_of(own)), load_arm(arm), seed)
-        plan.append(Planned(cell, config, result_path(Path(own.output_dir), arm, seed, run_id(config)), command))
+        task = replace(tasks[key], requested=launches[name], budget=budget_of(own))
+        config = configuration(task, load_arm(arm), seed)
+        path = result_path(Path(own.output_dir), arm, seed, run_id(config))
+        plan.append(Planned(cell, config, path, [*launch, *command_line(replace(own, retry_failed=True))]))
     return plan
 
 
