@@ -35,7 +35,7 @@ LAUNCHES: dict[str, tuple[Callable[[Any], bool], Any, str]] = {  # key: which va
     "precision": (lambda value: value in list(PRECISIONS), "fp32", f"of {', '.join(PRECISIONS)}"),
     "strategy": (lambda value: value in list(STRATEGIES), "ddp", f"of {', '.join(STRATEGIES)}"),
 }
-TF32_SINCE, FP8_SINCE = (8, 0), (8, 9)  # compute capabilities: Ampere; Ada and Hopper
+SINCE = {"TF32": (8, 0), "fp8": (8, 9)}  # compute capabilities: Ampere; Ada and Hopper
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,9 @@ def obstacle(requested: Mapping[str, Any]) -> str | None:
 
 
 def _too_old(requested: Mapping[str, Any]) -> str | None:
-    since = {"TF32": TF32_SINCE if requested.get("tf32") else (0, 0)}
-    since["fp8"] = FP8_SINCE if requested["mixed_precision"] == "fp8" else (0, 0)
-    capability = torch.cuda.get_device_capability()
-    lacking = [name for name, least in since.items() if capability < least]
-    return f"the GPU is too old for {lacking[0]}" if lacking else None
+    """Asks the GPU, which takes some of its memory, only where a launch needs a newer one."""
+    asked = {"TF32": requested.get("tf32"), "fp8": requested["mixed_precision"] == "fp8"}
+    for name in (name for name, wanted in asked.items() if wanted):
+        if torch.cuda.get_device_capability() < SINCE[name]:
+            return f"the GPU is too old for {name}"
+    return None
