@@ -54,6 +54,13 @@ def command_line(arguments: HarnessArguments) -> list[str]:
     return words
 
 
+def dataset_name(arguments: HarnessArguments) -> str:
+    """What tables and results call the dataset; files have the name of their folder."""
+    if arguments.dataset_name:
+        return arguments.dataset_name
+    return Path(arguments.train_file).parent.name if arguments.train_file is not None else arguments.dataset
+
+
 def budget_of(arguments: HarnessArguments) -> Budget:
     return Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
 
@@ -61,10 +68,8 @@ def budget_of(arguments: HarnessArguments) -> Budget:
 def task_of(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bool, num_processes: int) -> Task:
     """What all cells of a run have in common: loads the data and the tokenizer."""
     data = load_ner(arguments.dataset, arguments.train_file, arguments.validation_file, arguments.test_file)
-    files = arguments.train_file is not None
     dataset = {
-        "name": arguments.dataset_name
-        or (Path(arguments.train_file or "").parent.name if files else arguments.dataset),
+        "name": dataset_name(arguments),
         "fingerprint": fingerprint(data),
         "sentences": {name: len(split) for name, split in data.items()},
     }

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from benchmarks.ner.arguments import HarnessArguments
+from benchmarks.ner.arguments import HarnessArguments, dataset_name
 from benchmarks.ner.arms import load_arm
 from benchmarks.ner.budget import Budget
 from benchmarks.ner.launches import LAUNCHES, Launch, named_launch, written_launches
@@ -34,9 +34,11 @@ class GridCell:
 
     def __str__(self) -> str:
         arguments = self.arguments
-        dataset = arguments.dataset_name or arguments.train_file or arguments.dataset
         workers = f", {self.workers} workers" if self.workers else ""
-        return f"{arguments.arms[0]}, seed {arguments.seeds[0]}, {dataset}, {arguments.model}, {self.launch}{workers}"
+        return (
+            f"{arguments.arms[0]}, seed {arguments.seeds[0]}, {dataset_name(arguments)}, "
+            f"{Path(arguments.model).name}, {self.launch}{workers}"
+        )
 
 
 @dataclass(frozen=True)

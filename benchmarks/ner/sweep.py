@@ -81,7 +81,7 @@ def dry_run(cells: Sequence[Planned]) -> int:
 
 
 def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
-    """Runs a cell or finds out that it cannot run; its result, None where another machine writes it."""
+    """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
     started, before = time.time(), stored(planned)
     reason = obstacle(planned.config["launch"])
     if reason:
@@ -93,6 +93,8 @@ def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str
     after = stored(planned)
     if after and after != before:
         return after
+    if status == 0 and arguments.machine_rank:
+        return None
     ended = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
     return _kept(planned, "failed", ended, started, arguments)
 
@@ -125,7 +127,7 @@ def time_left(seconds: Sequence[float], ahead: int) -> str:
 
 def _outcome(result: dict[str, Any] | None) -> str:
     if result is None:
-        return "run, machine 0 has its result"
+        return "run, its result is not here yet"
     if result["status"] == "ok":
         return f"ok, test F1 {100 * result['quality']['test_f1']:.2f}, {result['time']['seconds']:.0f} s"
     return f"{result['status']}: {result['reason']}"
@@ -142,12 +144,8 @@ def _set_aside(planned: Planned, console: Console) -> None:
             _say(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
 
 
-def _kept(
-    planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments
-) -> dict[str, Any] | None:
-    """Writes the result of a cell that has none of its own: all that was asked, and nothing measured."""
-    if arguments.machine_rank:
-        return None
+def _kept(planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments) -> dict[str, Any]:
+    """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
     result = {
         **planned.config,
         "run_id": run_id(planned.config),
@@ -158,7 +156,8 @@ def _kept(
         "env": environment(),
         "time": {"started": started, "seconds": time.time() - started},
     }
-    keep_result(planned.path, result)
+    if arguments.machine_rank == 0:
+        keep_result(planned.path, result)
     return result
 
 
