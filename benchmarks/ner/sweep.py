@@ -28,6 +28,7 @@ from benchmarks.ner.plan import Planned, SweepArguments, fate, finished, planned
 from benchmarks.ner.report import failures, printable, results_table, skips
 from benchmarks.ner.results import RejectedResult, load, read_result, run_id
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = 130  # the exit status of what Ctrl-C ended
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser = HfArgumentParser(SweepArguments, description=main.__doc__)  # type: ignore[arg-type]
     parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/grids/cpu_smoke.yaml")
     arguments, named = parser.parse_args_into_dataclasses()
-    for stop in (signal.SIGINT, signal.SIGTERM):  # also where SIGINT is ignored, as for a shell's background jobs
+    for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
         signal.signal(stop, signal.default_int_handler)
     datasets.disable_progress_bars()
     console = Console()
@@ -60,7 +61,8 @@ def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, conso
     try:
         _run_all(cells, grid, arguments, console)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was started is ended, however often Ctrl-C is pressed
+        for stop in STOPS:  # what was started is ended, however often Ctrl-C is pressed
+            signal.signal(stop, signal.SIG_IGN)
         end_marked(mark_of(output_dir).__eq__)
         done = sum(finished(cell) is not None for cell in cells)
         _say(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")

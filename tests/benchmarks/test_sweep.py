@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -190,8 +191,21 @@ time.sleep(1000)
 SLEEP = [sys.executable, "-c", "import time; time.sleep(1000)"]
 
 
-def start(mark: str, *command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a marked command; all are ended after the test, and what they started where it has the test's folder."""
+    started = []
+
+    def start(mark: str, *command: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, MARK: mark}
+        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    end_marked(lambda mark: str(tmp_path) in mark)
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def running(pid: int) -> bool:
@@ -202,50 +216,43 @@ def running(pid: int) -> bool:
         return False
 
 
-def test_what_a_process_started_is_ended_with_it_also_in_a_session_of_its_own() -> None:
-    family, other = start("of this test", sys.executable, "-c", FAMILY), start("other", *SLEEP)
+def test_what_a_process_started_is_ended_with_it_also_in_a_session_of_its_own(tmp_path, start) -> None:
+    family, other = start(str(tmp_path), sys.executable, "-c", FAMILY), start(f"{tmp_path} other", *SLEEP)
     grandchild = int(family.stdout.readline())
-    assert end_marked("of this test".__eq__) == 2
+    assert end_marked(str(tmp_path).__eq__) == 2
     assert not running(grandchild)
     assert not running(family.pid)
     assert running(other.pid)
-    other.kill()
-    for process in (family, other):
-        process.communicate()
 
 
-def test_what_a_launcher_that_is_gone_has_left_is_ended() -> None:
-    family = start("of this test", sys.executable, "-c", FAMILY)
+def test_what_a_launcher_that_is_gone_has_left_is_ended(tmp_path, start) -> None:
+    family = start(str(tmp_path), sys.executable, "-c", FAMILY)
     grandchild = int(family.stdout.readline())
     family.kill()
     family.wait()
     assert running(grandchild)
-    assert end_marked("of this test".__eq__) == 1
+    assert end_marked(str(tmp_path).__eq__) == 1
     assert not running(grandchild)
-    family.communicate()
 
 
-def test_only_a_sweep_that_is_gone_leaves_orphans(tmp_path) -> None:
+def test_only_a_sweep_that_is_gone_leaves_orphans(tmp_path, start) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     orphan = start(f"{NO_PROCESS} {here}", *SLEEP)
     others = [start(f"{os.getpid()} {here}", *SLEEP), start(f"{NO_PROCESS} {there}", *SLEEP)]
     assert end_orphans(here) == 1
     assert not running(orphan.pid)
     assert all(running(process.pid) for process in others)
-    for process in (orphan, *others):
-        process.kill()
-        process.communicate()
 
 
 def test_a_command_over_its_limit_is_ended(tmp_path) -> None:
-    assert run_to_the_end(SLEEP, "limit", tmp_path / "log", 0.01) is None
-    assert end_marked("limit".__eq__) == 0
+    assert run_to_the_end(SLEEP, str(tmp_path), tmp_path / "log", 0.01) is None
+    assert end_marked(str(tmp_path).__eq__) == 0
 
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_command_has_its_status_and_its_output(tmp_path, status) -> None:
     script = f"import sys; print('out'); sys.stdout.flush(); sys.exit({status} and 'err' and {status})"
-    assert run_to_the_end([sys.executable, "-c", script], "status", tmp_path / "new" / "log", 100) == status
+    assert run_to_the_end([sys.executable, "-c", script], str(tmp_path), tmp_path / "new" / "log", 100) == status
     assert (tmp_path / "new" / "log").read_text() == "out\n"
 
 
@@ -423,6 +430,18 @@ def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
     status, lines = folder.sweep(folder.cell(), folder.cell(CRASH, config="other"))
     assert "finished before" in lines[0]
     assert "failed" in lines[1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody waited for the launcher
+def test_ctrl_c_twice_ends_the_cell_as_well(folder, monkeypatch) -> None:
+    """The second comes while the first is seen to."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    mark = children.mark_of(folder.path)
+    monkeypatch.setattr(children, "end_marked", lambda belongs: belongs(mark) and signal.raise_signal(signal.SIGINT))
+    status, lines = folder.sweep(folder.cell(INTERRUPT))
+    assert (status, len(lines)) == (sweep.STOPPED, 1)
+    assert end_marked(mark.__eq__) == 0, "nothing runs any more"
+    assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
 @pytest.mark.parametrize(
