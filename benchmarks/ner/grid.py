@@ -56,6 +56,8 @@ def read_grid(path: Path, output_dir: str = "runs") -> Grid:
     """
     try:
         return grid_of(yaml.safe_load(path.read_text(encoding="utf-8")), output_dir)
+    except OSError as error:
+        raise ValueError(f"{path}: a grid must be a file, but got {error.strerror}. Name one that is there.") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Mend it.") from error
     except ValueError as error:

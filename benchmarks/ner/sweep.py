@@ -43,11 +43,12 @@ def main() -> None:
     console = Console()
     try:
         with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
-            grid = read_grid(named.grid, arguments.output_dir)
-            cells = planned(grid, arguments, Path(folder))
+            try:
+                grid = read_grid(named.grid, arguments.output_dir)
+                cells = planned(grid, arguments, Path(folder))
+            except ValueError as error:  # the user's, and it says what to do
+                sys.exit(printable(str(error)))
             sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
-    except ValueError as error:
-        sys.exit(printable(str(error)))
     except KeyboardInterrupt:
         sys.exit(STOPPED)
 
@@ -67,7 +68,8 @@ def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, conso
         done = sum(finished(cell) is not None for cell in cells)
         _say(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")
         return STOPPED
-    results = [load(cell.path) for cell in cells if cell.path.exists()]  # a further machine may not see them yet
+    paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
+    results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
     console.print(results_table(results))
     for line in [*failures(results), *skips(results)]:
         _say(console, line)

@@ -88,6 +88,11 @@ def test_a_file_that_holds_no_grid_is_refused(tmp_path, text, message) -> None:
         read_grid(tmp_path / "grid.yaml")
 
 
+def test_a_grid_that_is_not_there_is_refused(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"a grid must be a file, but got No such file or directory\. Name one"):
+        read_grid(tmp_path / "absent.yaml")
+
+
 def test_launches_of_one_name_must_be_the_same(tmp_path) -> None:
     """Results tell them by their names."""
     other = tmp_path / "cpu_2_bf16.yaml"
