@@ -19,7 +19,7 @@ from rich.console import Console
 from unprivileged import unprivileged
 
 from benchmarks.ner import report
-from benchmarks.ner.report import failures, results_markdown, results_table
+from benchmarks.ner.report import failures, results_markdown, results_table, skips
 from benchmarks.ner.results import RejectedResult, configuration, finished, load, read_results, run_id
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -46,7 +46,7 @@ CHANGE = (
         st.sampled_from(NUMBERS), st.just("replace"), st.sampled_from([0, 1, 10**300, 10**4000, -1e308, 1e-320])
     )
     | st.tuples(PLACES, st.sampled_from(["replace", "delete", "add"]), VALUES)
-    | st.just(("status", "replace", "failed"))
+    | st.tuples(st.just("status"), st.just("replace"), st.sampled_from(["failed", "skipped"]))
 )
 
 
@@ -83,7 +83,7 @@ RESULT_FILES = st.builds(
 def printed(results: list[dict]) -> str:
     console = Console(file=io.StringIO(), width=80)
     console.print(results_table(results))
-    return "\n".join([console.file.getvalue(), results_markdown(results), *failures(results)])
+    return "\n".join([console.file.getvalue(), results_markdown(results), *failures(results), *skips(results)])
 
 
 def trusted_or_rejected(path: Path, content: bytes) -> str:
