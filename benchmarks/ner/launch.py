@@ -8,6 +8,7 @@ and what runs is observed.
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +25,15 @@ from torch import nn
 from transformers import TrainingArguments
 
 DTYPE_OF_PRECISION = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+SHARDED = ("FSDP", "DEEPSPEED")  # accelerate's names
 
 
 def requested_launch() -> dict[str, Any]:
     """What the launcher of this process was asked for.
 
     Returns `num_processes`, `mixed_precision` ("no", "bf16", "fp16"), `use_cpu` and `config`, the stem of the config
-    file or None. Call it before the working directory changes: a config file may be named relative to it.
+    file or None; where it is asked for, also `strategy` ("FSDP", "DEEPSPEED") and `num_machines`.
+    Call it before the working directory changes: a config file may be named relative to it.
     """
     for ancestor in psutil.Process().parents():
         command = readable_cmdline(ancestor)
@@ -82,6 +85,19 @@ def parse_launch(cmdline: Sequence[str], env: Mapping[str, str]) -> dict[str, An
         "mixed_precision": flags.mixed_precision or (config and config.mixed_precision) or "no",
         "use_cpu": flags.cpu or use_cpu or bool(config and config.use_cpu),
         "config": Path(file).stem if file else None,
+        **_beyond_one_machine_and_ddp(flags, config),
+    }
+
+
+def _beyond_one_machine_and_ddp(flags: Namespace, config: BaseConfig | None) -> dict[str, Any]:
+    """Only what is asked for: most launches ask for neither, and the results of those do not mention it."""
+    asked = {"FSDP": flags.use_fsdp, "DEEPSPEED": flags.use_deepspeed}
+    kind = getattr(config, "distributed_type", None)
+    strategy = next((name for name in SHARDED if asked[name] or kind == name), None)
+    machines = flags.num_machines or getattr(config, "num_machines", 1)
+    return {
+        **({"strategy": strategy} if strategy else {}),
+        **({"num_machines": machines} if machines > 1 else {}),
     }
 
 
@@ -135,7 +151,8 @@ def observed_launch(
 ) -> dict[str, int | str | None]:
     """The launch that runs; a collective call, for all ranks.
 
-    Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device` and `threads` a process.
+    Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device`, `threads` a process, `strategy`
+    (None where nothing is sharded) and whether float32 products are in `tf32`.
     """
     device = source.device
     connected = PartialState().num_processes > 1
@@ -145,7 +162,15 @@ def observed_launch(
         "compute_dtype": None if compute_dtype is None else str(compute_dtype).removeprefix("torch."),
         "device": f"cuda:{torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        "strategy": next((name for name in SHARDED if PartialState().distributed_type == name), None),
+        "tf32": computes_in_tf32(device),
     }
+
+
+def computes_in_tf32(device: torch.device) -> bool:
+    """Whether matrix products of float32 are TF32: allowed, and by a GPU that can (Ampere and later)."""
+    allowed = torch.get_float32_matmul_precision() != "highest"
+    return allowed and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def confirmed_world_size(device: torch.device) -> int:
@@ -188,4 +213,9 @@ def mismatch(requested: Mapping[str, Any], observed: Mapping[str, Any]) -> str |
         )
     if requested["use_cpu"] and observed["device"] != "cpu":
         reasons.append(f"the CPU was asked for, {observed['device']} trains")
+    if (strategy := requested.get("strategy")) != observed.get("strategy"):
+        reasons.append(f"{strategy or 'DDP'} was asked for, {observed.get('strategy') or 'DDP'} trains")
+    if requested.get("tf32", False) != observed.get("tf32", False):
+        names = {True: "TF32", False: "float32"}
+        reasons.append(f"products in {names[not observed.get('tf32')]} were asked for, others were seen")
     return "; ".join(reasons) or None

@@ -3,6 +3,7 @@
 import argparse
 import re
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -29,8 +30,12 @@ class Row(NamedTuple):
 
 
 def rows(results: Sequence[dict[str, Any]]) -> list[Row]:
-    """The table's rows, grouped by dataset, model and launch; arms in the order of the comparison."""
-    ordered = sorted(results, key=lambda result: (_group(result), *_rank(result["arm"]["name"])))
+    """The table's rows, grouped by dataset, model and launch; arms in the order of the comparison.
+
+    What was skipped has no row, see [`skips`].
+    """
+    run = [result for result in results if result["status"] != "skipped"]
+    ordered = sorted(run, key=lambda result: (_group(result), *_rank(result["arm"]["name"])))
     keyed = groupby(ordered, key=lambda result: (_group(result), result["arm"]["name"]))
     return [Row(group, _cells(arm, list(members))) for (group, arm), members in keyed]
 
@@ -63,8 +68,14 @@ def failures(results: Sequence[dict[str, Any]]) -> list[str]:
     return [
         printable(f"failed: {_group(result)}, {result['arm']['name']}, seed {result['seed']}: {result['reason']}")
         for result in results
-        if result["status"] != "ok"
+        if result["status"] == "failed"
     ]
+
+
+def skips(results: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each reason why the machine could not run something: of a large grid it may be most."""
+    reasons = Counter(str(result["reason"]) for result in results if result["status"] == "skipped")
+    return [printable(f"skipped: {count} for this reason: {reason}") for reason, count in sorted(reasons.items())]
 
 
 def printable(text: str) -> str:
@@ -79,8 +90,23 @@ def _group(result: dict[str, Any]) -> str:
     return printable(
         f"{result['dataset']['name']}, {Path(result['model']['name']).name}, {epochs['mlm_epochs']:g} + "
         f"{epochs['ner_epochs']:g} epochs, {processes} process{'es' if processes > 1 else ''}, "
-        f"{'fp32' if requested['mixed_precision'] == 'no' else requested['mixed_precision']}"
+        f"{_precision(requested)}{_further(requested, epochs)}"
     )
+
+
+def _precision(requested: dict[str, Any]) -> str:
+    if requested["mixed_precision"] == "no":
+        return "tf32" if requested.get("tf32") else "fp32"
+    return requested["mixed_precision"]
+
+
+def _further(requested: dict[str, Any], budget: dict[str, Any]) -> str:
+    """What tells a launch from others and most do not ask for."""
+    strategy, machines = requested.get("strategy"), requested.get("num_machines", 1)
+    workers = budget.get("dataloader_num_workers", 0)
+    kept = "persistent " if budget.get("dataloader_persistent_workers") else ""
+    parts = [(strategy, strategy), (f"{machines} machines", machines != 1), (f"{workers} {kept}workers", workers)]
+    return "".join(f", {part}" for part, asked in parts if asked)
 
 
 def _rank(arm: str) -> tuple[int, str]:
@@ -133,6 +159,8 @@ def main() -> None:
         console.print(results_table(results))
     for line in failures(results):
         console.print(Text(line, style="red"))
+    for line in skips(results):
+        console.print(Text(line, style="yellow"))
     for path, reason in rejected:
         console.print(Text(printable(f"not trusted: {path.name}: {reason}"), style="yellow"))
 

@@ -28,8 +28,8 @@ KEYS = (
     "env",
     "time",
 )
-STATUSES = ("ok", "failed")
-SHAPE: dict[str, Any] = {  # what is read of a result once it is loaded; a failed run may lack what ends in "?"
+STATUSES = ("ok", "failed", "skipped")  # skipped: the machine cannot run it
+SHAPE: dict[str, Any] = {  # what is read of a result once it is loaded; only an "ok" run must have what ends in "?"
     "arm": {"name": "a text"},
     "seed": "a whole number",
     "dataset": {"name": "a text"},
@@ -84,7 +84,7 @@ def load(path: Path) -> dict[str, Any]:
         raise RejectedResult(f"keys are missing: {', '.join(missing)}")
     if result["status"] not in STATUSES:
         raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {cut(result['status'])}")
-    if found := list(misfits(result, SHAPE if result["status"] == "failed" else {**SHAPE, **MEASURED})):
+    if found := list(misfits(result, {**SHAPE, **MEASURED} if result["status"] == "ok" else SHAPE)):
         raise RejectedResult("; ".join(found))
     if found := list(count_misfits(result["quality"])):
         raise RejectedResult("; ".join(found))
@@ -133,14 +133,14 @@ def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 def finished(path: Path, config: Mapping[str, Any], retry_failed: bool = False) -> dict[str, Any] | None:
     """The result of `config` when it need not run again, else None.
 
-    A failed run is finished too unless `retry_failed`. Raises `RejectedResult` for a file that is no result of
-    `config`: report it and `set_aside` the file.
+    A failed run is finished too unless `retry_failed`, a skipped one never is. Raises `RejectedResult` for a file that
+    is no result of `config`: report it and `set_aside` the file.
     """
     try:
         result = read_result(path, config)
     except FileNotFoundError:
         return None
-    return None if retry_failed and result["status"] == "failed" else result
+    return None if result["status"] == "skipped" or (retry_failed and result["status"] == "failed") else result
 
 
 def read_results(output_dir: Path) -> tuple[list[dict[str, Any]], list[tuple[Path, str]]]:

@@ -27,12 +27,13 @@ def no_default_config(monkeypatch, tmp_path):
     monkeypatch.setattr(launch, "default_config_file", str(tmp_path / "default_config.yaml"))
 
 
-def asked(num_processes=1, mixed_precision="no", use_cpu=False, config=None):
+def asked(num_processes=1, mixed_precision="no", use_cpu=False, config=None, **further):
     return {
         "num_processes": num_processes,
         "mixed_precision": mixed_precision,
         "use_cpu": use_cpu,
         "config": config,
+        **further,
     }
 
 
@@ -59,6 +60,8 @@ def with_config(name, *flags):
         (with_config("cpu_1_fp32", "--mixed_precision", "bf16"), {}, asked(1, "bf16", True, "cpu_1_fp32")),
         (with_config("cpu_2_bf16", "--mixed_precision", "no"), {}, asked(2, "no", True, "cpu_2_bf16")),
         (with_config("cpu_1_fp32", "--num_processes", "4"), {}, asked(4, "no", True, "cpu_1_fp32")),
+        ([*LAUNCHER, "--use_fsdp", "--num_processes", "2", *SCRIPT], {}, asked(2, strategy="FSDP")),
+        ([*LAUNCHER, "--num_machines", "2", "--num_processes", "4", *SCRIPT], {}, asked(4, num_machines=2)),
         (["torchrun", "run.py"], {"WORLD_SIZE": "2", "ACCELERATE_MIXED_PRECISION": "bf16"}, asked(2, "bf16")),
         (["python", "run.py"], {}, asked()),
     ],
@@ -98,8 +101,8 @@ def test_this_process_was_asked_for_by_its_environment(monkeypatch):
     assert requested_launch() == asked(2, "bf16", True)
 
 
-def seen(world_size=1, compute_dtype="float32", device="cpu"):
-    return {"world_size": world_size, "compute_dtype": compute_dtype, "device": device}
+def seen(world_size=1, compute_dtype="float32", device="cpu", **further):
+    return {"world_size": world_size, "compute_dtype": compute_dtype, "device": device, **further}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,12 @@ def seen(world_size=1, compute_dtype="float32", device="cpu"):
         (asked(1, "fp16"), seen(), "mixed_precision fp16 computes in float16, float32 was seen"),
         (asked(1, "no"), seen(1, "bfloat16"), "mixed_precision no computes in float32, bfloat16 was seen"),
         (asked(1, "fp8"), seen(), "mixed_precision fp8 computes in fp8, float32 was seen"),
+        (asked(strategy="FSDP"), seen(strategy="FSDP"), None),
+        (asked(strategy="FSDP"), seen(strategy=None), "FSDP was asked for, DDP trains"),
+        (asked(), seen(strategy="DEEPSPEED"), "DDP was asked for, DEEPSPEED trains"),
+        (asked(tf32=True), seen(tf32=True), None),
+        (asked(tf32=True), seen(tf32=False), "products in TF32 were asked for, others were seen"),
+        (asked(), seen(tf32=True), "products in float32 were asked for, others were seen"),
         (asked(), seen(1, None), "mixed_precision no computes in float32, no training forward was seen"),
     ],
 )
@@ -152,4 +161,6 @@ def test_one_process_is_observed_without_a_process_group():
         "compute_dtype": "float32",
         "device": "cpu",
         "threads": torch.get_num_threads(),
+        "strategy": None,
+        "tf32": False,
     }

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks.ner import report
 from benchmarks.ner.keeping import write_result
-from benchmarks.ner.report import failures, results_markdown, results_table
+from benchmarks.ner.report import failures, results_markdown, results_table, skips
 from benchmarks.ner.results import KEYS, SCHEMA, configuration, result_path, run_id
 
 
@@ -138,3 +138,28 @@ def test_a_run_that_failed_without_numbers_has_its_row():
         "50.00",
         "50.00",
     ]
+
+
+def test_what_was_skipped_is_counted_by_its_reason_and_has_no_row():
+    skipped = [make_result("static", seed, None, status="skipped", reason="no GPU") for seed in range(3)]
+    assert results_markdown(skipped) == ""
+    assert failures(skipped) == []
+    assert skips([*skipped, *RESULTS]) == ["skipped: 3 for this reason: no GPU"]
+
+
+@pytest.mark.parametrize(
+    ("requested", "budget", "ending"),
+    [
+        ({}, {}, "1 process, fp32"),
+        ({"tf32": True}, {}, "1 process, tf32"),
+        ({"strategy": "FSDP", "num_machines": 2}, {}, "1 process, fp32, FSDP, 2 machines"),
+        ({}, {"dataloader_num_workers": 2}, "1 process, fp32, 2 workers"),
+        ({}, {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}, "fp32, 2 persistent workers"),
+    ],
+)
+def test_launches_and_workers_that_differ_are_not_in_one_table(requested, budget, ending):
+    result = make_result("static", 0, 0.5)
+    result["launch"]["requested"] = {"num_processes": 1, "mixed_precision": "no", **requested}
+    result["budget"] = {**result["budget"], **budget}
+    (row,) = report.rows([result])
+    assert row.group.endswith(ending)

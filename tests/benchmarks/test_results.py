@@ -87,6 +87,8 @@ def test_finished(tmp_path):
     assert finished(path, configuration(failed)) == failed
     assert finished(path, configuration(failed), retry_failed=True) is None
     assert path.exists()
+    skipped = make_result(seed=3, status="skipped", reason="no GPU", mlm={"eval_loss": None})
+    assert finished(stored(tmp_path, skipped), configuration(skipped)) is None
 
 
 def test_every_half_written_file_is_rejected(tmp_path):
@@ -106,7 +108,7 @@ def test_every_half_written_file_is_rejected(tmp_path):
         ('{"schema": "other/1"}', "not a result of schema"),
         ('{"schema": "hf_dynmask.ner/1"}', "keys are missing: run_id, status"),
         ('{"schema": NaN}', "NaN is not a JSON number"),
-        (json.dumps({**make_result(), "status": "running"}), "status must be one of ok, failed"),
+        (json.dumps({**make_result(), "status": "running"}), "status must be one of ok, failed, skipped"),
         (json.dumps({**make_result(), "launch": None}), "launch must be an object and is None"),
         (json.dumps({**make_result(), "seed": 2}), "does not hash to its run_id"),
     ],

@@ -19,7 +19,7 @@ from rich.console import Console
 from unprivileged import unprivileged
 
 from benchmarks.ner import report
-from benchmarks.ner.report import failures, results_markdown, results_table
+from benchmarks.ner.report import failures, results_markdown, results_table, skips
 from benchmarks.ner.results import RejectedResult, configuration, finished, load, read_results, run_id
 from benchmarks.ner.statistics import comparisons, summaries
 
@@ -68,7 +68,7 @@ CHANGE = (
         st.sampled_from(NUMBERS), st.just("replace"), st.sampled_from([0, 1, 10**300, 10**4000, -1e308, 1e-320])
     )
     | st.tuples(PLACES, st.sampled_from(["replace", "delete", "add"]), VALUES)
-    | st.just(("status", "replace", "failed"))
+    | st.tuples(st.just("status"), st.just("replace"), st.sampled_from(["failed", "skipped"]))
     | st.tuples(st.sampled_from(COUNTS), st.just("replace"), st.lists(st.integers(-1, 10**7), max_size=4))
 )
 
@@ -109,7 +109,7 @@ def printed(results: list[dict]) -> str:
     with suppress(ValueError):  # the sound result's arm and seed again, or its arm in another setting
         assert all(0 <= summary.mean <= 100 for summary in summaries(results))
         assert all(comparison.verdict for comparison in comparisons(results))
-    return "\n".join([console.file.getvalue(), results_markdown(results), *failures(results)])
+    return "\n".join([console.file.getvalue(), results_markdown(results), *failures(results), *skips(results)])
 
 
 def trusted_or_rejected(path: Path, content: bytes) -> str:

@@ -1,0 +1,86 @@
+"""Processes that are ended with all that they started, whatever sessions and groups their descendants have moved to.
+
+torchrun's workers are in sessions of their own, and a launcher that is killed leaves them behind. So each process is
+marked by a variable of its environment, which its descendants inherit.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+MARK = "HF_DYNMASK_SWEEP"
+ATTEMPTS = 20  # a process that waits for a broken disk cannot be killed, and must not be waited for
+LAUNCHERS = ("torch/distributed/elastic", "accelerate/commands/launch.py", "torch/distributed/launcher")
+
+
+def mark_of(output_dir: Path) -> str:
+    """The mark of all that this process starts for a folder."""
+    return f"{os.getpid()} {output_dir.resolve()}"
+
+
+def run_to_the_end(command: Sequence[str], mark: str, log: Path, seconds: float) -> int | None:
+    """Run a command with all its output in `log`; its exit status, or None when it was ended after `seconds`.
+
+    Nothing of it runs any more when this returns or raises.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the sweep, which then ends its children
+        )
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            end_marked(mark.__eq__)
+            process.wait()
+
+
+def end_marked(belongs: Callable[[str], bool]) -> int:
+    """Kill all other processes whose mark `belongs`; returns how many they were."""
+    ended = set()
+    for _ in range(ATTEMPTS):
+        found = [process for process in psutil.process_iter() if belongs(_mark(process)) and process.pid != os.getpid()]
+        if not found:
+            break
+        for process in found:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(found, timeout=3)
+        ended |= {process.pid for process in found}
+    return len(ended)
+
+
+def end_orphans(output_dir: Path) -> int:
+    """End what a sweep into the same folder left behind when it was killed; returns how many processes they were."""
+    folder = str(output_dir.resolve())
+
+    def left_behind(mark: str) -> bool:
+        pid, _, place = mark.partition(" ")
+        return place == folder and pid.isdecimal() and not psutil.pid_exists(int(pid))
+
+    return end_marked(left_behind)
+
+
+def last_lines(log: Path, number: int = 5) -> str:
+    """The last lines that a script wrote, on one line, without what its launcher says of it afterwards."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    told = next((place for place, line in enumerate(lines) if any(name in line for name in LAUNCHERS)), len(lines))
+    return " | ".join(lines[:told][-number:] or lines[-number:])
+
+
+def _mark(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(MARK, "")
+    except (psutil.Error, OSError):  # gone, or of another user
+        return ""

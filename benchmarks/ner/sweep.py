@@ -1,0 +1,173 @@
+"""A grid of cells, each in fresh processes: `python -m benchmarks.ner.sweep GRID.yaml --output_dir DIR [--dry_run]`.
+
+Each cell is started by `accelerate launch` with its own config file and ends as one result: "ok"; "failed", which is
+run again when the sweep is started again; or "skipped", which is looked at again then, as it costs nothing. So a sweep
+that was stopped goes on where it was, also in a folder that holds other results.
+"""
+
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import datasets
+from rich.console import Console
+from rich.text import Text
+from transformers import HfArgumentParser
+
+from benchmarks.ner.cell import environment
+from benchmarks.ner.children import end_marked, end_orphans, last_lines, mark_of, run_to_the_end
+from benchmarks.ner.grid import Grid, read_grid
+from benchmarks.ner.keeping import check_writable, keep_result, set_aside
+from benchmarks.ner.launches import obstacle
+from benchmarks.ner.plan import Planned, SweepArguments, fate, finished, planned, stored
+from benchmarks.ner.report import failures, printable, results_table, skips
+from benchmarks.ner.results import RejectedResult, load, read_result, run_id
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+STOPPED = 130  # the exit status of what Ctrl-C ended
+
+
+def main() -> None:
+    """Runs the cells that are not finished, then prints the table."""
+    parser = HfArgumentParser(SweepArguments, description=main.__doc__)  # type: ignore[arg-type]
+    parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/grids/cpu_smoke.yaml")
+    arguments, named = parser.parse_args_into_dataclasses()
+    for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
+        signal.signal(stop, signal.default_int_handler)
+    datasets.disable_progress_bars()
+    console = Console()
+    try:
+        with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
+            try:
+                grid = read_grid(named.grid, arguments.output_dir)
+                cells = planned(grid, arguments, Path(folder))
+            except ValueError as error:  # the user's, and it says what to do
+                sys.exit(printable(str(error)))
+            sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+
+
+def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> int:
+    """Runs cells and prints their table; the exit status."""
+    output_dir = Path(arguments.output_dir)
+    check_writable(output_dir)
+    if left := end_orphans(output_dir):
+        _say(console, f"Ended {left} processes that a killed sweep had left behind.")
+    try:
+        _run_all(cells, grid, arguments, console)
+    except KeyboardInterrupt:
+        for stop in STOPS:  # what was started is ended, however often Ctrl-C is pressed
+            signal.signal(stop, signal.SIG_IGN)
+        end_marked(mark_of(output_dir).__eq__)
+        done = sum(finished(cell) is not None for cell in cells)
+        _say(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")
+        return STOPPED
+    paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
+    results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
+    console.print(results_table(results))
+    for line in [*failures(results), *skips(results)]:
+        _say(console, line)
+    _say(console, f"Results: {output_dir.resolve()}")
+    return int(any(result["status"] == "failed" for result in results))
+
+
+def dry_run(cells: Sequence[Planned]) -> int:
+    """Prints what would happen to each cell; the exit status."""
+    for number, cell in enumerate(cells, 1):
+        print(printable(f"{number:>3}/{len(cells)} {cell.cell}: {fate(cell)}"))
+    return 0
+
+
+def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
+    """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
+    started, before = time.time(), stored(planned)
+    reason = obstacle(planned.config["launch"])
+    if reason:
+        if before and before["status"] == "failed":
+            return before  # by a machine that could run it
+        return _kept(planned, "skipped", reason, started, arguments)
+    log = Path(arguments.output_dir) / "logs" / f"{planned.path.stem}.{arguments.machine_rank}.log"
+    status = run_to_the_end(planned.command, mark_of(Path(arguments.output_dir)), log, grid.time_limit)
+    after = stored(planned)
+    if after and after != before:
+        return after
+    if status == 0 and arguments.machine_rank:
+        return None
+    ended = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
+    return _kept(planned, "failed", ended, started, arguments)
+
+
+def _run_all(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> None:
+    fates = [fate(cell) for cell in cells]
+    ahead, seconds = fates.count("run"), list[float]()
+    for number, cell in enumerate(cells, 1):
+        result = finished(cell)
+        known, started = result is not None, time.monotonic()
+        if not known:
+            _set_aside(cell, console)
+            result = run_one(cell, grid, arguments)
+        if fates[number - 1] == "run":
+            ahead -= 1
+            seconds += [] if known else [time.monotonic() - started]
+        outcome = "finished before" if known else _outcome(result)
+        _say(console, f"{number:>3}/{len(cells)} {cell.cell}: {outcome}; {time_left(seconds, ahead)}")
+
+
+def time_left(seconds: Sequence[float], ahead: int) -> str:
+    """How long what is ahead will take if it takes as long as what was run so far, in words."""
+    if not ahead:
+        return "nothing left to run"
+    if not seconds:
+        return f"{ahead} left to run"
+    left = statistics.mean(seconds) * ahead
+    return f"about {left:.0f} s left" if left < 100 else f"about {left / 60:.0f} min left"
+
+
+def _outcome(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return "run, its result is not here yet"
+    if result["status"] == "ok":
+        return f"ok, test F1 {100 * result['quality']['test_f1']:.2f}, {result['time']['seconds']:.0f} s"
+    return f"{result['status']}: {result['reason']}"
+
+
+def _set_aside(planned: Planned, console: Console) -> None:
+    """Rename what is in the place of a cell's result and is none."""
+    try:
+        read_result(planned.path, planned.config)
+    except FileNotFoundError:
+        return
+    except RejectedResult as error:
+        if aside := set_aside(planned.path):
+            _say(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
+
+
+def _kept(planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments) -> dict[str, Any]:
+    """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
+    result = {
+        **planned.config,
+        "run_id": run_id(planned.config),
+        "launch": {"requested": planned.config["launch"], "observed": None},
+        **{"status": status, "reason": reason},
+        **{"mlm": {"eval_loss": None}, "quality": {"dev_f1": None, "test_f1": None}},
+        **{name: {"mlm": None, "ner": None} for name in ("speed", "memory")},
+        "env": environment(),
+        "time": {"started": started, "seconds": time.time() - started},
+    }
+    if arguments.machine_rank == 0:
+        keep_result(planned.path, result)
+    return result
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Text(printable(text)), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
