@@ -71,7 +71,7 @@ def draw(tokens_per_second: dict[str, dict[str, float]], path: Path) -> None:
     axes.set_xticks(lengths, [str(length) for length in lengths])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.17))  # between the lines
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
