@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedTokenizerFast
 
 from hf_dynmask import DataCollatorForDynamicMasking
-from hf_dynmask.masking import MaskingPlan
+from hf_dynmask.masking import MaskingPlan, put
 from hf_dynmask.masking import mask_tokens as mask_on_host
 from hf_dynmask.on_device import DevicePlan, device_plan, mask_tokens
 from hf_dynmask.ragged import RaggedTokens
@@ -132,7 +132,9 @@ class TestEqualToTheCollator:
         host_plan = MaskingPlan(vocabulary_of(wordpiece), token(), 0.8, 0.1, False, min_masked, 7)
         tokens = RaggedTokens(np.array([*chain(*rows)], dtype=np.int64), np.array([len(row) for row in rows]))
         maskable = ~host_plan.vocabulary.special[tokens.input_ids]
-        inputs, labels, _ = mask_on_host(tokens, maskable, rates.double().numpy(), 3, host_plan)
+        masked = mask_on_host(tokens, maskable, rates.double().numpy(), 3, host_plan)
+        inputs = tokens.input_ids.copy()
+        labels = put(inputs, masked.places, masked.ids)
         input_ids = _padded(rows, max(map(len, rows)), "right", 0)
         plan = device_plan(wordpiece, "cpu", seed=7, min_masked=min_masked)
         ours = mask_tokens(input_ids, plan, epoch=3, mlm_probability=rates)
