@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def main(tokenizer: str, number: int) -> None:
     before = open_files()
     along = list(batches(tokenizer, number // EPOCH))
     gc.collect()
+    deadline = time.monotonic() + 20
+    while open_files() > before and time.monotonic() < deadline:  # queues close their files from threads of their own
+        time.sleep(0.1)
     left = {
         "files": open_files() - before,
         "processes": len(psutil.Process().children()),
