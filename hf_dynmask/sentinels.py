@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_dynmask.ragged import RaggedTokens
+from hf_dynmask.rows import places_in_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,7 +48,7 @@ def corrupted(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray) ->
     starts = run_starts(tokens, noise)
     kept = ~noise | starts
     input_ids = tokens.input_ids.copy()
-    input_ids[starts] = sentinels[_numbers_in_rows(tokens.rows[starts], len(tokens.lengths))]
+    input_ids[starts] = sentinels[places_in_rows(np.bincount(tokens.rows[starts], minlength=len(tokens.lengths)))]
     return RaggedTokens(input_ids[kept], np.bincount(tokens.rows[kept], minlength=len(tokens.lengths)))
 
 
@@ -63,14 +64,8 @@ def targets(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray, eos_
 
     input_ids = np.empty(lengths.sum(), dtype=np.int64)
     input_ids[places] = tokens.input_ids[noise]
-    input_ids[places[starts[noise]] - 1] = sentinels[_numbers_in_rows(tokens.rows[starts], rows)]
+    input_ids[places[starts[noise]] - 1] = sentinels[places_in_rows(runs)]
     input_ids[ends - tail] = sentinels[runs]
     if eos_token_id is not None:
         input_ids[ends - 1] = eos_token_id
     return RaggedTokens(input_ids, lengths)
-
-
-def _numbers_in_rows(row: np.ndarray, rows: int) -> np.ndarray:
-    """0, 1, 2, ... within each row, for sorted rows."""
-    counts = np.bincount(row, minlength=rows)
-    return np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)

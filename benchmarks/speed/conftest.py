@@ -72,7 +72,6 @@ def interleaved(benchmark: BenchmarkFixture) -> Interleaved:
 def report(benchmark: BenchmarkFixture) -> Callable[..., None]:
     """Has a figure appear in the table."""
     benchmark.extra_info["versions"] = {each.__name__: each.__version__ for each in (torch, transformers, numpy)}
-    benchmark.extra_info["versions"] = {each.__name__: each.__version__ for each in (torch, transformers, numpy)}
     figures = benchmark.extra_info.setdefault("figures", [])
     return lambda *args, **kwargs: figures.append(Figure(*args, **kwargs)._asdict())
 
