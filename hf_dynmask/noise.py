@@ -20,6 +20,7 @@ from hf_dynmask.arguments import checked_integer
 from hf_dynmask.distributions import RateDistribution
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.rates import FixedRate
+from hf_dynmask.rows import places_in_rows
 from hf_dynmask.sentinels import run_starts
 from hf_dynmask.uniforms import Purpose, as_fraction, as_index, draws, draws_in_rows, example_hashes, stream_keys
 
@@ -115,7 +116,7 @@ def _places(counts: _Counts, keys: np.ndarray) -> np.ndarray:
     noise token has all noise of a lower number before it, and the kept tokens of the spans before its own.
     """
     starts = np.cumsum(counts.tokens) - counts.tokens
-    number = np.arange(counts.tokens.sum()) - np.repeat(starts, counts.tokens)
+    number = places_in_rows(counts.tokens)
     kept = number >= np.repeat(counts.noise, counts.tokens)
     cuts = _cuts(counts, keys, number)
 
@@ -144,7 +145,7 @@ def _lowest(numbers: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> np.nd
 
     The numbers are integers from -1 to below 2**32, and no two of a group are equal, so that the order is unique.
     """
-    rank = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rank = places_in_rows(sizes)
     by_group = (np.repeat(np.arange(len(sizes)), sizes) << 33) + numbers  # one key sorts several times faster than two
     lowest = np.zeros(len(numbers), dtype=bool)
     lowest[np.argsort(by_group)] = rank < np.repeat(wanted, sizes)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hf_dynmask.rows import counted, places_in_rows
+from hf_dynmask.rows import begins_of, counted, places_in_rows
 
 IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no loss
 _LARGEST = np.iinfo(np.int64).max
@@ -54,7 +54,7 @@ class RaggedTokens:
     @cached_property
     def begins(self) -> np.ndarray:
         """int64: where each sequence that has a token begins."""
-        return (self.ends - self.lengths)[self.lengths > 0]
+        return begins_of(self.lengths)
 
     @cached_property
     def positions(self) -> np.ndarray:
@@ -120,7 +120,7 @@ def only_attended(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatc
 
 def starts_of(batch: RaggedBatch) -> np.ndarray:
     """int64: where each sequence that has a token starts."""
-    return (np.cumsum(batch.lengths) - batch.lengths)[batch.lengths > 0]
+    return begins_of(batch.lengths)
 
 
 def _others(columns: Mapping[str, np.ndarray], known: Collection[str]) -> dict[str, np.ndarray]:

@@ -18,6 +18,11 @@ def places_in_rows(lengths: np.ndarray) -> np.ndarray:
     return places
 
 
+def begins_of(lengths: np.ndarray) -> np.ndarray:
+    """Where each row that has a value begins: int64."""
+    return (lengths.cumsum() - lengths)[lengths > 0]
+
+
 def reduced(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """What `ufunc`, such as `np.add`, makes of each row: `[rows]`, of the values' dtype; 0 for a row without values.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # loaders' workers are forked from processes that have tokenized
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def report_figure(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Called by tests of guarantees: `report_figure("draws", "1,000,000")` is printed when all tests are done."""
     figures = request.config.stash.setdefault(FIGURES, [])
     return lambda promise, figure: figures.append((promise, figure))
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """As they were, after each test: a sweep takes the signals over."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _special_tokens(names: dict[str, str]) -> dict[str, str]:

@@ -335,13 +335,7 @@ def folder(tmp_path, monkeypatch) -> Folder:
     return Folder(tmp_path, monkeypatch)
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    """As they were, after each test: a sweep takes the signals over."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signal_handlers")
 
 
 @pytest.mark.parametrize("status", ["ok", "failed"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,13 +19,7 @@ from benchmarks.ner.results import read_results
 SHORT = {"mlm_epochs": 1, "ner_epochs": 1, "mlm_batch_size": 4}
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    """As they were, after each test: a sweep takes the signals over."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signal_handlers")
 
 
 def grid_file(folder: Path, **changes: object) -> Path:
