@@ -18,7 +18,10 @@ from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from benchmarks.ner.observed import Count, Observed
+
 Clock = Callable[[], float]
+Step = tuple[float, float, int | torch.Tensor]  # seconds, of which waiting for data; tokens
 
 
 class StepTimer(TrainerCallback):
@@ -31,46 +34,73 @@ class StepTimer(TrainerCallback):
 
     def __init__(self, warmup_steps: int = 10, clock: Clock = time.perf_counter) -> None:
         self.warmup_steps, self.clock = warmup_steps, clock
-        self.steps: list[tuple[float, float, int]] = []  # seconds, of which waiting for data; tokens
-        self._waited, self._tokens = 0.0, 0
+        self.steps: list[Step] = []
+        self.seconds = 0.0  # of all steps, also those that are not timed one by one
+        self._waited = 0.0
+        self._tokens: int | torch.Tensor = 0
         self._last_end: float | None = None
+        self._since = clock()
 
-    def fetched(self, seconds: float, tokens: int) -> None:
+    def fetched(self, seconds: float, tokens: int | torch.Tensor) -> None:
         """A step's batches were fetched. Called by [`TimedTrainer`]."""
         self._waited, self._tokens = self._waited + seconds, self._tokens + tokens
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._since = self.clock()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         end = self.clock()
+        self.seconds, self._since = self.seconds + end - self._since, end
         if self._last_end is not None and state.global_step > min(self.warmup_steps, state.max_steps // 10):
             self.steps.append((end - self._last_end, self._waited, self._tokens))
         self._last_end, self._waited, self._tokens = end, 0.0, 0
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._last_end = None  # the step that an evaluation falls into is not timed
+        self._since = self.clock()
 
     on_save = on_evaluate
 
 
 class TimedTrainer(Trainer):
-    """A `Trainer` that tells a [`StepTimer`] among its callbacks how long it waits for data.
+    """A `Trainer` that tells a [`StepTimer`] among its callbacks how long it waits for data, and adds to what it logs
+    of training: `train_seconds` without evaluation, and what [`Observed`] tells.
 
     accelerate reads one batch ahead of the one it hands out, so the time is that of making the next batch.
+
+    Args:
+        count: counts a batch, see `observed.py`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, count: Count, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)
         self.timer = next((cb for cb in self.callback_handler.callbacks if isinstance(cb, StepTimer)), StepTimer())
+        self.count, self.observed = count, Observed()
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         begin = self.timer.clock()
         fetched = super().get_batch_samples(*args, **kwargs)
-        # The count stays on the device: asking for it would have the step wait for the device to be idle.
-        self.timer.fetched(self.timer.clock() - begin, sum(batch["attention_mask"].sum() for batch in fetched[0]))
+        seconds = self.timer.clock() - begin
+        # The counts stay on the device: asking for them would have the step wait for the device to be idle.
+        counts = [self.count(batch) for batch in fetched[0]]
+        self.timer.fetched(seconds, sum((each[0] for each in counts), 0))
+        for each in counts:
+            self.observed.add(each)
         return fetched
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs:  # of training; all ranks are here
+            logs |= {"train_seconds": self.timer.seconds, **self.observed.logs(self._sum_over_ranks)}
+        super().log(logs, *args, **kwargs)
 
-def speed_summary(steps: Sequence[tuple[float, float, int]], collate_seconds: float | None) -> dict[str, Any] | None:
+    def _sum_over_ranks(self, counts: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(counts, reduction="sum")
+
+
+def speed_summary(
+    steps: Sequence[tuple[float, float, int | torch.Tensor]], collate_seconds: float | None
+) -> dict[str, Any] | None:
     """Speed over all ranks; a collective call.
 
     Args:

@@ -14,8 +14,13 @@ from benchmarks.ner.budget import Budget, Machinery, training_arguments
 from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.launch import ComputeDtype
 from benchmarks.ner.metrics import EntityF1, sentence_counts
+from benchmarks.ner.observed import mlm_counts, ner_counts
 from benchmarks.ner.sentences import document_lengths
 from benchmarks.ner.speed import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
+
+# Of a result's curve: losses; the rate by the schedule, and the share of tokens masked, counted since the entry before;
+# seconds of training without evaluation, and tokens without padding, till then.
+CURVE = ("loss", "eval_loss", "mask_rate", "masked_fraction", "train_seconds", "num_input_tokens_seen")
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,10 @@ def pretrain(
     """
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
     arguments = training_arguments(budget, machinery, "mlm", len(train), seed)
-    collator = arm.collator(tokenizer)
+    collator, count = arm.collator(tokenizer), mlm_counts(tokenizer)
     if not arm.pretrain:
-        trainer = TimedTrainer(model, arguments, data_collator=collator.for_evaluation(), eval_dataset=validation)
+        fixed = collator.for_evaluation()
+        trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
         return Stage({"eval_loss": trainer.evaluate()["eval_loss"], "train_loss": None}, None, None, None)
 
     timer = StepTimer()
@@ -57,6 +63,7 @@ def pretrain(
         eval_dataset=validation,
         data_collator=collator,
         callbacks=[arm.callback(), timer, *callbacks],
+        count=count,
     )
     stage = _trained(model, trainer, timer, collator, train)
     stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
@@ -88,6 +95,7 @@ def fine_tune(
         train_dataset=train,
         data_collator=collator,
         callbacks=[*arm.fine_tuning_callbacks(), timer, *callbacks],
+        count=ner_counts(tokenizer),
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
     )
     stage = _trained(model, trainer, timer, collator, train)
@@ -130,12 +138,11 @@ def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, co
 
 
 def _curve(trainer: TimedTrainer) -> list[dict[str, float]]:
-    """Evaluation loss and mask rate by step, as Trainer logged them."""
-    wanted = ("eval_loss", "mask_rate", "loss")
+    """What Trainer logged while it trained, by step: see `CURVE`."""
     return [
-        {name: entry[name] for name in ("step", *wanted) if name in entry}
+        {name: entry[name] for name in ("step", *CURVE) if name in entry}
         for entry in trainer.state.log_history
-        if any(name in entry for name in wanted)
+        if any(name in entry for name in ("loss", "eval_loss"))
     ]
 
 

@@ -9,6 +9,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, TrainingArguments
 
+from benchmarks.ner.observed import mlm_counts
 from benchmarks.ner.speed import StepTimer, TimedTrainer, speed_summary
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, list_examples
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback
@@ -78,6 +79,7 @@ def test_waiting(report, benchmark, tokenizer, dataset, name, tmp_path) -> None:
         train_dataset=dataset,
         data_collator=collator,
         callbacks=[timer, *([MaskRateCallback()] if ours else [])],
+        count=mlm_counts(tokenizer),
     )
     benchmark.pedantic(trainer.train, rounds=1)
     summary = speed_summary(timer.steps, None)

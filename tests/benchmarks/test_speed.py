@@ -9,6 +9,7 @@ from torch import nn
 from transformers import TrainingArguments
 
 from benchmarks.ner import speed
+from benchmarks.ner.observed import mlm_counts
 from benchmarks.ner.speed import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
 
 
@@ -66,6 +67,17 @@ def test_the_step_after_the_start_of_an_epoch_is_kept():
     run.between("on_epoch_begin", 5.0)
     run.step(1.0)
     assert run.timer.steps == [(6.0, 0.0, 10)]
+
+
+@pytest.mark.parametrize("event", ["on_evaluate", "on_save"])
+def test_all_of_the_training_is_added_up_but_evaluations_and_what_precedes_it(event):
+    run = Run(warmup_steps=2)
+    run.between("on_train_begin", 7.0)
+    run.step(1.0)
+    run.step(2.0)
+    run.between(event, 50.0)
+    run.step(3.0)
+    assert run.timer.seconds == 6.0
 
 
 def test_batches_fetched_for_one_step_add_up():
@@ -144,9 +156,16 @@ def toy_arguments(folder, **changes):
 
 def test_a_real_training_gives_tokens_and_times(tmp_path):
     timer = StepTimer(warmup_steps=2)
-    arguments = toy_arguments(tmp_path, max_steps=20, eval_strategy="steps", eval_steps=10)
+    arguments = toy_arguments(tmp_path, max_steps=20, eval_strategy="steps", eval_steps=10, logging_steps=10)
     rows = toy_rows(16)
-    trainer = TimedTrainer(model=Toy(), args=arguments, train_dataset=rows, eval_dataset=rows[:2], callbacks=[timer])
+    trainer = TimedTrainer(
+        Toy(),
+        arguments,
+        train_dataset=rows,
+        eval_dataset=rows[:2],
+        callbacks=[timer],
+        count=mlm_counts(SimpleNamespace(all_special_ids=[4])),
+    )
     with PeakMemory(arguments.device) as memory:
         trainer.train()
     # Of twenty steps two are warm-up and one follows an evaluation; a step has 2 x 2 rows of 3 attended tokens.
@@ -156,6 +175,10 @@ def test_a_real_training_gives_tokens_and_times(tmp_path):
     assert (summary["steps_timed"], summary["collate_time_median"]) == (17, 0.5)
     assert 0 < summary["data_wait_share"] < 1
     assert 0 < summary["step_time_median"] <= summary["step_time_p95"]
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["num_input_tokens_seen"] for entry in logged] == [12 * entry["step"] for entry in logged] != []
+    assert [entry["masked_fraction"] for entry in logged] == [1.0] * len(logged)  # every token has a label
+    assert 0 < logged[-1]["train_seconds"] == timer.seconds
     assert memory.summary()["peak_bytes_max"] == memory.summary()["peak_bytes_total"] > 2**20
 
 
