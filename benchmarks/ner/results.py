@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ner.counts import count_misfits
+from benchmarks.ner.curve import curve_misfits
 from benchmarks.ner.strict_json import cut, loads, misfits
 
 SCHEMA = "hf_dynmask.ner/1"
@@ -29,18 +30,20 @@ KEYS = (
     "time",
 )
 STATUSES = ("ok", "failed", "skipped")  # skipped: the machine cannot run it
+TIMED = ("tokens_per_second", "step_time_median", "data_wait_share")
 SHAPE: dict[str, Any] = {  # what is read of a result once it is loaded; only an "ok" run must have what ends in "?"
     "arm": {"name": "a text"},
     "seed": "a whole number",
     "dataset": {"name": "a text"},
     "model": {"name": "a text"},
-    "launch": {"requested": {"num_processes": "a whole number", "mixed_precision": "a text"}},
+    "launch": {"requested": {"num_processes": "a whole number from 1 to 10^15", "mixed_precision": "a text"}},
     "budget": {"mlm_epochs": "a number", "ner_epochs": "a number"},
     "reason?": "a text",
-    "mlm": {"eval_loss?": "a number"},
-    "quality": {"dev_f1?": "a number from 0 to 1", "test_f1?": "a number from 0 to 1"},
-    "speed": {"mlm?": {"tokens_per_second": "a number"}},
-    "time": {"seconds": "a number"},
+    "mlm": {"eval_loss?": "a number from 0 to 10^15"},
+    "quality": {f"{name}?": "a number from 0 to 1" for name in ("dev_f1", "test_f1", "test_accuracy")},
+    "speed": {f"{stage}?": dict.fromkeys(TIMED, "a number from 0 to 10^15") for stage in ("mlm", "ner")},
+    "memory": {f"{stage}?": {"peak_bytes_total": "a number from 0 to 10^15"} for stage in ("mlm", "ner")},
+    "time": {"seconds": "a number from 0 to 10^15"},
 }
 MEASURED = {key: {name.removesuffix("?"): leaf for name, leaf in SHAPE[key].items()} for key in ("mlm", "quality")}
 
@@ -72,6 +75,10 @@ def result_path(output_dir: Path, arm: str, seed: int, run_id: str) -> Path:
     return output_dir / f"{arm}-seed{seed}-{run_id[:12]}.json"
 
 
+def file_name(result: Mapping[str, Any]) -> str:
+    return result_path(Path(), result["arm"]["name"], result["seed"], result["run_id"]).name
+
+
 def load(path: Path) -> dict[str, Any]:
     """The result in `path`.
 
@@ -86,7 +93,7 @@ def load(path: Path) -> dict[str, Any]:
         raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {cut(result['status'])}")
     if found := list(misfits(result, {**SHAPE, **MEASURED} if result["status"] == "ok" else SHAPE)):
         raise RejectedResult("; ".join(found))
-    if found := list(count_misfits(result["quality"])):
+    if found := [*count_misfits(result["quality"]), *curve_misfits(result["mlm"])]:
         raise RejectedResult("; ".join(found))
     if run_id(configuration(result)) != result["run_id"]:
         raise RejectedResult("the configuration in the file does not hash to its run_id: the file was changed")
@@ -156,9 +163,16 @@ def read_results(output_dir: Path) -> tuple[list[dict[str, Any]], list[tuple[Pat
     results, rejected = [], []
     for path in sorted(path for path in output_dir.glob("*.json") if not path.name.startswith(".")):
         try:
-            results.append(load(path))
+            results.append(_named(load(path), path))
         except RejectedResult as error:
             rejected.append((path, str(error)))
         except FileNotFoundError:
             rejected.append((path, "it leads nowhere, or was set aside just now"))
     return results, rejected
+
+
+def _named(result: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The result when its file has its name, so that a run counts once, and a report can name the file."""
+    if path.name != (name := file_name(result)):
+        raise RejectedResult(f"a result's file must be named after it, {cut(name)}: rename it, or remove the copy")
+    return result

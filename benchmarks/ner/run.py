@@ -26,7 +26,9 @@ from benchmarks.ner.arms import Arm, load_arm
 from benchmarks.ner.cell import Task, configuration, run_cell
 from benchmarks.ner.keeping import check_writable, keep_result, set_aside
 from benchmarks.ner.launch import leave, requested_launch
-from benchmarks.ner.report import failures, printable, results_table
+from benchmarks.ner.report.blocks import terminal
+from benchmarks.ner.report.labels import printable
+from benchmarks.ner.report.overview import not_run, quality_tables
 from benchmarks.ner.results import RejectedResult, finished, result_path, run_id
 
 
@@ -45,9 +47,7 @@ def main() -> None:
     cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
     results = _run_all(task, cells, arguments, console)
     if state.is_main_process:
-        console.print(results_table(results))
-        for line in failures(results):
-            console.print(Text(line, style="red"), soft_wrap=True)
+        console.print(terminal([*quality_tables(results), *not_run(results)]))
         console.print(Text(f"Results: {printable(str(Path(arguments.output_dir).resolve()))}"))
     leave(int(any(result["status"] == "failed" for result in results)))
 

@@ -103,6 +103,18 @@ def comparisons(results: Iterable[Mapping[str, Any]]) -> list[Comparison]:
     return [*map(_adjusted, found[:family], adjusted.tolist()), *found[family:]]
 
 
+def obstacle(members: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why [`comparisons`] cannot take results under the same conditions: an arm in two settings, or other sentences in
+    one run than in another. None when it can.
+    """
+    try:
+        for pair in _pairs([result for result in members if has_counts(result)]):
+            paired(members, *pair)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def is_declared(first: str, second: str) -> bool:
     """Whether two arms, in either order, were to be compared before they were run."""
     return (first, second) in DECLARED or (second, first) in DECLARED
@@ -121,10 +133,10 @@ def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:
     runs = runs_of(members, arm)
     seeds = tuple(sorted(runs))
     values = [100 * runs[seed]["quality"]["test_f1"] for seed in seeds]
-    return Summary(members[0]["dataset"]["name"], conditions(members[0]), arm, seeds, *_spread(values))
+    return Summary(members[0]["dataset"]["name"], conditions(members[0]), arm, seeds, *spread(values))
 
 
-def _spread(values: list[float]) -> tuple[float, float | None, float | None, float | None]:
+def spread(values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
     """Mean, sample standard deviation, and the 95 % interval of the mean."""
     mean = float(np.mean(values))
     if len(values) == 1:

@@ -9,12 +9,15 @@ from typing import Any
 DEPTH = 20  # what is shallow never meets Python's limit of recursion later on, in whatever walks or pickles it
 TOO_DEEP = f"lists and objects must be nested at most {DEPTH} deep and are deeper"
 COUNT = 10**6  # entities of a sentence, sentences of a document: sums stay far below what integers of numpy hold
+MOST = 10**15  # of what was measured: 200 days of nanoseconds, a petabyte; sums and squares stay finite
 
 LEAVES: dict[str, Callable[[Any], bool]] = {
     "a text": lambda value: type(value) is str,
     "a text or null": lambda value: value is None or type(value) is str,
     "a whole number": lambda value: type(value) is int,
     "a number": lambda value: type(value) in (int, float) and abs(value) <= sys.float_info.max,
+    "a number from 0 to 10^15": lambda value: type(value) in (int, float) and 0 <= value <= MOST,
+    "a whole number from 1 to 10^15": lambda value: type(value) is int and 0 < value <= MOST,
     "a list of counts": lambda value: (
         isinstance(value, list) and all(type(entry) is int and 0 <= entry <= COUNT for entry in value)
     ),

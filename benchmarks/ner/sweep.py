@@ -25,7 +25,10 @@ from benchmarks.ner.grid import Grid, read_grid
 from benchmarks.ner.keeping import check_writable, keep_result, set_aside
 from benchmarks.ner.launches import obstacle
 from benchmarks.ner.plan import Planned, SweepArguments, fate, finished, planned, stored
-from benchmarks.ner.report import failures, printable, results_table, skips
+from benchmarks.ner.report.__main__ import write_report
+from benchmarks.ner.report.blocks import terminal
+from benchmarks.ner.report.labels import printable
+from benchmarks.ner.report.overview import not_run, quality_tables
 from benchmarks.ner.results import RejectedResult, load, read_result, run_id
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -54,7 +57,7 @@ def main() -> None:
 
 
 def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> int:
-    """Runs cells and prints their table; the exit status."""
+    """Runs cells, prints their table and writes the report; the exit status."""
     output_dir = Path(arguments.output_dir)
     check_writable(output_dir)
     if left := end_orphans(output_dir):
@@ -70,11 +73,23 @@ def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, conso
         return STOPPED
     paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
     results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
-    console.print(results_table(results))
-    for line in [*failures(results), *skips(results)]:
-        _say(console, line)
+    console.print(terminal([*quality_tables(results), *not_run(results)]))
     _say(console, f"Results: {output_dir.resolve()}")
+    if arguments.machine_rank == 0:
+        _say(console, _report(output_dir))
     return int(any(result["status"] == "failed" for result in results))
+
+
+def _report(output_dir: Path) -> str:
+    """Writes the report of all results in the folder; where it is, or why there is none."""
+    page = output_dir / "report" / "report.html"
+    try:
+        write_report(output_dir, page.parent)
+    except OSError as error:
+        return (
+            f"No report: {error}; run `python -m benchmarks.ner.report {output_dir} --output_dir` with another folder."
+        )
+    return f"Report: {page.resolve()}"
 
 
 def dry_run(cells: Sequence[Planned]) -> int:
@@ -155,7 +170,7 @@ def _kept(planned: Planned, status: str, reason: str, started: float, arguments:
         "run_id": run_id(planned.config),
         "launch": {"requested": planned.config["launch"], "observed": None},
         **{"status": status, "reason": reason},
-        **{"mlm": {"eval_loss": None}, "quality": {"dev_f1": None, "test_f1": None}},
+        **{"mlm": {"eval_loss": None}, "quality": dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))},
         **{name: {"mlm": None, "ner": None} for name in ("speed", "memory")},
         "env": environment(),
         "time": {"started": started, "seconds": time.time() - started},

@@ -11,16 +11,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery, training_arguments
+from benchmarks.ner.curve import curve
 from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.launch import ComputeDtype
 from benchmarks.ner.metrics import EntityF1, sentence_counts
 from benchmarks.ner.observed import mlm_counts, ner_counts
 from benchmarks.ner.sentences import document_lengths
 from benchmarks.ner.speed import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
-
-# Of a result's curve: losses; the rate by the schedule, and the share of tokens masked, counted since the entry before;
-# seconds of training without evaluation, and tokens without padding, till then.
-CURVE = ("loss", "eval_loss", "mask_rate", "masked_fraction", "train_seconds", "num_input_tokens_seen")
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def pretrain(
     )
     stage = _trained(model, trainer, timer, collator, train)
     stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
-    stage.metrics["curve"] = _curve(trainer)
+    stage.metrics["curve"] = curve(trainer.state.log_history)
     return stage
 
 
@@ -135,15 +132,6 @@ def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, co
         memory=memory.summary(),
         compute_dtype=observed.dtype,
     )
-
-
-def _curve(trainer: TimedTrainer) -> list[dict[str, float]]:
-    """What Trainer logged while it trained, by step: see `CURVE`."""
-    return [
-        {name: entry[name] for name in ("step", *CURVE) if name in entry}
-        for entry in trainer.state.log_history
-        if any(name in entry for name in ("loss", "eval_loss"))
-    ]
 
 
 def _check_order(found: np.ndarray, expected: Sequence[Sequence[int]]) -> None:

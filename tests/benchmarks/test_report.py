@@ -1,165 +1,232 @@
-"""The table of made-up results, for the terminal and as Markdown."""
+"""The report of made-up results: its tables, that each number leads to its files, that names do no harm."""
 
 import io
-import json
+import re
 import sys
+from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from made_results import make_result, with_scores
 from rich.console import Console
 
-from benchmarks.ner import report
 from benchmarks.ner.keeping import write_result
-from benchmarks.ner.report import failures, results_markdown, results_table, skips
-from benchmarks.ner.results import KEYS, SCHEMA, configuration, result_path, run_id
-
-
-def make_result(arm, seed, test_f1, **changes):
-    result = {
-        **dict.fromkeys(KEYS, None),
-        "schema": SCHEMA,
-        "status": "ok",
-        "arm": {"name": arm},
-        "seed": seed,
-        "dataset": {"name": "tiny"},
-        "model": {"name": "models/toy"},
-        "launch": {"requested": {"num_processes": 2, "mixed_precision": "bf16", "config": "cpu_2_bf16"}},
-        "budget": {"mlm_epochs": 12.0, "ner_epochs": 6.5},
-        "mlm": {"eval_loss": 2.0 + seed},
-        "quality": {"dev_f1": 0.5, "test_f1": test_f1},
-        "speed": {"mlm": {"tokens_per_second": 1234.4}, "ner": None},
-        "time": {"seconds": 20.0},
-        **changes,
-    }
-    return {**result, "run_id": run_id(configuration(result))}
-
+from benchmarks.ner.report import __main__ as command
+from benchmarks.ner.report.blocks import Heading, Paragraph, Picture, Table, markdown, terminal
+from benchmarks.ner.report.content import NO_CONTRAST, report
+from benchmarks.ner.report.overview import not_run, quality_tables
+from benchmarks.ner.report.page import page
+from benchmarks.ner.results import file_name
 
 RESULTS = [
-    make_result("dynamic", 0, 0.80),
-    make_result("dynamic", 1, 0.82),
-    make_result("dynamic", 2, 0.99, status="failed", reason="2 processes were asked for, 1 train together"),
-    make_result("static", 0, 0.75),
-    make_result("none", 0, 0.70, speed={"mlm": None, "ner": None}),
+    with_scores(make_result("dynamic", 0), 0.80),
+    with_scores(make_result("dynamic", 1), 0.82),
+    with_scores(make_result("dynamic", 2, status="failed", reason="2 processes were asked for, 1 trains"), 0.99),
+    with_scores(make_result("static", 0), 0.75),
+    with_scores(make_result("none", 0, mlm={"eval_loss": 8.0}), 0.70),
 ]
 
 
-def printed(results, width=100):
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(results_table(results))
-    return console.export_text()
+def printed(blocks, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(terminal(blocks))
+    return console.file.getvalue()
 
 
-def cells(markdown, arm):
-    (line,) = [line for line in markdown.splitlines() if line.startswith(f"| {arm} |")]
-    return [cell.strip() for cell in line.strip("|").split("|")]
+def rows(results):
+    (table,) = quality_tables(results)
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def stored(folder, results):
+    folder.mkdir(exist_ok=True)
+    for result in results:
+        write_result(folder / file_name(result), result)
+    return folder
+
+
+# -- F1 ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_row_is_the_mean_and_sample_deviation_over_sound_seeds():
-    # The sample standard deviation of 80 and 82 is the square root of 2.
-    assert cells(results_markdown(RESULTS), "dynamic") == [
-        "dynamic",
-        "2 (1 failed)",
-        "50.00 ± 0.00",
-        "81.00 ± 1.41",
-        "2.500",
-        "1,234",
-    ]
+    # The sample standard deviation of 80 and 82 is the root of 2, that of their mean 1, and t(1 degree, 95 %) = 12.706.
+    seeds, *cells = rows(RESULTS)["dynamic"]
+    assert cells == ["50.00 ± 0.00", "81.00 ± 1.41", "68.3 to 93.7", "90.0%", "2.500"]
+    assert seeds.text == "2 of 3"
+    assert seeds.files == (("0", file_name(RESULTS[0])), ("1", file_name(RESULTS[1])))
 
 
-def test_one_seed_has_no_spread_and_an_arm_without_pre_training_no_speed():
-    markdown = results_markdown(RESULTS)
-    assert cells(markdown, "static")[3] == "75.00"
-    assert cells(markdown, "none")[-1] == "-"
-
-
-def test_arms_stand_in_the_order_of_the_comparison_below_what_they_share():
-    lines = results_markdown([*RESULTS, make_result("zebra", 0, 0.1)]).splitlines()
-    assert lines[0] == "**tiny, toy, 12 + 6.5 epochs, 2 processes, bf16**"
-    assert [line.split()[1] for line in lines[4:]] == ["none", "static", "dynamic", "zebra"]
-
-
-def test_every_dataset_model_and_launch_has_its_own_table():
-    one = {"launch": {"requested": {"num_processes": 1, "mixed_precision": "no", "config": None}}}
-    markdown = results_markdown([*RESULTS, make_result("static", 0, 0.7, **one)])
-    assert "1 process, fp32**" in markdown
-    assert markdown.count("| static |") == 2
+def test_one_seed_has_no_spread():
+    assert rows(RESULTS)["static"][1:4] == ("50.00", "75.00", "-")
 
 
 def test_an_arm_whose_runs_all_failed_keeps_its_row():
-    failed = make_result("static", 0, 0.7, status="failed", reason="launch")
-    assert cells(results_markdown([failed]), "static") == ["static", "0 (1 failed)", "-", "-", "-", "-"]
+    failed = with_scores(make_result("static", 0, status="failed", mlm={"eval_loss": None}), None, None)
+    seeds, *cells = rows([failed])["static"]
+    assert (seeds.text, cells) == ("0 of 1", ["-"] * 5)
 
 
-def test_failures_name_the_run_and_its_reason():
-    (line,) = failures(RESULTS)
-    assert line.endswith("dynamic, seed 2: 2 processes were asked for, 1 train together")
-
-
-def test_the_table_fits_a_hundred_columns_uncut():
-    text = printed(RESULTS)
-    assert max(map(len, text.splitlines())) <= 100
-    assert "81.00 ± 1.41" in text
-    assert "2 (1 failed)" in text
-    assert "…" not in text
-
-
-def test_no_results_are_an_empty_report():
-    assert results_markdown([]) == ""
-    assert printed([]).strip() == ""
-
-
-@pytest.mark.parametrize("flags", [[], ["--markdown"]])
-def test_a_folder_is_printed_with_what_failed_and_what_is_not_trusted(tmp_path, monkeypatch, capsys, flags):
-    for result in RESULTS:
-        write_result(result_path(tmp_path, result["arm"]["name"], result["seed"], result["run_id"]), result)
-    changed = tmp_path / "changed.json"
-    changed.write_text(json.dumps({**RESULTS[0], "seed": 7}))
-    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path), *flags])
-    monkeypatch.setenv("COLUMNS", "200")
-    report.main()
-    output = capsys.readouterr().out
-    assert "81.00 ± 1.41" in output
-    assert "seed 2: 2 processes were asked for" in output
-    assert "not trusted: changed.json: the configuration in the file does not hash" in output
-
-
-def test_names_are_printed_as_they_are_and_steer_nothing():
-    name = "[red]a|b\x1b[2J\ud800:smile:"
-    (line,) = failures([make_result(name, 0, 0.5, status="failed", reason="[/bold]\nnext")])
-    assert line.endswith(r"[red]a|b\x1b[2J\ud800:smile:, seed 0: [/bold]\nnext")
-    assert r"[red]a|b\x1b[2J\ud800:smile:" in printed([make_result(name, 0, 0.5)])
-    assert r"| \[red\]a\|b\\x1b\[2J\\ud800:smile: | 1 |" in results_markdown([make_result(name, 0, 0.5)])
-
-
-def test_a_run_that_failed_without_numbers_has_its_row():
-    failed = make_result("static", 0, None, status="failed", reason="diverged", mlm={"eval_loss": None})
-    assert cells(results_markdown([failed, make_result("static", 1, 0.5)]), "static")[:4] == [
-        "static",
-        "1 (1 failed)",
-        "50.00",
-        "50.00",
-    ]
-
-
-def test_what_was_skipped_is_counted_by_its_reason_and_has_no_row():
-    skipped = [make_result("static", seed, None, status="skipped", reason="no GPU") for seed in range(3)]
-    assert results_markdown(skipped) == ""
-    assert failures(skipped) == []
-    assert skips([*skipped, *RESULTS]) == ["skipped: 3 for this reason: no GPU"]
+def test_arms_stand_in_the_order_of_the_comparison_below_what_they_share():
+    (table,) = quality_tables([*RESULTS, make_result("zebra", 0)])
+    assert table.title == "tiny, toy, 12 + 6.5 epochs, 1 process, fp32"
+    assert [row[0] for row in table.rows] == ["none", "static", "dynamic", "zebra"]
 
 
 @pytest.mark.parametrize(
     ("requested", "budget", "ending"),
     [
-        ({}, {}, "1 process, fp32"),
+        ({"num_processes": 2, "mixed_precision": "bf16"}, {}, "2 processes, bf16"),
         ({"tf32": True}, {}, "1 process, tf32"),
         ({"strategy": "FSDP", "num_machines": 2}, {}, "1 process, fp32, FSDP, 2 machines"),
         ({}, {"dataloader_num_workers": 2}, "1 process, fp32, 2 workers"),
         ({}, {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}, "fp32, 2 persistent workers"),
+        ({}, {"mlm_epochs": 3.0}, "tiny, toy, 3 + 6.5 epochs, 1 process, fp32"),
+        ({}, {"mlm_learning_rate": 1e-4}, "epochs, budget.mlm_learning_rate=0.0001, 1 process, fp32"),
+        ({"use_cpu": True}, {}, "fp32, launch.use_cpu=True"),
     ],
 )
-def test_launches_and_workers_that_differ_are_not_in_one_table(requested, budget, ending):
-    result = make_result("static", 0, 0.5)
-    result["launch"]["requested"] = {"num_processes": 1, "mixed_precision": "no", **requested}
-    result["budget"] = {**result["budget"], **budget}
-    (row,) = report.rows([result])
-    assert row.group.endswith(ending)
+def test_what_was_run_in_another_way_has_its_own_table(requested, budget, ending):
+    (other,) = quality_tables([make_result("static", 0, requested=requested, budget=budget)])
+    tables = quality_tables([*RESULTS, make_result("static", 0, requested=requested, budget=budget)])
+    assert len(tables) == 2
+    assert any(table.title.endswith(ending) for table in tables)
+    assert [len(table.rows) for table in tables if table.title.endswith(ending)] == [len(other.rows)]
+
+
+def test_arms_that_share_a_name_are_told_apart_and_not_compared():
+    results = [make_result("dynamic", 0), make_result("dynamic", 0, rate=0.3), make_result("static10", 0)]
+    assert list(rows(results)) == ["static10", "dynamic, mlm_probability=0.15", "dynamic, mlm_probability=0.3"]
+    text = markdown(report(results, []))
+    assert "These arms cannot be compared: " in text
+    assert "one run of an arm and a seed" in text
+
+
+# -- What did not run -------------------------------------------------------------------------------------------------
+
+
+def test_what_failed_is_named_with_its_reason_and_its_file():
+    (table,) = not_run(RESULTS)
+    ((name, file, reason),) = table.rows
+    assert name == "tiny, toy, 12 + 6.5 epochs, 1 process, fp32, dynamic, seed 2"
+    assert (file.text, reason) == (file_name(RESULTS[2]), "2 processes were asked for, 1 trains")
+
+
+def test_what_was_skipped_is_counted_by_its_reason_and_has_no_row():
+    skipped = [make_result("static", seed, status="skipped", reason="no GPU") for seed in range(3)]
+    assert quality_tables(skipped) == []
+    (table,) = not_run(skipped)
+    assert (table.title, table.rows) == ("Skipped", [("no GPU", "3")])
+
+
+# -- The whole --------------------------------------------------------------------------------------------------------
+
+
+class Links(HTMLParser):
+    """What a page links to and shows, and the elements it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.pictures, self.elements = [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.links += [value for name, value in attrs if name == "href"]
+        self.pictures += [value for name, value in attrs if name == "src"]
+
+
+@pytest.fixture
+def compared():
+    """Two arms that were to be compared, and a launch of two processes."""
+    arms = {"anneal": 0.8, "constant_mean": 0.5, "dynamic": 0.6}
+    found = [make_result(arm, seed, share) for arm, share in arms.items() for seed in range(4)]
+    return [*found, make_result("dynamic", 0, requested={"num_processes": 2}), RESULTS[2]]
+
+
+def test_a_folder_is_reported_in_the_terminal_and_in_files(tmp_path, monkeypatch, capsys, compared):
+    folder = stored(tmp_path / "results", compared)
+    (folder / "changed.json").write_text("{")
+    monkeypatch.setattr(sys, "argv", ["report", str(folder)])
+    monkeypatch.setenv("COLUMNS", "200")
+    command.main()
+    output = capsys.readouterr().out
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    for said in ("anneal against constant_mean: better.", "2 processes were asked for, 1 trains", "changed.json"):
+        assert said in output
+        assert said in text
+    assert f"Report: {folder / 'report' / 'report.html'}" in output
+
+
+def test_every_run_is_linked_and_every_link_leads_to_a_file(tmp_path, compared):
+    folder = stored(tmp_path / "results", compared)
+    command.write_report(folder, tmp_path / "elsewhere")
+    parsed = Links((tmp_path / "elsewhere" / "report.html").read_text(encoding="utf-8"))
+    found = {(tmp_path / "elsewhere" / link).resolve() for link in parsed.links}
+    assert found == {(folder / file_name(result)).resolve() for result in compared}
+
+
+def test_the_page_is_whole_and_shows_what_the_markdown_shows(tmp_path, compared):
+    folder = stored(tmp_path / "results", compared)
+    blocks = command.write_report(folder, tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert {Path(name).name for name in shown} == {path.name for path in tmp_path.glob("*.png")}
+    pictures = Links((tmp_path / "report.html").read_text(encoding="utf-8")).pictures
+    assert len(pictures) == len(shown) == sum(isinstance(block, Picture) for block in blocks) > 0
+    assert all(picture.startswith("data:image/png;base64,iVBOR") for picture in pictures)
+
+
+def test_a_report_of_the_same_results_is_the_same(tmp_path, compared):
+    folder = stored(tmp_path / "results", compared)
+    texts = []
+    for name in ("one", "two"):
+        command.write_report(folder, tmp_path / name)
+        texts.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert texts[0] == texts[1]
+
+
+def test_no_results_are_a_short_report():
+    said = report([], [])[1]
+    assert said == Paragraph(NO_CONTRAST)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    stored(tmp_path / "results", RESULTS[:1])
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / "results"), "--output_dir", str(tmp_path / "file")])
+    with pytest.raises(SystemExit, match="output_dir must be a folder that can be written to"):
+        command.main()
+
+
+def test_the_tables_fit_eighty_columns_uncut(compared):
+    text = printed(report(compared, []))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "81.00 ± 1.41" in printed(quality_tables(RESULTS))
+
+
+# -- Names ------------------------------------------------------------------------------------------------------------
+
+NAME = "[red]a|b\x1b[2J:smile:<script>alert(1)</script>$x$_y_ [l](javascript:x) \u4e2d"
+
+
+def test_names_are_printed_as_they_are_and_steer_nothing(tmp_path):
+    results = [make_result(NAME, seed, dataset={"name": NAME}, reason=NAME) for seed in range(2)]
+    results += [make_result("dynamic", seed, dataset={"name": NAME}) for seed in range(2)]
+    results += [make_result(NAME, 0, status="failed", reason=NAME)]
+    shown = NAME.replace("\x1b", r"\x1b")
+    blocks = report(results, [(Path(NAME), NAME)])
+    assert shown in printed(blocks, width=400)
+    for block in blocks:
+        if isinstance(block, Picture):
+            block.draw(tmp_path / block.file)
+    parsed = Links(page("names", markdown(blocks), tmp_path))
+    assert not {"script", "em"} & parsed.elements
+    assert not any(link.startswith("javascript") for link in parsed.links)
+
+
+def test_markdown_escapes_what_is_mark_up_and_leaves_words():
+    assert markdown([Heading("constant_mean"), Paragraph("a|b *c* _d_", mark="1 < 2")]) == (
+        "## constant_mean\n\n**1 \\< 2** a\\|b \\*c\\* \\_d\\_\n"
+    )
+    assert markdown([Table("", ("a", "b"), [("x", "1")])]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"

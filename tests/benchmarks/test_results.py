@@ -7,14 +7,13 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import made_results
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.ner.keeping import as_text, set_aside, without_non_finite, write_result
 from benchmarks.ner.results import (
-    KEYS,
-    SCHEMA,
     RejectedResult,
     configuration,
     finished,
@@ -24,25 +23,11 @@ from benchmarks.ner.results import (
     run_id,
 )
 
+SCORES = {"dev_f1": 0.5, "test_f1": 0.5, "test_accuracy": 0.9}
 
-def make_result(seed=1, status="ok", **changes):
-    result = {
-        **dict.fromkeys(KEYS, None),
-        "schema": SCHEMA,
-        "status": status,
-        "arm": {"name": "dynamic", "mlm_probability": 0.15},
-        "seed": seed,
-        "dataset": {"name": "tiny", "fingerprint": "0f"},
-        "model": {"name": "toy"},
-        "launch": {"requested": {"num_processes": 1, "mixed_precision": "no"}, "observed": {"world_size": 1}},
-        "budget": {"mlm_epochs": 10, "ner_epochs": 1.5},
-        "mlm": {"eval_loss": 2.0},
-        "quality": {"dev_f1": 0.5, "test_f1": 0.4},
-        "speed": {"mlm": {"tokens_per_second": 1234.4}, "ner": None},
-        "time": {"seconds": 20.0},
-        **changes,
-    }
-    return {**result, "run_id": run_id(configuration(result))}
+
+def make_result(seed=1, **changes):
+    return made_results.make_result("dynamic", seed, **changes)
 
 
 def stored(folder, result):
@@ -163,7 +148,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_two_writers_leave_one_whole_result(tmp_path):
-    results = [make_result(quality={"dev_f1": number / 100, "test_f1": 0.4}) for number in range(40)]
+    results = [make_result(quality={**SCORES, "dev_f1": number / 100}) for number in range(40)]
     with ThreadPoolExecutor(4) as pool:
         paths = set(pool.map(lambda result: stored(tmp_path, result), results))
     (path,) = paths
@@ -195,6 +180,15 @@ def test_read_results_separates_the_rejected(tmp_path):
     assert [(path.name, "not valid JSON" in reason) for path, reason in rejected] == [("broken.json", True)]
 
 
+def test_a_run_counts_once_and_under_its_name(tmp_path):
+    path = stored(tmp_path, make_result())
+    copy = tmp_path / "copy of it.json"
+    copy.write_bytes(path.read_bytes())
+    (result,), ((rejected, reason),) = read_results(tmp_path)
+    assert (result, rejected) == (make_result(), copy)
+    assert reason == f"a result's file must be named after it, {path.name!r}: rename it, or remove the copy"
+
+
 def test_read_results_needs_a_folder(tmp_path):
     with pytest.raises(NotADirectoryError, match="output_dir must be a folder of results"):
         read_results(tmp_path / "absent")
@@ -208,12 +202,24 @@ def test_what_is_not_finite_turns_into_none():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"quality": {"dev_f1": 0.5, "test_f1": None}}, "quality.test_f1 must be a number from 0 to 1 and is None"),
-        ({"quality": {"dev_f1": 50, "test_f1": 0.4}}, "quality.dev_f1 must be a number from 0 to 1 and is 50"),
-        ({"speed": {}}, "speed.mlm is missing"),
+        ({"quality": {**SCORES, "test_f1": None}}, "quality.test_f1 must be a number from 0 to 1 and is None"),
+        ({"quality": {**SCORES, "dev_f1": 50}}, "quality.dev_f1 must be a number from 0 to 1 and is 50"),
+        ({"speed": {"ner": None}}, "speed.mlm is missing"),
         (
-            {"budget": {"mlm_epochs": "10"}},
-            "budget.mlm_epochs must be a number and is '10'; budget.ner_epochs is missing",
+            {"requested": {"num_processes": 0}},
+            "launch.requested.num_processes must be a whole number from 1 to 10^15 and is 0",
+        ),
+        (
+            {"budget": {"mlm_epochs": "10"}, "mlm": {}},
+            "budget.mlm_epochs must be a number and is '10'; mlm.eval_loss is missing",
+        ),
+        ({"mlm": {"eval_loss": 1e30}}, "mlm.eval_loss must be a number from 0 to 10^15 and is 1e+30"),
+        ({"mlm": {"eval_loss": 2.0, "curve": {}}}, "mlm.curve must be a list"),
+        ({"mlm": {"eval_loss": 2.0, "curve": [{}]}}, "mlm.curve.0.step is missing"),
+        ({"mlm": {"eval_loss": 2.0, "curve": [{"step": 1}, 7]}}, "mlm.curve.1 must be an object and is 7"),
+        (
+            {"mlm": {"eval_loss": 2.0, "curve": [{"step": 1, "mask_rate": None}]}},
+            "mlm.curve.0.mask_rate must be a number from 0 to 10^15 and is None",
         ),
         ({"time": None}, "time must be an object and is None"),
     ],
@@ -227,8 +233,7 @@ def counted(**changes):
     """The quality of a result with counts of three sentences in two documents."""
     sentences = {"correct": [1, 0, 1], "predicted": [1, 1, 2], "gold": [3, 0, 1], "documents": [2, 1], **changes}
     return {
-        "dev_f1": 0.5,
-        "test_f1": 0.5,
+        **SCORES,
         "test_entities_predicted": 4,
         "test_entities_gold": 4,
         "test_sentences": sentences,
@@ -293,6 +298,6 @@ def test_counts_are_whole_or_not_there(tmp_path):
 
 
 def test_a_failed_result_may_lack_its_numbers(tmp_path):
-    result = make_result(status="failed", quality={"dev_f1": None, "test_f1": None}, mlm={"eval_loss": None})
+    result = make_result(status="failed", quality=dict.fromkeys(SCORES), mlm={"eval_loss": None})
     stored(tmp_path, result)
     assert read_results(tmp_path) == ([result], [])

@@ -9,48 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_results import SENTENCES, make_result
 from scipy import stats
 
 from benchmarks.ner.counts import by_document
 from benchmarks.ner.keeping import write_result
 from benchmarks.ner.pairing import has_counts
-from benchmarks.ner.results import KEYS, SCHEMA, configuration, load, read_results, result_path, run_id
+from benchmarks.ner.results import load, read_results, result_path
 from benchmarks.ner.statistics import DECLARED, ONE_SEED, compare, comparisons, is_declared, summaries, verdict
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
-SENTENCES = 60
-
-
-def make_result(arm, seed, found=0.6, documents=None, sentences=SENTENCES, rate=0.15, **changes):
-    """A run that finds a share of the two entities of each sentence, by chance that seed and arm decide."""
-    generator = np.random.default_rng([seed, *arm.encode()])
-    correct = generator.binomial(2, found, sentences)
-    predicted, gold = correct + generator.binomial(1, 0.2, sentences), np.full(sentences, 2)
-    counts = {"correct": correct.tolist(), "predicted": predicted.tolist(), "gold": gold.tolist()}
-    quality = {
-        "dev_f1": 0.5,
-        "test_f1": float(2 * correct.sum() / (predicted.sum() + gold.sum())),
-        "test_entities_predicted": int(predicted.sum()),
-        "test_entities_gold": int(gold.sum()),
-        "test_sentences": {**counts, "documents": documents},
-    }
-    result = {
-        **dict.fromkeys(KEYS),
-        "schema": SCHEMA,
-        "status": "ok",
-        "arm": {"name": arm, "mlm_probability": rate},
-        "seed": seed,
-        "dataset": {"name": "tiny", "fingerprint": "0f"},
-        "model": {"name": "toy"},
-        "launch": {"requested": {"num_processes": 1, "mixed_precision": "no"}, "observed": {"world_size": 1}},
-        "budget": {"mlm_epochs": 10, "ner_epochs": 1.5},
-        "mlm": {"eval_loss": 2.0},
-        "quality": quality,
-        "speed": {"mlm": {"tokens_per_second": 1234.4}, "ner": None},
-        "time": {"seconds": 20.0},
-        **changes,
-    }
-    return {**result, "run_id": run_id(configuration(result))}
 
 
 def without_counts(result):

@@ -25,7 +25,7 @@ from benchmarks.ner.grid import Grid, grid_of, read_grid
 from benchmarks.ner.launch import parse_launch
 from benchmarks.ner.launches import obstacle
 from benchmarks.ner.plan import Planned, SweepArguments, fate, planned, stored
-from benchmarks.ner.report import results_table
+from benchmarks.ner.report.overview import not_run
 from benchmarks.ner.results import configuration, load, read_results, result_path, run_id
 from benchmarks.ner.sweep import run_one, time_left
 
@@ -357,7 +357,7 @@ def test_a_cell_that_crashes_has_failed_and_says_its_last_lines(folder, before) 
     result = folder.run(cell)
     assert result["status"] == "failed"
     assert result["reason"] == "ended with status 1 without a result: no memory | left"
-    assert results_table([result]).renderables, "can be reported"
+    assert [table.title for table in not_run([result])] == ["Failed"], "can be reported"
 
 
 def test_a_cell_over_its_limit_has_failed(folder) -> None:
@@ -397,8 +397,10 @@ def test_a_sweep_runs_each_cell_and_again_only_what_is_not_ok(folder, monkeypatc
     assert lines[0].endswith("left")
     assert lines[1].endswith("failed: ended with status 1 without a result: no memory | left; nothing left to run")
     assert lines[2].endswith("skipped: no GPU; nothing left to run")
-    assert any("static" in line and "1 (1 failed)" in line for line in lines[3:])
-    assert "skipped: 1 for this reason: no GPU" in lines
+    assert any("static" in line and "0 of 1" in line for line in lines[3:])
+    assert lines[-1] == f"Report: {folder.path / 'report' / 'report.html'}"
+    assert (folder.path / "report" / "report.html").exists()
+    assert any(line.split() == ["no", "GPU", "1"] for line in lines), "what was skipped, by reason"
     before = cells[0].path.read_bytes()
 
     script = f"open({str(folder.path / 'started')!r}, 'a').write('again')"

@@ -1,0 +1,112 @@
+"""The blocks that a report is made of, and what they look like in Markdown and in a terminal."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are none
+WITHIN_80_COLUMNS = 0
+
+
+@dataclass(frozen=True)
+class Heading:
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    text: str
+    mark: str | None = None  # a word in front, such as a verdict, in bold
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A cell that names the runs a row is made of: in a terminal how many, else each with a link to its result file."""
+
+    text: str
+    files: tuple[tuple[str, str], ...]  # what each is called, and the name of its file
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str | Runs, ...]]
+    words: bool = False  # in all columns, where otherwise numbers follow the first one
+
+
+@dataclass(frozen=True)
+class Picture:
+    file: str
+    alt: str
+    draw: Callable[[Path], None] = field(compare=False)  # into a PNG file
+
+
+Block = Heading | Paragraph | Table | Picture
+
+
+def markdown(blocks: Iterable[Block], results: str = "", pictures: str = "") -> str:
+    """The blocks as Markdown; `results` and `pictures` are the folders of what it links to and shows."""
+    return "\n\n".join(_block(block, results, pictures) for block in blocks) + "\n"
+
+
+def terminal(blocks: Iterable[Block]) -> Group:
+    """The blocks for `rich`; pictures are left out."""
+    return Group(*(_renderable(block) for block in blocks if not isinstance(block, Picture)))
+
+
+def _block(block: Block, results: str, pictures: str) -> str:
+    match block:
+        case Heading():
+            return f"{'#' * block.level} {escaped(block.text)}"
+        case Paragraph():
+            return (f"**{escaped(block.mark)}** " if block.mark else "") + escaped(block.text)
+        case Picture():
+            return f"![{escaped(block.alt)}]({pictures}{quote(block.file)})"
+        case Table():
+            alignment = ["---", *["---" if block.words else "---:"] * (len(block.headings) - 1)]
+            rows = [[_cell(cell, results) for cell in row] for row in block.rows]
+            lines = [[escaped(heading) for heading in block.headings], alignment, *rows]
+            title = [f"**{escaped(block.title)}**", ""] if block.title else []
+            return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def _cell(cell: str | Runs, folder: str) -> str:
+    if isinstance(cell, str):
+        return escaped(cell)
+    links = (f"[{escaped(label)}]({folder}{quote(file, errors='backslashreplace')})" for label, file in cell.files)
+    return " ".join(links) or escaped(cell.text)
+
+
+def escaped(text: str) -> str:
+    """For Markdown: a name is a name, not another column or a mark-up."""
+    return MARKS.sub(r"\\\g<0>", text)
+
+
+def _shown(cell: str | Runs) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
+def _renderable(block: Block) -> RenderableType:
+    match block:
+        case Heading():
+            return Text(f"\n{block.text}", style="bold")
+        case Table():
+            table = RichTable(title=Text(block.title), title_justify="left", box=SIMPLE_HEAD, padding=WITHIN_80_COLUMNS)
+            for number, heading in enumerate(block.headings):
+                side: JustifyMethod = "left" if block.words or number == 0 else "right"
+                table.add_column(Text(heading), justify=side, overflow="fold")
+            for row in block.rows:
+                table.add_row(*map(Text, map(_shown, row)))
+            return table
+        case Paragraph():
+            return Text(f"{block.mark} {block.text}" if block.mark else block.text)
+    raise AssertionError(block)

@@ -1,0 +1,39 @@
+"""Which results stand together in a report: those of one task, and of these the ones under one launch."""
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any
+
+from benchmarks.ner.report.labels import Result, launch, task, told_apart
+from benchmarks.ner.results import canonical, configuration
+
+
+def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
+    """The results of one dataset, model and budget that were run, with what to call them."""
+    return _called([each for each in results if each["status"] != "skipped"], task, _task_settings)
+
+
+def launches(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
+    """Of one task, the results under the same conditions."""
+    return _called(results, launch, lambda result: {"launch": result["launch"]["requested"], **_workers(result)})
+
+
+def _called(
+    results: Iterable[Result], name: Callable[[Result], str], settings: Callable[[Result], dict[str, Any]]
+) -> list[tuple[str, list[Result]]]:
+    def key(result: Result) -> tuple[str, str]:
+        return name(result), canonical(settings(result))
+
+    members = [list(runs) for _, runs in groupby(sorted(results, key=key), key=key)]
+    labels = told_apart([name(runs[0]) for runs in members], [settings(runs[0]) for runs in members])
+    return list(zip(labels, members, strict=True))
+
+
+def _task_settings(result: Result) -> dict[str, Any]:
+    asked, workers = configuration(result), _workers(result)
+    budget = {name: value for name, value in asked["budget"].items() if name not in workers}
+    return {"dataset": asked["dataset"], "model": asked["model"], "budget": budget}
+
+
+def _workers(result: Result) -> dict[str, Any]:
+    return {name: value for name, value in result["budget"].items() if name.startswith("dataloader_")}

@@ -1,0 +1,79 @@
+"""What results are called in a report: the task, the launch and the arm, told apart where these do not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Result = Mapping[str, Any]
+
+ORDER = (
+    *("none", "finetune_static", "finetune_dynamic"),
+    *("static", "static10", "dynamic", "constant_mean", "anneal"),
+)
+LONGEST = 1000  # characters of a text that are printed
+
+
+def printable(text: str) -> str:
+    """A text out of a file as one line that neither steers a terminal nor fills it."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST])
+    return "".join(shown) + ("..." if len(text) > LONGEST else "")
+
+
+def task(result: Result) -> str:
+    """Dataset, model, and epochs of pre-training and fine-tuning."""
+    epochs = result["budget"]
+    return printable(
+        f"{result['dataset']['name']}, {Path(result['model']['name']).name}, "
+        f"{epochs['mlm_epochs']:g} + {epochs['ner_epochs']:g} epochs"
+    )
+
+
+def launch(result: Result) -> str:
+    """Processes and precision, and what most launches do not ask for: strategy, machines, workers."""
+    requested, budget = result["launch"]["requested"], result["budget"]
+    processes, machines = requested["num_processes"], requested.get("num_machines", 1)
+    workers, persistent = budget.get("dataloader_num_workers", 0), budget.get("dataloader_persistent_workers")
+    parts = [
+        f"{processes} process{'es' if processes > 1 else ''}",
+        precision(requested),
+        requested.get("strategy"),
+        f"{machines} machines" if machines != 1 else None,
+        f"{workers} {'persistent ' if persistent else ''}workers" if workers else None,
+    ]
+    return printable(", ".join(str(part) for part in parts if part))
+
+
+def precision(requested: Mapping[str, Any]) -> str:
+    if requested["mixed_precision"] == "no":
+        return "tf32" if requested.get("tf32") else "fp32"
+    return requested["mixed_precision"]
+
+
+def run(result: Result) -> str:
+    return printable(f"{task(result)}, {launch(result)}, {result['arm']['name']}, seed {result['seed']}")
+
+
+def rank(arm: str) -> tuple[int, str]:
+    """Sorts arms in the order of the comparison, others behind them."""
+    return (ORDER.index(arm) if arm in ORDER else len(ORDER), arm)
+
+
+def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names, those that several settings share with what differs between these behind them."""
+    flat = [dict(_leaves(each)) for each in settings]
+    return [f"{name}{_further(flat, number, names)}" for number, name in enumerate(names)]
+
+
+def _further(flat: Sequence[Mapping[str, Any]], number: int, names: Sequence[str]) -> str:
+    own, absent = flat[number], object()
+    namesakes = [other for other, name in zip(flat, names, strict=True) if name == names[number]]
+    differing = [key for key in own if any(other.get(key, absent) != own[key] for other in namesakes)]
+    return "".join(printable(f", {key}={own[key]}") for key in differing)
+
+
+def _leaves(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

@@ -1,0 +1,106 @@
+"""The speed and the cost of runs in a report, against figures worked out by hand."""
+
+import numpy as np
+import pytest
+from made_results import made_curve, made_speed, make_result
+
+from benchmarks.ner.curve import by_step, columns, curve
+from benchmarks.ner.report.cost import cost, cost_table, reached_by_all
+from benchmarks.ner.report.quality import by_arm
+from benchmarks.ner.report.speed import precision_gain, scaling, speed_table, speeds
+
+
+def timed(tokens_per_second, seed=0, budget=(), **requested):
+    speed = {"mlm": made_speed(tokens_per_second), "ner": None}
+    return make_result("dynamic", seed, speed=speed, requested=requested, budget=budget)
+
+
+def test_a_launch_has_the_medians_of_its_runs():
+    (one,) = speeds([timed(100.0, 0), timed(300.0, 1), timed(120.0, 2)], "mlm")
+    assert (one.tokens_per_second, one.step_time, one.data_wait_share, one.peak_bytes) == (120.0, 0.05, 0.01, 1e9)
+    (row,) = speed_table([one], "mlm").rows
+    assert row[:7] == ("1 process, fp32", "120", "50", "100%", "1.00 x", "1.0%", "1.00")
+    assert [label for label, _ in row[7].files] == ["dynamic 0", "dynamic 1", "dynamic 2"]
+
+
+def test_scaling_is_against_one_process_and_a_precision_against_fp32_all_else_alike():
+    results = [
+        timed(100.0),
+        timed(150.0, mixed_precision="bf16"),
+        timed(130.0, tf32=True),
+        timed(160.0, num_processes=2),
+        timed(225.0, num_processes=2, mixed_precision="bf16", config="renamed"),
+        timed(400.0, num_processes=4, strategy="FSDP"),
+        timed(90.0, mixed_precision="bf16", budget={"dataloader_num_workers": 2}),
+    ]
+    found = speeds(results, "mlm")
+    gains = {one.label: (scaling(one, found), precision_gain(one, found)) for one in found}
+    assert gains == {
+        "1 process, fp32": (1.0, 1.0),
+        "1 process, bf16": (1.0, 1.5),
+        "1 process, tf32": (1.0, 1.3),
+        "2 processes, fp32": (0.8, 1.0),
+        "2 processes, bf16": (0.75, pytest.approx(225 / 160)),
+        "4 processes, fp32, FSDP": (1.0, 1.0),
+        "1 process, bf16, 2 workers": (1.0, None),
+    }
+
+
+def test_runs_that_failed_or_were_not_timed_have_no_speed():
+    failed = make_result("dynamic", 0, status="failed", reason="no")
+    assert speeds([failed, timed(100.0)], "ner") == []
+    assert len(speeds([failed, timed(100.0)], "mlm")) == 1
+
+
+def at(loss_to_step):
+    """A run whose evaluation loss is as given at steps; it sees 1,000 tokens a step and takes 0.2 s."""
+    entries = []
+    for step, loss in loss_to_step.items():
+        entries += [
+            {"step": step, "loss": 1.0, "num_input_tokens_seen": 1000 * step, "train_seconds": step / 5},
+            {"step": step, "eval_loss": loss},
+        ]
+    return {"mlm": {"eval_loss": loss, "curve": entries}}
+
+
+def test_the_cost_of_a_loss_is_on_the_line_between_two_evaluations():
+    run = make_result("dynamic", 0, **at({10: 5.0, 20: 4.0, 30: 3.0, 40: 3.5}))
+    np.testing.assert_allclose(cost(run, 3.25), [27.5, 27_500, 5.5])
+    np.testing.assert_allclose(cost(run, 3.0), [30, 30_000, 6])
+    np.testing.assert_allclose(cost(run, 6.0), [10, 10_000, 2])
+
+
+def test_the_loss_is_the_lowest_that_every_run_reached():
+    slow = make_result("static", 0, **at({10: 5.0, 20: 4.5, 30: 4.6}))
+    fast = [make_result("dynamic", seed, **at({10: 5.0, 20: 4.0 - seed, 30: 3.0})) for seed in (0, 1)]
+    arms = by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})])
+    assert reached_by_all([slow, *fast]) == 4.5
+    table = cost_table(arms, 4.5)
+    # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3.
+    assert [(row[0], *row[2:]) for row in table.rows] == [
+        ("static", "20", "0.020", "4"),
+        ("dynamic", "14 ± 2", "0.014 ± 0.002", "3 ± 0"),
+    ]
+
+
+def test_runs_without_a_curve_reach_nothing():
+    assert reached_by_all([make_result("none", 0, mlm={"eval_loss": 8.0})]) is None
+
+
+def test_a_curve_is_what_trainer_logged_of_training_and_evaluation():
+    history = [
+        {"loss": 1.0, "step": 1, "epoch": 0.5, "masked_fraction": 0.2},
+        {"eval_loss": 2.0, "eval_runtime": 3.0, "step": 1},
+        {"train_runtime": 9.0, "step": 1},
+        {"eval_loss": 2.0, "step": 1},
+    ]
+    kept = curve(history)
+    assert kept == [{"step": 1, "loss": 1.0, "masked_fraction": 0.2}, *[{"step": 1, "eval_loss": 2.0}] * 2]
+    run = {"mlm": {"curve": kept}}
+    assert by_step(run) == [{"step": 1, "loss": 1.0, "masked_fraction": 0.2, "eval_loss": 2.0}]
+    assert columns(run, "step", "eval_loss").tolist() == [[1.0], [2.0]]
+    assert columns(run, "step", "mask_rate").shape == (2, 0)
+
+
+def test_made_curves_are_those_of_ten_evaluations():
+    assert columns({"mlm": {"curve": made_curve(0.15, 2.0)}}, "eval_loss")[0].tolist()[-1] == 2.0
