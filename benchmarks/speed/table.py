@@ -1,7 +1,7 @@
 """The figures of a run of `tox -e bench` as one table, and tokens a second by length as a picture.
 
-`python -m benchmarks.speed.table RESULT.json [--write]`; `--write` puts the table into README.md, the picture beside
-this file, and the figures into `result.json`, from which the README's table can be made again.
+`python -m benchmarks.speed.table RESULT.json [--write]`; `--write` puts the picture beside this file and the figures
+into `result.json`, from which `python -m benchmarks.readme` makes the README's table.
 """
 
 import argparse
@@ -14,10 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-README = HERE.parents[1] / "README.md"
 RESULT = HERE / "result.json"
 PICTURE = HERE / "tokens_per_second.png"
-BEGIN, END = "<!-- speed: begin -->\n", "<!-- speed: end -->"
 HEADINGS = ("measure", "batch", "figure", "goal", "")
 
 
@@ -49,12 +47,6 @@ def markdown(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"Measured on {result['date']} on {result['machine']}, Python {result['python']}, {versions}.\n\n{table}\n"
-
-
-def readme_with(text: str, table: str) -> str:
-    """README.md with this table between its marks."""
-    before, rest = text.split(BEGIN)
-    return before + BEGIN + table + END + rest.split(END)[1]
 
 
 def draw(tokens_per_second: dict[str, dict[str, float]], path: Path) -> None:
@@ -104,7 +96,7 @@ def _verdict(figure: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("result", type=Path, help="what pytest-benchmark wrote")
-    parser.add_argument("--write", action="store_true", help="into README.md, the picture and result.json")
+    parser.add_argument("--write", action="store_true", help="the picture and result.json")
     arguments = parser.parse_args()
     result = kept(json.loads(arguments.result.read_text(encoding="utf-8")))
     table = Table(*HEADINGS, title=f"{result['machine']}, {result['date']}")
@@ -114,7 +106,6 @@ def main() -> None:
     draw(result["tokens_per_second"], PICTURE if arguments.write else arguments.result.with_suffix(".png"))
     if arguments.write:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        README.write_text(readme_with(README.read_text(encoding="utf-8"), markdown(result)), encoding="utf-8")
 
 
 if __name__ == "__main__":

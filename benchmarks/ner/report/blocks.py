@@ -53,8 +53,11 @@ class Picture:
 Block = Heading | Paragraph | Table | Picture
 
 
-def markdown(blocks: Iterable[Block], results: str = "", pictures: str = "") -> str:
-    """The blocks as Markdown; `results` and `pictures` are the folders of what it links to and shows."""
+def markdown(blocks: Iterable[Block], results: str | None = "", pictures: str = "") -> str:
+    """The blocks as Markdown; `results` and `pictures` are the folders of what it links to and shows.
+
+    Without `results`, tables tell how many runs there are, as in a terminal.
+    """
     return "\n\n".join(_block(block, results, pictures) for block in blocks) + "\n"
 
 
@@ -63,7 +66,7 @@ def terminal(blocks: Iterable[Block]) -> Group:
     return Group(*(_renderable(block) for block in blocks if not isinstance(block, Picture)))
 
 
-def _block(block: Block, results: str, pictures: str) -> str:
+def _block(block: Block, results: str | None, pictures: str) -> str:
     match block:
         case Heading():
             return f"{'#' * block.level} {escaped(block.text)}"
@@ -79,9 +82,9 @@ def _block(block: Block, results: str, pictures: str) -> str:
             return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def _cell(cell: str | Runs, folder: str) -> str:
-    if isinstance(cell, str):
-        return escaped(cell)
+def _cell(cell: str | Runs, folder: str | None) -> str:
+    if isinstance(cell, str) or folder is None:
+        return escaped(_shown(cell))
     links = (f"[{escaped(label)}]({folder}{quote(file, errors='backslashreplace')})" for label, file in cell.files)
     return " ".join(links) or escaped(cell.text)
 

@@ -40,6 +40,22 @@ def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> l
     ]
 
 
+def summary(results: Sequence[Result]) -> list[Block]:
+    """The report in short: what follows, the F1 of arms that can be compared, and what did not run."""
+    found = _comparisons(results)
+    members = [(f"{label}, {name}", runs) for label, of_task in tasks(results) for name, runs in launches(of_task)]
+    return [
+        *_verdicts(results, found),
+        *(block for name, runs in members if len(by_arm(runs)) > 1 for block in _f1(name, runs)),
+        *not_run(results),
+    ]
+
+
+def _f1(name: str, runs: Sequence[Result]) -> Iterator[Block]:
+    yield quality_table(name, runs)
+    yield _picture(f"F1 by arm, {name}", lambda path: draw_f1(by_arm(runs), path))
+
+
 def _comparisons(results: Iterable[Result]) -> list[Comparison]:
     return comparisons([each for members in groups(results) if not obstacle(members) for each in members])
 

@@ -1,0 +1,41 @@
+"""Writes the parts of README.md that are made of committed results: `python -m benchmarks.readme`."""
+
+import json
+import re
+from pathlib import Path
+
+from benchmarks.ner.report.blocks import markdown
+from benchmarks.ner.report.content import summary
+from benchmarks.ner.results import read_results
+from benchmarks.speed import table
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+RESULTS = HERE / "results"
+
+
+def parts() -> dict[str, str]:
+    """The Markdown of each part by its name."""
+    results, _ = read_results(RESULTS)
+    return {
+        "results": markdown(summary(results), results=None, pictures="benchmarks/results/report/"),
+        "speed": table.markdown(json.loads(table.RESULT.read_text(encoding="utf-8"))),
+    }
+
+
+def with_parts(text: str, parts: dict[str, str]) -> str:
+    """A text with parts in the place of what stands between their marks."""
+    for name, part in parts.items():
+        between = re.compile(rf"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->)", re.DOTALL)
+        text, found = between.subn(lambda marks, part=part: marks[1] + part + marks[2], text)  # type: ignore[misc]
+        if found != 1:
+            raise ValueError(f"the text must have the marks of {name!r} once, but got them {found} times. Mend it.")
+    return text
+
+
+def main() -> None:
+    README.write_text(with_parts(README.read_text(encoding="utf-8"), parts()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""README.md shows what the committed results say, and so does the committed report."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from benchmarks.ner.report.__main__ import write_report
+from benchmarks.readme import README, RESULTS, parts, with_parts
+
+
+def test_the_readme_shows_the_committed_results() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert with_parts(text, parts()) == text, "run `python -m benchmarks.readme`"
+
+
+def test_the_committed_report_is_that_of_the_committed_results(tmp_path) -> None:
+    write_report(RESULTS, tmp_path / "benchmarks" / "report")
+    # The links differ in where they lead, as the report is elsewhere.
+    found, committed = (
+        re.sub(r"\]\(.*?(\w+-seed)", r"](\1", (folder / "report.md").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "benchmarks" / "report", RESULTS / "report")
+    )
+    assert found == committed, f"run `python -m benchmarks.ner.report {RESULTS}`"
+
+
+def test_what_the_readme_shows_is_there() -> None:
+    text = README.read_text(encoding="utf-8")
+    shown = [*re.findall(r"\]\(([^):#]+)[)#]", text), *re.findall(r"`(benchmarks/\S+\.(?:py|yaml))`", text)]
+    assert shown
+    assert [place for place in shown if not (README.parent / place).exists()] == []
+
+
+def test_a_part_goes_between_its_marks() -> None:
+    text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n"
+    assert with_parts(text, {"x": r"\1 new" + "\n"}) == "a\n<!-- x: begin -->\n\\1 new\n<!-- x: end -->\nb\n"
+    with pytest.raises(ValueError, match="must have the marks of 'y' once, but got them 0 times"):
+        with_parts(text, {"y": ""})
