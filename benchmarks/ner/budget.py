@@ -75,6 +75,7 @@ def training_arguments(budget: Budget, machinery: Machinery, stage: str, example
         # them; BERT's masked language model takes that number and does not use it.
         average_tokens_across_devices=False,
         report_to=machinery.report_to,
+        run_name=f"{machinery.work_dir.name}-{stage}",
         disable_tqdm=True,
         log_level="warning",
     )

@@ -21,7 +21,7 @@ from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.keeping import non_finite, without_non_finite
 from benchmarks.ner.launch import mismatch, observed_launch
 from benchmarks.ner.models import classifier, initial_model
-from benchmarks.ner.results import SCHEMA, run_id
+from benchmarks.ner.results import SCHEMA, result_path, run_id
 from benchmarks.ner.train import Progress, Stage, fine_tune, pretrain
 
 PACKAGES = (
@@ -74,7 +74,7 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     """
     started = time.time()
     config = configuration(task, arm, seed)
-    with _machinery(task, run_id(config)[:12]) as machinery:
+    with _machinery(task, result_path(Path(), arm.name, seed, run_id(config)).stem) as machinery:
         mlm, ner = _stages(task, arm, seed, machinery, report)
     observed = observed_launch(PartialState(), ner.compute_dtype)
     measured = _measured(mlm, ner)

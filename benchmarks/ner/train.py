@@ -50,7 +50,9 @@ def pretrain(
     if not arm.pretrain:
         fixed = collator.for_evaluation()
         trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
-        return Stage({"eval_loss": trainer.evaluate()["eval_loss"], "train_loss": None}, None, None, None)
+        loss = trainer.evaluate()["eval_loss"]
+        _end_tracking(machinery)
+        return Stage({"eval_loss": loss, "train_loss": None}, None, None, None)
 
     timer = StepTimer()
     trainer = TimedTrainer(
@@ -65,6 +67,7 @@ def pretrain(
     stage = _trained(model, trainer, timer, collator, train)
     stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
     stage.metrics["curve"] = curve(trainer.state.log_history)
+    _end_tracking(machinery)
     return stage
 
 
@@ -102,6 +105,7 @@ def fine_tune(
         if prefix == "test":  # what arms are compared by
             counts = {**sentence_counts(predicted, gold), "documents": document_lengths(split)}
             stage.metrics["test_sentences"] = counts
+    _end_tracking(machinery)
     return stage
 
 
@@ -132,6 +136,14 @@ def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, co
         memory=memory.summary(),
         compute_dtype=observed.dtype,
     )
+
+
+def _end_tracking(machinery: Machinery) -> None:
+    """Trainer leaves a run of Weights & Biases open, and would draw the next stage, or the next cell, into it."""
+    if "wandb" in machinery.report_to:
+        import wandb
+
+        wandb.finish()
 
 
 def _check_order(found: np.ndarray, expected: Sequence[Sequence[int]]) -> None:

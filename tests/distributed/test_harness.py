@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmarks.ner.curve import columns
 from benchmarks.ner.grammar import embedded_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +49,13 @@ def _start(config: str, output_dir: Path, *arguments: str) -> subprocess.Popen:
 
 def _results(output_dir: Path) -> dict[str, dict]:
     return {path.name: json.loads(path.read_text()) for path in output_dir.glob("*.json")}
+
+
+def _tracked(folder: Path, stage: str) -> dict[str, np.ndarray]:
+    """What TensorBoard would draw: steps and values of each curve, `[2, points]`."""
+    (run,) = folder.glob(f"*/{stage}/runs/*")
+    events = EventAccumulator(str(run)).Reload()
+    return {tag: np.array([(e.step, e.value) for e in events.Scalars(tag)]).T for tag in events.Tags()["scalars"]}
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, files) -> None:
@@ -84,7 +94,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, files) -> None:
 
 
 def test_two_processes_train_together_in_the_precision_asked_for(tmp_path, files) -> None:
-    process = _start("cpu_2_bf16", tmp_path, *files, "--arms", "anneal")
+    process = _start("cpu_2_bf16", tmp_path, *files, "--arms", "anneal", "--report_to", "tensorboard")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     (result,) = _results(tmp_path).values()
@@ -93,9 +103,15 @@ def test_two_processes_train_together_in_the_precision_asked_for(tmp_path, files
     assert (observed["world_size"], observed["backend"], observed["compute_dtype"]) == (2, "gloo", "bfloat16")
     assert result["quality"]["test_entities_gold"] > 0
     assert len(result["quality"]["test_sentences"]["gold"]) == result["dataset"]["sentences"]["test"]
-    rates = [entry["mask_rate"] for entry in result["mlm"]["curve"] if "mask_rate" in entry]
-    assert rates == sorted(rates, reverse=True)
+    _, rates = columns(result, "step", "mask_rate")
+    steps, observed_rates = columns(result, "step", "masked_fraction")
+    assert rates.tolist() == sorted(rates, reverse=True)
     assert 0.15 < rates[-1] < rates[0] <= 0.30
+    assert abs(observed_rates - rates).max() < 0.03, "of both ranks, over the steps before"
+    curves = {stage: _tracked(tmp_path / "trainer", stage) for stage in ("mlm", "ner")}
+    np.testing.assert_allclose(curves["mlm"]["train/masked_fraction"], [steps, observed_rates], rtol=1e-6)
+    np.testing.assert_allclose(curves["mlm"]["train/mask_rate"], [steps, rates], rtol=1e-6)
+    assert {"train/loss", "train/masked_fraction"} <= curves["ner"].keys()
 
 
 def test_a_launch_that_does_less_than_asked_is_failed(tmp_path, files) -> None:
