@@ -127,4 +127,4 @@ def test_a_launch_that_does_less_than_asked_is_failed(tmp_path, files) -> None:
     (result,) = _results(tmp_path / "runs").values()
     assert result["status"] == "failed"
     assert "computes in float16, float32 was seen" in result["reason"]
-    assert "failed" in output
+    assert "Failed" in output
