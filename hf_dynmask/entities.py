@@ -39,8 +39,9 @@ def mentions(
 def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:
     """int64 `[tokens]`: the tags, also of tokens that have none of their own."""
     tags = tokens.columns[column]
-    own = (tags != IGNORE_INDEX) | (tokens.positions == 0)
-    return tags[np.maximum.accumulate(np.where(own, np.arange(len(tags)), 0))] if len(tags) else tags
+    own = tags != IGNORE_INDEX
+    own[tokens.begins] = True
+    return tags[own][own.cumsum(dtype=np.int32) - 1]
 
 
 def _is_in(tags: np.ndarray, values: Collection[int]) -> np.ndarray:

@@ -64,7 +64,7 @@ def of_tokens(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.nd
             f"{len(weights)}. Make them with `rarity_weights(token_counts(dataset, {tokens.vocabulary.size}))`, for "
             "example."
         )
-    return units.reduced(np.add, weights[tokens.input_ids]) / units.size
+    return units.reduced(np.add, weights.take(tokens.input_ids)) / units.size
 
 
 def checked_weights(weights: Any) -> np.ndarray:

@@ -104,10 +104,11 @@ class Units:
         if self.starts is None:
             return flags
         places = flags.nonzero()[0]
-        if 2 * len(places) > len(self):
-            return self.reduced(np.logical_or, flags)
-        found = np.zeros(len(self), dtype=bool)  # for few flags, finding their units is faster than asking every unit
-        found[self.first.searchsorted(places, side="right") - 1] = True
+        found = np.zeros(len(self), dtype=bool)
+        if 10 * len(places) < len(self):  # for few flags, a search is faster than numbering all tokens
+            found[self.first.searchsorted(places, side="right") - 1] = True
+        else:
+            found[self.starts.cumsum(dtype=np.int32)[places] - 1] = True  # of bools, ten times as fast as in int64
         return found
 
     def reduced(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:

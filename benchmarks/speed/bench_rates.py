@@ -19,7 +19,7 @@ def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, 
     args = SimpleNamespace(seed=0, gradient_accumulation_steps=1)
     state = SimpleNamespace(global_step=0, max_steps=1_000_000, epoch=0.0)
     loader = DataLoader(examples, batch_size=batch_size, collate_fn=DataCollatorForDynamicMasking(tokenizer))
-    callback = MaskRateCallback(linear_schedule(0.16, 0.14))
+    callback = MaskRateCallback(linear_schedule(0.15, 0.10))
     callback.on_train_begin(args, state, None, train_dataloader=loader)
     callback.on_epoch_begin(args, state, None, train_dataloader=loader)
 
