@@ -23,6 +23,8 @@ def main() -> None:
     folder = arguments.output_dir or arguments.directory / "report"
     try:
         blocks = write_report(arguments.directory, folder)
+    except NotADirectoryError as error:
+        sys.exit(str(error))
     except OSError as error:
         sys.exit(f"output_dir must be a folder that can be written to, but got {folder}: {error}. Name another one.")
     console = Console()
