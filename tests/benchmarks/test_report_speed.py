@@ -1,11 +1,10 @@
 """The speed and the cost of runs in a report, against figures worked out by hand."""
 
-import numpy as np
 import pytest
 from made_results import made_curve, made_speed, make_result
 
 from benchmarks.ner.curve import by_step, columns, curve
-from benchmarks.ner.report.cost import cost, cost_table, reached_by_all
+from benchmarks.ner.report.cost import cost, cost_tables
 from benchmarks.ner.report.quality import by_arm
 from benchmarks.ner.report.speed import precision_gain, scaling, speed_table, speeds
 
@@ -65,26 +64,23 @@ def at(loss_to_step):
 
 def test_the_cost_of_a_loss_is_on_the_line_between_two_evaluations():
     run = make_result("dynamic", 0, **at({10: 5.0, 20: 4.0, 30: 3.0, 40: 3.5}))
-    np.testing.assert_allclose(cost(run, 3.25), [27.5, 27_500, 5.5])
-    np.testing.assert_allclose(cost(run, 3.0), [30, 30_000, 6])
-    np.testing.assert_allclose(cost(run, 6.0), [10, 10_000, 2])
+    tokens = {loss: cost(run, loss, "num_input_tokens_seen") for loss in (6.0, 3.25, 3.0, 2.9)}
+    assert tokens == {6.0: 10_000, 3.25: 27_500, 3.0: 30_000, 2.9: None}
+    assert cost(run, 3.25, "train_seconds") == 5.5
 
 
-def test_the_loss_is_the_lowest_that_every_run_reached():
+def test_each_arm_is_held_against_what_the_others_reach_in_all_of_their_runs():
     slow = make_result("static", 0, **at({10: 5.0, 20: 4.5, 30: 4.6}))
-    fast = [make_result("dynamic", seed, **at({10: 5.0, 20: 4.0 - seed, 30: 3.0})) for seed in (0, 1)]
-    arms = by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})])
-    assert reached_by_all([slow, *fast]) == 4.5
-    table = cost_table(arms, 4.5)
-    # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3.
-    assert [(row[0], *row[2:]) for row in table.rows] == [
-        ("static", "20", "0.020", "4"),
-        ("dynamic", "14 ± 2", "0.014 ± 0.002", "3 ± 0"),
-    ]
+    fast = [make_result("dynamic", seed, **at({10: 5.0, 20: 4.0 - seed, 30: 2.0 - seed})) for seed in (0, 1)]
+    tokens, seconds = cost_tables(by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})]))
+    assert tokens.headings == seconds.headings == ("arm", "seeds", "static, 4.500", "dynamic, 2.000")
+    # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3; 2 is where one ends, and half of 3 to 1.
+    assert [(row[0], *row[2:]) for row in tokens.rows] == [("static", "0.020", "-"), ("dynamic", "0.014", "0.028")]
+    assert [(row[0], *row[2:]) for row in seconds.rows] == [("static", "4", "-"), ("dynamic", "3", "6")]
 
 
-def test_runs_without_a_curve_reach_nothing():
-    assert reached_by_all([make_result("none", 0, mlm={"eval_loss": 8.0})]) is None
+def test_runs_without_a_curve_have_no_cost():
+    assert list(cost_tables(by_arm([make_result("none", 0, mlm={"eval_loss": 8.0})]))) == []
 
 
 def test_a_curve_is_what_trainer_logged_of_training_and_evaluation():

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.ner.pairing import conditions, groups
 from benchmarks.ner.report.blocks import Block, Heading, Paragraph, Picture, Table
-from benchmarks.ner.report.cost import cost_table, reached_by_all
+from benchmarks.ner.report.cost import cost_tables
 from benchmarks.ner.report.grouping import launches, tasks
 from benchmarks.ner.report.labels import Result, printable
 from benchmarks.ner.report.overview import not_run
@@ -86,8 +86,7 @@ def _arms(name: str, arms: Sequence[ArmRuns], found: Sequence[Comparison]) -> It
     yield from comparison_tables(found)
     if any(map(has_curve, arms)):
         yield _picture(f"MLM loss and mask rate, {name}", lambda path: draw_training(arms, path))
-    if (loss := reached_by_all(run for arm in arms for run in arm.sound)) is not None:
-        yield cost_table(arms, loss)
+    yield from cost_tables(arms)
 
 
 def _speed(label: str, by_stage: dict[str, list[Speed]]) -> Iterator[Block]:

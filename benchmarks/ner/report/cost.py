@@ -1,52 +1,57 @@
-"""What it costs an arm to reach a loss: steps, tokens and seconds of pre-training, out of the curves of results."""
+"""What it costs an arm to reach the loss that another reaches: tokens and seconds, out of the curves of results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from benchmarks.ner.curve import columns
 from benchmarks.ner.report.blocks import Runs, Table
 from benchmarks.ner.report.labels import Result
-from benchmarks.ner.report.quality import ArmRuns, runs_cell, with_deviation
+from benchmarks.ner.report.quality import ArmRuns, number, runs_cell
 
-HEADINGS = ("arm", "seeds", "steps", "million tokens", "seconds")
-COSTS = ("step", "num_input_tokens_seen", "train_seconds")
-
-
-def reached_by_all(runs: Iterable[Result]) -> float | None:
-    """The lowest MLM evaluation loss that every run got to; None without curves of what it took."""
-    lowest = [losses.min() for *_, losses in map(_evaluations, runs) if losses.size]
-    return float(max(lowest)) if lowest else None
+COSTS = {"Million tokens": ("num_input_tokens_seen", 1e-6, "{:,.3f}"), "Seconds": ("train_seconds", 1, "{:,.0f}")}
 
 
-def cost_table(arms: Sequence[ArmRuns], loss: float) -> Table:
-    """Steps, tokens and seconds of training until an MLM evaluation loss, mean and standard deviation over seeds."""
-    title = f"Cost of an MLM loss of {loss:.3f}, the lowest that every run reached"
-    return Table(title, HEADINGS, [row for arm in arms if (row := _row(arm, loss))])
+def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
+    """Means over seeds until each of the losses that arms reached, "-" where a run of the arm never did."""
+    timed = [arm for arm in arms if any(_timed(run) for run in arm.sound)]
+    losses = [(arm.label, reached(arm.sound)) for arm in timed]
+    headings = ("arm", "seeds", *(f"{label}, {loss:.3f}" for label, loss in losses))
+    for what, (name, unit, form) in COSTS.items() if timed else ():
+        rows: list[tuple[str | Runs, ...]] = [
+            (arm.label, runs_cell(arm.sound, len(arm.sound)), *_cells(arm.sound, losses, name, unit, form))
+            for arm in timed
+        ]
+        yield Table(f"{what} of training until the MLM loss that every run of an arm reached", headings, rows)
 
 
-def cost(result: Result, loss: float) -> np.ndarray:
-    """`COSTS` until the evaluation loss first was `loss` or less, on a straight line from the evaluation before."""
-    *costs, losses = _evaluations(result)
-    first = int(np.argmax(losses <= loss))
-    # np.interp wants what it looks up to rise: the negative loss does, from the evaluation before to this one.
-    around = slice(max(first - 1, 0), first + 1)
-    return np.array([np.interp(-loss, -losses[around], cost[around]) for cost in costs])
+def reached(runs: Iterable[Result]) -> float:
+    """The lowest MLM evaluation loss that every run got to."""
+    return float(max(columns(run, "eval_loss").min() for run in runs if _timed(run)))
 
 
-def _row(arm: ArmRuns, loss: float) -> tuple[str | Runs, ...] | None:
-    runs = [run for run in arm.sound if _evaluations(run).size]
-    if not runs:
+def cost(result: Result, loss: float, name: str) -> float | None:
+    """What the curve has under `name` when the evaluation loss first was `loss` or less; None if it never was.
+
+    It is on a straight line from the evaluation before.
+    """
+    costs, losses = columns(result, name, "eval_loss")
+    below = losses <= loss
+    if not below.any():
         return None
-    steps, tokens, seconds = np.array([cost(run, loss) for run in runs]).T.tolist()
-    return (
-        arm.label,
-        runs_cell(runs, len(runs)),
-        with_deviation(steps, "{:,.0f}"),
-        with_deviation([count / 1e6 for count in tokens], "{:,.3f}"),
-        with_deviation(seconds, "{:,.0f}"),
-    )
+    first = int(below.argmax())
+    around = slice(max(first - 1, 0), first + 1)
+    return float(np.interp(-loss, -losses[around], costs[around]))  # what is looked up must rise, as -loss does
 
 
-def _evaluations(result: Result) -> np.ndarray:
-    return columns(result, *COSTS, "eval_loss")
+def _cells(
+    runs: Iterable[Result], losses: Iterable[tuple[str, float]], name: str, unit: float, form: str
+) -> Iterator[str]:
+    for _, loss in losses:
+        costs = [cost(run, loss, name) for run in runs if _timed(run)]
+        there = [each for each in costs if each is not None]
+        yield number(unit * float(np.mean(there)) if len(there) == len(costs) else None, form)
+
+
+def _timed(run: Result) -> bool:
+    return columns(run, "eval_loss", *(name for name, *_ in COSTS.values())).size > 0
