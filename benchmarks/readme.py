@@ -1,4 +1,4 @@
-"""Writes the parts of README.md that are made of committed results: `python -m benchmarks.readme`."""
+"""Writes the parts of both README.md that are made of committed results: `python -m benchmarks.readme`."""
 
 import json
 import re
@@ -10,16 +10,17 @@ from benchmarks.ner.results import read_results
 from benchmarks.speed import table
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+README, BENCHMARKS = HERE.parent / "README.md", HERE / "README.md"
 RESULTS = HERE / "results"
 
 
-def parts() -> dict[str, str]:
-    """The Markdown of each part by its name."""
+def parts() -> dict[Path, dict[str, str]]:
+    """The Markdown of each part by its file and its name."""
     results, _ = read_results(RESULTS)
+    speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
-        "results": markdown(summary(results), results=None, pictures="benchmarks/results/report/"),
-        "speed": table.markdown(json.loads(table.RESULT.read_text(encoding="utf-8"))),
+        README: {"results": markdown(summary(results), results=None, pictures="benchmarks/results/report/")},
+        BENCHMARKS: {"speed": table.markdown(speed)},
     }
 
 
@@ -34,7 +35,8 @@ def with_parts(text: str, parts: dict[str, str]) -> str:
 
 
 def main() -> None:
-    README.write_text(with_parts(README.read_text(encoding="utf-8"), parts()), encoding="utf-8")
+    for file, made in parts().items():
+        file.write_text(with_parts(file.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The figures of a run of `tox -e bench` as one table, and tokens a second by length as a picture.
 
 `python -m benchmarks.speed.table RESULT.json [--write]`; `--write` puts the picture beside this file and the figures
-into `result.json`, from which `python -m benchmarks.readme` makes the README's table.
+into `result.json`, from which `python -m benchmarks.readme` makes the table in the README beside.
 """
 
 import argparse
