@@ -30,7 +30,7 @@ ARGUMENTS = "result, path = json.loads(Path(sys.argv[1]).read_text()), Path(sys.
 WRITE_FOR_EVER = """
 result["env"] = "x" * 3_000_000  # so that most of the time is spent writing
 for number in range(int(sys.argv[3]), 10**9):
-    write_result(path, {**result, "memory": number})
+    write_result(path, {**result, "env": number})
     print(number, flush=True)
 """
 KEEP_ON_A_FULL_DISK = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))\nkeep_result(path, result)"
@@ -64,7 +64,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_result(tmp_path, stress, report_
         told += output.splitlines(keepends=True)
         assert not errors
         written = int([line for line in told if line.endswith("\n")][-1])
-        last = load(path)["memory"]
+        last = load(path)["env"]
         assert last in (written, written + 1), "the last that was told of, or the one after it"
     results, rejected = read_results(tmp_path)
     left = [file for file in tmp_path.iterdir() if file != path]
@@ -138,12 +138,12 @@ def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
         with pytest.raises(OSError, match=r"output_dir must be .*; got No space left on device; .*free space"):
             check_writable(disk)
         with pytest.raises(OSError, match=r"No space left on device.*The result is not lost") as error:
-            keep_result(path, {**RESULT, "memory": 7})
+            keep_result(path, {**RESULT, "env": 7})
         assert path.read_bytes() == before
         assert sorted(file.name for file in disk.iterdir()) == ["filler", path.name]
         (disk / "filler").unlink()
         shutil.move(re.search(r"move (\S+) to", str(error.value)).group(1), path)
-        assert load(path)["memory"] == 7
+        assert load(path)["env"] == 7
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
