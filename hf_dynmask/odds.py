@@ -30,7 +30,7 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
 
     Args:
         units: the units of the batch.
-        weights: float64 `[units]`, positive.
+        weights: float64 `[units]`, in (0, 1].
         rates: float64 `[sequences]`, in [0, 1].
 
     Returns:
@@ -44,6 +44,8 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
     while True:  # each turn finds the units whose odds would exceed 1; a few turns, as seldom any is left to find
         factor = np.divide(left, free, out=np.zeros(len(rates)), where=free > 0)
         odds = units.of_sequence(factor) * weights
+        if left is goal and factor.max(initial=0.0) <= 1:
+            return odds  # no weight exceeds 1, and so no odds do
         exceeds = (odds > 1) & ~certain & units.maskable
         if not exceeds.any():
             return np.where(certain, 1.0, np.minimum(odds, 1.0))
@@ -76,9 +78,9 @@ def checked_weights(weights: Any) -> np.ndarray:
     values = as_numbers(weights)
     if values is None:
         raise ValueError(f"`weights` must be numbers, one for each id, but got {weights!r}.")
-    wrong = ~np.isfinite(values) | (values < 0)
-    if values.ndim != 1 or wrong.any():
-        came = f"shape {values.shape}" if values.ndim != 1 else values[wrong][0]
+    right = (values >= 0) & (values < np.inf)
+    if values.ndim != 1 or not right.all():
+        came = f"shape {values.shape}" if values.ndim != 1 else values[~right][0]
         raise ValueError(
             f"`weights` must be numbers, finite and not negative, but got {came}. They are relative odds: 0 for what "
             "is to be masked last, and 1 for all to mask uniformly."

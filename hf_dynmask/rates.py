@@ -145,7 +145,10 @@ def rate_at(rate: Rate, step: int, total_steps: int) -> float:
     if isinstance(rate, RateDistribution):
         return rate.mean
     progress = min(step / total_steps, 1.0)
-    return checked_rate(as_schedule(rate)(progress), f"schedule(progress={progress:g}) at step {step} of {total_steps}")
+    value = rate(progress) if callable(rate) else rate
+    if type(value) is float and 0 <= value <= 1:
+        return value  # at every batch: to prepare for the worst would take ten times as long
+    return checked_rate(value, f"schedule(progress={progress:g}) at step {step} of {total_steps}")
 
 
 def _constant(progress: float, *, rate: float) -> float:
