@@ -10,23 +10,22 @@ import time
 from collections.abc import Callable
 
 import torch
-from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
+from benchmarks.speed import batches
 from hf_dynmask import DataCollatorForDynamicMasking
 from hf_dynmask.on_device import DevicePlan, device_plan, mask_tokens
 
 TOKENS = 1 << 20
-SPECIAL = {f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")}
 Step = Callable[[], tuple[torch.Tensor, ...]]
 
 
 def main() -> None:
     arguments = _arguments()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = _tokenizer(arguments.vocab_size)
+    tokenizer = batches.tokenizer()
     plan = device_plan(tokenizer, device)
-    input_ids = _batch(arguments.vocab_size, arguments.length).to(device)
+    input_ids = _batch(arguments.length).to(device)
     steps = _steps(input_ids, plan)
     expected = _collated(tokenizer, input_ids)
     for name, step in steps.items():  # compiles as well
@@ -42,24 +41,17 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--length", type=int, default=512, help="tokens a sequence, a divisor of 2**20")
-    parser.add_argument("--vocab-size", type=int, default=30_522)
     parser.add_argument("--repeats", type=int, default=20)
     return parser.parse_args()
 
 
-def _tokenizer(size: int) -> PreTrainedTokenizerFast:
-    words = [*SPECIAL.values(), *(f"w{number}" for number in range(size - len(SPECIAL)))]
-    model = models.WordLevel({word: id_ for id_, word in enumerate(words)}, unk_token=SPECIAL["unk_token"])
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), **SPECIAL)
-
-
-def _batch(vocab_size: int, length: int) -> torch.Tensor:
+def _batch(length: int) -> torch.Tensor:
     """int64 `[batch, length]`: up to a tenth of each sequence is padding."""
     generator = torch.Generator().manual_seed(0)
     shape = TOKENS // length, length
-    input_ids = torch.randint(len(SPECIAL), vocab_size, shape, generator=generator)
+    input_ids = torch.randint(len(batches.SPECIAL), batches.VOCABULARY_SIZE, shape, generator=generator)
     lengths = torch.randint(length - length // 10, length + 1, (shape[0], 1), generator=generator)
-    return input_ids.masked_fill(torch.arange(length) >= lengths, 0)
+    return input_ids.masked_fill(torch.arange(length) >= lengths, batches.PAD)
 
 
 def _steps(input_ids: torch.Tensor, plan: DevicePlan) -> dict[str, Step]:
