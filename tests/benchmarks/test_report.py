@@ -93,6 +93,12 @@ def test_what_was_run_in_another_way_has_its_own_table(requested, budget, ending
     assert [len(table.rows) for table in tables if table.title.endswith(ending)] == [len(other.rows)]
 
 
+def test_the_comparison_of_most_arms_comes_first():
+    alone = make_result("dynamic", 0, budget={"mlm_epochs": 1.0})
+    tables = quality_tables([alone, *RESULTS])
+    assert [len(table.rows) for table in tables] == [3, 1]
+
+
 def test_arms_that_share_a_name_are_told_apart_and_not_compared():
     results = [make_result("dynamic", 0), make_result("dynamic", 0, rate=0.3), make_result("static10", 0)]
     assert list(rows(results)) == ["static10", "dynamic, mlm_probability=0.15", "dynamic, mlm_probability=0.3"]

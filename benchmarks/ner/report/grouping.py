@@ -9,8 +9,9 @@ from benchmarks.ner.results import canonical, configuration
 
 
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """The results of one dataset, model and budget that were run, with what to call them."""
-    return _called([each for each in results if each["status"] != "skipped"], task, _task_settings)
+    """The results of one dataset, model and budget that were run, with what to call them; those of most arms first."""
+    found = _called([each for each in results if each["status"] != "skipped"], task, _task_settings)
+    return sorted(found, key=lambda named: -len({each["arm"]["name"] for each in named[1]}))
 
 
 def launches(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
