@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from types import FrameType
+import logging
+import math
 from typing import Any
 
-from transformers import Trainer
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
+from hf_dynmask import warned
 from hf_dynmask.adaptive import TokenLosses
+from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.training_loader import (
     check_order,
@@ -24,6 +25,10 @@ from hf_dynmask.training_loader import (
     with_collator,
 )
 from hf_dynmask.turns import Turns
+from hf_dynmask.warned import calling_trainer
+
+_EVALUATION_RATE = 0.15
+_LOGGER = logging.getLogger("hf_dynmask")
 
 
 class MaskRateCallback(TrainerCallback):
@@ -43,7 +48,8 @@ class MaskRateCallback(TrainerCallback):
     Args:
         schedule: a function from training progress in [0, 1] to a rate, a number, or a distribution that each sequence
             draws its rate from; None for the collator's own.
-        eval_mlm_probability: the rate of evaluation, in [0, 1], or a distribution.
+        eval_mlm_probability: the rate of evaluation, in [0, 1], or a distribution; None for 0.15, with a warning if
+            training ends at a higher rate.
 
     Raises:
         ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no
@@ -54,14 +60,16 @@ class MaskRateCallback(TrainerCallback):
 
     _turns: Turns
 
-    def __init__(self, schedule: Rate | None = None, eval_mlm_probability: FixedRate = 0.15) -> None:
+    def __init__(self, schedule: Rate | None = None, eval_mlm_probability: FixedRate | None = None) -> None:
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
-        self.eval_mlm_probability = checked_fixed_rate(eval_mlm_probability, "eval_mlm_probability")
+        chosen = _EVALUATION_RATE if eval_mlm_probability is None else eval_mlm_probability
+        self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability")
+        self._evaluates_as_chosen = eval_mlm_probability is not None
         self._collator: Any = None
         self._epoch: int | None = None
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        trainer = _calling_trainer()
+        trainer = calling_trainer()
         if trainer is not None:
             self._serve_evaluation(trainer)
 
@@ -77,12 +85,22 @@ class MaskRateCallback(TrainerCallback):
         self._collator.tell_turns(self._turns)
         put_into(loader, self._collator)
         self._epoch = None
-        trainer = _calling_trainer()
+        trainer = calling_trainer()
         if trainer is not None:
             self._serve_evaluation(trainer)  # also where this callback, or the collator, came later than the `Trainer`
             callbacks = trainer.callback_handler.callbacks
             callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
             _resume_losses(self._collator.losses, state, callbacks)
+        if state.is_world_process_zero:
+            self._say(state, evaluates=getattr(trainer, "eval_dataset", None) is not None)
+
+    def _say(self, state: TrainerState, evaluates: bool) -> None:
+        """Logs which masking this is, and warns of what it may not have been meant to be."""
+        _LOGGER.info("%s", self._collator)
+        warned.of_patterns(self._collator.num_mask_patterns, math.ceil(state.num_train_epochs))
+        masked = isinstance(self._collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
+        if evaluates and masked and not self._evaluates_as_chosen:
+            warned.of_rates(rate_at(self._collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -168,14 +186,6 @@ def _collator_in(collate_fn: Any) -> Any:
             )
         return _collator_in(collate_fn.data_collator)
     return collate_fn
-
-
-def _calling_trainer() -> Any:
-    """The `Trainer` that is calling right now: a callback is given no other way to its collator and its callbacks."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not isinstance(frame.f_locals.get("self"), Trainer):
-        frame = frame.f_back
-    return None if frame is None else frame.f_locals["self"]
 
 
 def _resume_losses(losses: TokenLosses | None, state: TrainerState, callbacks: list[TrainerCallback]) -> None:

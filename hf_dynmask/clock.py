@@ -57,6 +57,11 @@ class Clock:
         facts = [announced, epoch, first_step, batches_per_step, -1 if total_steps is None else total_steps]
         self._shared.copy_(torch.tensor(facts, dtype=torch.int64))
 
+    @property
+    def told(self) -> bool:
+        """Whether an epoch was announced."""
+        return bool(self._shared[0])
+
     def tick(self) -> Moment | None:
         """The moment of the batch about to be collated; None if no epoch was announced. Called once a batch."""
         announced, epoch, first_step, batches_per_step, total_steps = self._shared.tolist()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from hf_dynmask import warned
 from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.arguments import checked_integer, checked_tokenizer
 from hf_dynmask.clock import MOST, Clock
@@ -16,6 +17,7 @@ from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.turns import Turns, may_come_out_of_turn
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
+from hf_dynmask.warned import evaluating
 
 
 class ClockedCollator:
@@ -23,7 +25,7 @@ class ClockedCollator:
 
     A dataclass that derives from it has the fields `tokenizer`, `num_mask_patterns`, `seed`, that of its rate, and
     `strategy` if there is a choice; and makes the plan of its masks, [`_make_plan`], the evaluation's twin,
-    [`for_evaluation`], and the batch, [`_collate`].
+    [`for_evaluation`], the batch, [`_collate`], and what is particular to it in words, [`_details`].
     """
 
     rate_argument: ClassVar[str] = "mlm_probability"
@@ -135,6 +137,14 @@ class ClockedCollator:
         ClockedCollator.__post_init__(twin)
         return twin
 
+    def __str__(self) -> str:
+        from hf_dynmask.described import described  # not at import: few ask
+
+        return described(self, self._details())
+
+    def _details(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
     def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> Any:
         return self._collate(examples, return_tensors, *self._now())
 
@@ -165,5 +175,7 @@ class ClockedCollator:
         if self.num_mask_patterns == 1:
             return 0
         if epoch is None:
+            if evaluating():
+                warned.of_evaluation()
             epoch = int(torch.randint(2**62, ()))
         return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns

@@ -140,6 +140,16 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         strategy = self._strategy.for_evaluation()
         return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1)
 
+    def __str__(self) -> str:
+        return super().__str__() if self.mlm else "No masking: labels for causal language modeling."
+
+    def _details(self) -> tuple[str, ...]:
+        from hf_dynmask.described import replacements, units  # not at import: few ask
+
+        layout = ("one row without padding",) if self.padding_free else ()
+        outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
+        return units(self._plan.strategy, self.exact_count), outcome, *layout
+
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
         check_layout(self.pad_to_multiple_of, self.return_tensors)

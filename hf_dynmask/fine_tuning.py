@@ -98,6 +98,15 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         """The collator whose batches this one masks: evaluation is without masks, whatever `mlm_probability` says."""
         return self.collator
 
+    def _details(self) -> tuple[str, ...]:
+        from hf_dynmask.described import replacements, units  # not at import: few ask
+
+        outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
+        if self.target == "attention_mask":
+            outcome = "masked tokens stay, and are not attended to"
+        over = getattr(self.collator, "__name__", type(self.collator).__name__)
+        return units(self._strategy, self.exact_count), outcome, f"over {over}"
+
     def _make_plan(self) -> MaskingPlan:
         if self.losses is not None:
             raise ValueError(

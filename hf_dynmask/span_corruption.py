@@ -95,6 +95,9 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         density = evaluation_rate(mlm_probability)
         return self._twin(noise_density=density, num_mask_patterns=1)
 
+    def _details(self) -> tuple[str, ...]:
+        return (f"spans of {self.mean_noise_span_length:g} tokens in the mean become one sentinel each",)
+
     @cached_property
     def _sentinels(self) -> np.ndarray:
         return sentinels_of(self.tokenizer)

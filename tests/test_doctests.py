@@ -10,7 +10,11 @@ import pytest
 
 import hf_dynmask
 
-MODULES = [f"hf_dynmask.{module.name}" for module in pkgutil.iter_modules(hf_dynmask.__path__)]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(hf_dynmask.__path__, "hf_dynmask.")
+    if not module.name.endswith("__main__")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,1 @@
+"""The command `hf-dynmask`: masks and schedules, to be looked at."""

@@ -1,0 +1,62 @@
+"""The course of a rate over training: as lines in the terminal, and as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from hf_dynmask.arguments import checked_integer
+from hf_dynmask.cli.expressions import schedule_from
+from hf_dynmask.rates import Schedule, rate_at
+
+_LINES, _POINTS = 11, 2_000
+
+
+def show_course(text: str, steps: int, out: Path | None) -> None:
+    """Prints the rate at some steps, and draws it at more of them into `out` if that is given.
+
+    Raises:
+        ValueError: if the text names no schedule, there are no steps, or `out` is no kind of picture.
+        OSError: if `out` cannot be written.
+    """
+    schedule = schedule_from(text)
+    checked_integer(steps, "steps", 1, "Pass the optimizer steps of the whole training.")
+    if out is not None:
+        draw(schedule, steps, text, out)
+    console = Console()
+    console.print(_lines(schedule, steps))
+    if out is not None:
+        console.print(f"drawn into {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def draw(schedule: Schedule, steps: int, title: str, path: Path) -> None:
+    """The rate of each step as a curve; steps are drawn as such, up to 2,000 points."""
+    from matplotlib.figure import Figure
+
+    at, rates = _course(schedule, steps, _POINTS)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.step(at, 100 * rates, where="post")
+    axes.set(xlabel="optimizer step", ylabel="mask rate in %", title=title, xlim=(0, steps), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def _course(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    at = np.unique([*(place * steps // (most - 1) for place in range(most - 1)), steps - 1])
+    return at, np.array([rate_at(schedule, int(step), steps) for step in at])
+
+
+def _lines(schedule: Schedule, steps: int) -> Table:
+    at, rates = _course(schedule, steps, _LINES)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("step", "mask rate"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for step, rate in zip(at, rates, strict=True):
+        table.add_row(f"{step:,}", f"{rate:.2%}", ProgressBar(1.0, float(rate), width=40))
+    return table

@@ -1,0 +1,245 @@
+"""`hf-dynmask` as it is typed: what it prints, draws and refuses."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hf_dynmask import DataCollatorForDynamicMasking
+from hf_dynmask.cli.expressions import schedule_from, strategy_from
+from hf_dynmask.cli.main import main
+from hf_dynmask.cli.pieces import surface
+from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
+
+TEXT = "The gardener waters unbelievable flowers, while the cat sat on a mat."
+
+
+@pytest.fixture
+def printed(capsys):
+    def printed(*arguments: object) -> str:
+        main([str(each) for each in arguments])
+        return capsys.readouterr().out
+
+    return printed
+
+
+@pytest.fixture
+def refused(capsys):
+    """The one line in which a command is refused."""
+
+    def refused(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(each) for each in arguments])
+        output, error = capsys.readouterr()
+        assert (stopped.value.code, output, error.count("\n")) == (2, "", 1)
+        return error
+
+    return refused
+
+
+def epochs_of(output: str) -> list[str]:
+    """What is shown of each epoch."""
+    return [line for line in output.splitlines() if re.match(r" +\d+ +[\d.]+% +[\d.]+%  ", line)]
+
+
+def outcomes(line: str) -> list[tuple[str, str | None]]:
+    """Each token of a line, and what became of it: read from the marks alone."""
+    marks = {"[": "masked", "{": "replaced", "<": "kept"}
+    tokens = re.split("[ \N{MIDDLE DOT}]", re.sub(r"^ +\d+ +[\d.]+% +[\d.]+%  ", "", line))
+    return [(token.strip("[]{}<>").split(">")[0], marks.get(token[0])) for token in tokens]
+
+
+# -- preview ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_masks_are_the_collators(printed, wordpiece, tmp_path) -> None:
+    wordpiece.save_pretrained(tmp_path)
+    text = "they were playing with unbelievable toys while running quickly, the cat sat on a mat."
+    output = printed("preview", text, "--tokenizer", tmp_path, "--rate", 0.4, "--epochs", 20, "--seed", 3)
+    collator = DataCollatorForDynamicMasking(wordpiece, mlm_probability=0.4, seed=3, return_tensors="np")
+    found = set()
+    for epoch, line in enumerate(epochs_of(output)):
+        collator.set_epoch(epoch)
+        before = wordpiece(text)["input_ids"]
+        batch = collator([wordpiece(text)])
+        expected = []
+        for id_, after, label in list(zip(before, batch["input_ids"][0], batch["labels"][0], strict=True))[1:-1]:
+            changed = "masked" if after == wordpiece.mask_token_id else "replaced"
+            outcome = None if label == -100 else "kept" if after == id_ else changed
+            expected.append((wordpiece.convert_ids_to_tokens(id_).removeprefix("##"), outcome))
+        assert outcomes(line) == expected
+        found |= {outcome for _, outcome in expected}
+    assert (epoch, found) == (19, {None, "masked", "replaced", "kept"})
+
+
+def test_words_are_seen_and_rates_observed(printed) -> None:
+    output = printed("preview", TEXT, "--strategy", "whole_word", "--rate", 0.3, "--epochs", 50)
+    for line in epochs_of(output):
+        tokens = outcomes(line)
+        chosen = [outcome is not None for _, outcome in tokens]
+        assert line.split()[1:3] == ["30.0%", f"{sum(chosen) / len(tokens):.1%}"]
+        words = re.sub(r">\S+?(?=})|[\[\]<>{}]", "", line).split()[3:]
+        assert " ".join(words) == "the garde·ner water·s unbel·ievab·le flowe·rs , while the cat sat on a mat ."
+        of_words = iter(chosen)
+        assert all(len({next(of_words) for _ in word.split("·")}) == 1 for word in words)
+    counted = sum(outcome is not None for line in epochs_of(output) for _, outcome in outcomes(line))
+    assert f"\n{counted} of 950 tokens chosen, {counted / 950:.1%}: " in output
+    assert 0.25 < counted / 950 < 0.35
+
+
+def test_a_schedule_runs_over_the_epochs(printed) -> None:
+    output = printed("preview", TEXT, "--schedule", "linear(0.4, 0.1)", "--epochs", 3)
+    assert [line.split()[:2] for line in epochs_of(output)] == [["0", "40.0%"], ["1", "30.0%"], ["2", "20.0%"]]
+    assert "Dynamic masking, new in every epoch; 40 % to 10 % of the tokens, linear;" in output
+
+
+def test_static_masks_stay(printed) -> None:
+    output = printed("preview", TEXT, "--num_mask_patterns", 1, "--epochs", 5)
+    assert len({tuple(outcomes(line)) for line in epochs_of(output)}) == 1
+
+
+def test_lines_come_from_a_file_or_standard_input(printed, tmp_path, monkeypatch) -> None:
+    (tmp_path / "corpus.txt").write_text("the cat\n\n  the dog  \nthe mat\n", encoding="utf-8")
+    output = printed("preview", "--file", tmp_path / "corpus.txt", "--epochs", 1, "--max_texts", 2)
+    assert [[token for token, _ in outcomes(line)] for line in epochs_of(output)] == [["the", "cat"], ["the", "dog"]]
+    assert output.endswith(" Further lines were left out, after 2: see --max_texts.\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the cat\nthe dog\nthe mat\n"))
+    output = printed("preview", "--epochs", 1)
+    assert len(epochs_of(output)) == 3
+    assert "left out" not in output
+
+
+def test_a_text_steers_no_terminal(printed) -> None:
+    output = printed("preview", "cat \x1b[31m [bold]dog[/bold] \u202e", "--epochs", 1, "--rate", 0)
+    assert "\x1b" not in output
+    assert "\u202e" not in output
+    assert output.count("bold") == 2
+
+
+@pytest.mark.parametrize(("colours", "shown"), [("1", True), ("", False)])
+def test_colours_are_for_terminals(colours, shown) -> None:
+    command = [sys.executable, "-m", "hf_dynmask.cli", "preview", TEXT, "--rate", "0.5"]
+    environment = {**os.environ, "FORCE_COLOR": colours, "TERM": "xterm-256color"}
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ("\x1b[1;31m" in output.stdout) is shown
+    assert not output.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["", "--epochs", 1], "`text` must hold something else than white space, but nothing came."),
+        ([TEXT, "--epochs", 0], "`epochs` must be an integer of at least 1, but got 0."),
+        ([TEXT, "--max_texts", 0], "`max_texts` must be an integer of at least 1, but got 0."),
+        ([TEXT, "--rate", 1.5], "`mlm_probability` must be a number between 0 and 1, but got 1.5."),
+        ([TEXT, "--strategy", "spam"], "`strategy` must be such as `span`"),
+        ([TEXT, "--strategy", "entity"], "but got 'entity', which needs tags, a model or weights."),
+        ([TEXT, "--schedule", "linear(2, 0.1)"], "`start` must be a number between 0 and 1, but got 2."),
+        ([TEXT, "--file", "corpus.txt"], "`text` and `--file` must not both be given."),
+        (["--file", "nowhere.txt"], "No such file or directory: 'nowhere.txt'"),
+        ([TEXT, "--tokenizer", "."], "error: "),
+    ],
+)
+def test_what_is_wrong_is_one_line(refused, arguments, said) -> None:
+    assert said in refused("preview", *arguments)
+
+
+# -- schedule ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_course_of_a_schedule(printed, tmp_path) -> None:
+    output = printed("schedule", "linear(0.3, 0.1)", "--steps", 10_000, "--out", tmp_path / "curve.png")
+    rows = [line.split()[:2] for line in output.splitlines()[1:-1]]
+    assert rows[0] == ["0", "30.00%"]
+    assert rows[5] == ["5,000", "20.00%"]
+    assert rows[-1] == ["9,999", "10.00%"]
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_training_of_one_step_has_a_course(printed) -> None:
+    assert len(printed("schedule", "0.2", "--steps", 1).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cosne(0.3, 0.1)"], "(there is no 'cosne')"),
+        (["linear(0.3)"], "missing 1 required positional argument: 'end'"),
+        (["linear(0.3, 0.1)", "--steps", 0], "`steps` must be an integer of at least 1, but got 0."),
+        (["linear(0.3, 0.1)", "--out", "curve.spam"], "'spam' is not supported"),
+        (["linear(0.3, 0.1)", "--out", "nowhere/curve.png"], "No such file or directory"),
+    ],
+)
+def test_a_schedule_that_cannot_be_drawn(refused, arguments, said) -> None:
+    assert said in refused("schedule", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "progress", "rate"),
+    [
+        ("linear(0.3, 0.1)", 0.5, 0.2),
+        ("linear_schedule(start=0.3, end=0.1)", 0.5, 0.2),
+        ("polynomial(0.30, 0.10, power=2)", 0.5, 0.15),
+        ("step([0.3, 0.15, 0.05], boundaries=[0.5, 0.9])", 0.6, 0.15),
+        ("with_warmup(linear(0.30, 0.10), 0.2)", 0.6, 0.2),
+        (" constant(0.15) ", 0.3, 0.15),
+        ("0.25", 0.3, 0.25),
+    ],
+)
+def test_schedules_as_text(text, progress, rate) -> None:
+    assert schedule_from(text)(progress) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')",
+        "linear",
+        "linear(0.3, 0.1).__class__",
+        "linear(*[0.3, 0.1])",
+        "linear(**{'start': 0.3, 'end': 0.1})",
+        "[linear(0.3, 0.1)][0]",
+        "'0.3'",
+        "linear(0.3, 0.1",
+        "linear(0.3, 0.1)\nlinear(0.3, 0.1)",
+        "",
+        "\0",
+        "(" * 1_000,
+        "-" * 10_000 + "1",
+    ],
+)
+def test_text_that_is_no_schedule_is_refused_and_never_run(text) -> None:
+    with pytest.raises(ValueError, match="`schedule` must be"):
+        schedule_from(text)
+
+
+def test_a_strategy_of_lengths() -> None:
+    assert strategy_from("span(fixed_lengths(3), unit='token')").name == "span"
+    assert strategy_from("position('prefix')").name == "position:prefix"
+    assert strategy_from("position").name == "position:block"
+
+
+# -- tokens -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["wordpiece", "byte_level", "metaspace", "chinese"])
+def test_a_token_is_shown_without_marks(request, family) -> None:
+    tokenizer = request.getfixturevalue(family)
+    text = "我今天早上" if family == "chinese" else "the cat sat on a mat"
+    shown = [surface(tokenizer, id_) for id_ in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    assert "".join(each for each in shown if each not in "Ġ▁").replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, "Pneumonoultramicroscopicsilicovolcanoconiosis", "naïve café", "我今天早上", "🙂 ok"]
+)
+def test_the_toy_knows_its_text(text) -> None:
+    tokenizer = toy_tokenizer([text])
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+    assert all(len(surface(tokenizer, id_)) <= 5 for id_ in ids)

@@ -1,0 +1,111 @@
+"""Where users are fooled without a word by others, they are warned once, with the remedy."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from witness import witnessed
+
+from hf_dynmask import (
+    DataCollatorForDynamicMasking,
+    DataCollatorWithDynamicMasking,
+    MaskRateCallback,
+    linear_schedule,
+    uniform_rate,
+    warned,
+)
+
+
+@pytest.fixture
+def collator(wordpiece) -> DataCollatorForDynamicMasking:
+    warned.of_evaluation.cache_clear()
+    return DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True)
+
+
+@pytest.fixture
+def run(wordpiece, tmp_path):
+    data = Dataset.from_list([dict(wordpiece("the cat sat on a mat"))] * 4)
+
+    def run(collator: Any, *callbacks: Any, evaluates: bool = True, **arguments: Any) -> list[str]:
+        trainer = witnessed(collator, data, Path(tmp_path), list(callbacks), num_train_epochs=3, **arguments)
+        trainer.eval_dataset = data if evaluates else None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer.train()
+            if evaluates:
+                trainer.evaluate()
+                trainer.evaluate()
+        return [str(each.message) for each in caught if each.category is UserWarning]
+
+    return run
+
+
+def test_patterns_that_never_come_again(collator, run) -> None:
+    collator.num_mask_patterns = 5
+    (said,) = run(collator, MaskRateCallback())
+    assert said == (
+        "`num_mask_patterns` should be below the number of epochs, 3, but is 5: no mask comes twice, so that this is "
+        "dynamic masking. Pass fewer patterns, or None to say so."
+    )
+
+
+@pytest.mark.parametrize("patterns", [None, 1, 2])
+def test_patterns_that_do(collator, run, patterns) -> None:
+    collator.num_mask_patterns = patterns
+    assert not run(collator, MaskRateCallback())
+
+
+@pytest.mark.parametrize("rate", [0.4, linear_schedule(0.15, 0.4), uniform_rate(0.3, 0.5)])
+def test_training_at_a_higher_rate_than_an_evaluation_that_nobody_chose(collator, run, rate) -> None:
+    (said,) = run(collator, MaskRateCallback(rate))
+    assert said == (
+        "evaluation masks 15 %, but training 40 % in the end: its loss is of an easier task, and lower. Pass "
+        "`eval_mlm_probability=0.15` to `MaskRateCallback` if that is meant, or another rate."
+    )
+    assert not run(collator, MaskRateCallback(rate), evaluates=False)
+    assert not run(collator, MaskRateCallback(rate, eval_mlm_probability=0.15))
+
+
+@pytest.mark.parametrize("rate", [0.15, 0.1, linear_schedule(0.4, 0.15), uniform_rate(0.0, 0.3)])
+def test_training_at_no_higher_rate(collator, run, rate) -> None:
+    assert not run(collator, MaskRateCallback(rate))
+
+
+def test_fine_tuning_is_evaluated_without_masks_and_needs_no_rate(wordpiece, run) -> None:
+    inner = DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True, num_mask_patterns=1)
+    assert not run(DataCollatorWithDynamicMasking(_Plain(inner), mlm_probability=0.4), MaskRateCallback())
+
+
+class _Plain:
+    """Another collator, whose batches the witness takes."""
+
+    def __init__(self, collator: DataCollatorForDynamicMasking) -> None:
+        self.collator, self.tokenizer = collator, collator.tokenizer
+
+    def __call__(self, examples: Any) -> Any:
+        return self.collator(examples)
+
+
+def test_evaluation_with_the_collator_of_training(collator, run) -> None:
+    assert run(collator) == [
+        "`Trainer` evaluates with the collator of training, whose masks are others at every evaluation, so that losses "
+        "cannot be compared. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; to evaluate alone, pass "
+        "`collator.for_evaluation()` as its `data_collator`."
+    ]
+
+
+def test_evaluation_in_a_forked_worker_which_knows_the_callers_as_well(collator, wordpiece, tmp_path) -> None:
+    data = Dataset.from_list([dict(wordpiece("the cat sat on a mat"))] * 4)
+    trainer = witnessed(collator, data, tmp_path, [], num_train_epochs=1, dataloader_num_workers=1)
+    trainer.train()  # warnings are errors
+    with pytest.raises(UserWarning, match="`Trainer` evaluates with the collator of training"):
+        trainer.evaluate(data)
+
+
+def test_evaluation_with_fixed_masks(collator, run) -> None:
+    collator.num_mask_patterns = 1
+    assert not run(collator)
