@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from typing import Any
 
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
@@ -100,7 +101,8 @@ class MaskRateCallback(TrainerCallback):
         warned.of_patterns(self._collator.num_mask_patterns, math.ceil(state.num_train_epochs))
         masked = isinstance(self._collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
         if evaluates and masked and not self._evaluates_as_chosen:
-            warned.of_rates(rate_at(self._collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
+            with suppress(ValueError):  # of a schedule that goes wrong: at its step, if that comes
+                warned.of_rates(rate_at(self._collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -89,7 +89,7 @@ def _trainer(tokenizer, directory: Path, callbacks=(), compute_loss=True, **argu
         eval_dataset=_examples()[:16],
         data_collator=collator,
         compute_loss_func=collator.losses.compute_loss if compute_loss else None,
-        callbacks=[MaskRateCallback(), *callbacks],
+        callbacks=[MaskRateCallback(eval_mlm_probability=0.15), *callbacks],
     )
     trainer.seen = []
     return trainer

@@ -83,13 +83,17 @@ def test_words_are_seen_and_rates_observed(printed) -> None:
         tokens = outcomes(line)
         chosen = [outcome is not None for _, outcome in tokens]
         assert line.split()[1:3] == ["30.0%", f"{sum(chosen) / len(tokens):.1%}"]
-        words = re.sub(r">\S+?(?=})|[\[\]<>{}]", "", line).split()[3:]
+        words = re.sub(r">[^\s·]+?(?=})|[\[\]<>{}]", "", line).split()[3:]
         assert " ".join(words) == "the garde·ner water·s unbel·ievab·le flowe·rs , while the cat sat on a mat ."
         of_words = iter(chosen)
         assert all(len({next(of_words) for _ in word.split("·")}) == 1 for word in words)
     counted = sum(outcome is not None for line in epochs_of(output) for _, outcome in outcomes(line))
     assert f"\n{counted} of 950 tokens chosen, {counted / 950:.1%}: " in output
     assert 0.25 < counted / 950 < 0.35
+
+
+def test_short_words_are_words(printed) -> None:
+    assert epochs_of(printed("preview", "the cat", "--strategy", "whole_word"))
 
 
 def test_a_schedule_runs_over_the_epochs(printed) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -9,12 +12,21 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from transformers import BertConfig, TrainingArguments, set_seed
+from transformers import BertConfig, BertForTokenClassification, TrainingArguments, set_seed
+
+from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
+from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
+import accelerate_loop
 import chinese_words
+import continued_pretraining
+import custom_schedule
+import custom_strategy
 import masked_diffusion
+import ner_fine_tuning
+import streaming
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house"]
 
@@ -63,23 +75,118 @@ def test_the_diffusion_bound_weighs_by_the_rate() -> None:
     assert masked_diffusion.diffusion_loss(outputs, labels).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_diffusion_example_runs_from_a_text_file(wordpiece, tmp_path, monkeypatch, capsys) -> None:
+@pytest.fixture
+def run(wordpiece, tmp_path, monkeypatch):
+    """Runs an example on a tiny model, `model`, and a text, `corpus.txt`."""
     _tiny_bert(len(wordpiece)).save_pretrained(tmp_path / "model")
     wordpiece.save_pretrained(tmp_path / "model")
     (tmp_path / "corpus.txt").write_text("\n".join(_texts()))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    arguments = [
-        "--text_file",
-        tmp_path / "corpus.txt",
-        "--model",
-        tmp_path / "model",
-        "--output_dir",
-        tmp_path / "out",
-    ]
-    arguments += ["--max_steps", "2", "--use_cpu", "--report_to", "none", "--disable_tqdm", "true"]
-    monkeypatch.setattr(sys, "argv", ["masked_diffusion.py", *map(str, arguments)])
-    masked_diffusion.main()
+    monkeypatch.chdir(tmp_path)
+
+    def run(example, *arguments: object):
+        monkeypatch.setattr(sys, "argv", [example.__name__, *map(str, arguments)])
+        return example.main()
+
+    return run
+
+
+MODEL = ("--model", "model")
+OUT = (*MODEL, "--output_dir", "out")
+TRAINER = (*OUT, "--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--learning_rate", 5e-3)
+
+
+def _rates(trainer) -> list[float]:
+    return [entry["mask_rate"] for entry in trainer.state.log_history if "mask_rate" in entry]
+
+
+def test_the_diffusion_example_runs_from_a_text_file(run, capsys) -> None:
+    run(masked_diffusion, "--text_file", "corpus.txt", *TRAINER, "--max_steps", 2)
     assert "eval_loss" in capsys.readouterr().out
+
+
+def test_continued_pretraining_learns_at_a_falling_rate(run) -> None:
+    options = ("--num_train_epochs", 8, "--eval_strategy", "epoch", "--logging_steps", 1)
+    trainer = run(continued_pretraining, "--text_file", "corpus.txt", *TRAINER, *options)
+    steps = trainer.state.max_steps
+    assert _rates(trainer) == pytest.approx([0.30 - 0.15 * step / steps for step in range(steps)])
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert losses[-1] < 0.7 * math.log(len(trainer.processing_class))  # that of a guess
+    assert losses[-2] == losses[-1], "the last epoch's evaluation and the one after it have the same masks"
+    assert Path("out/model.safetensors").exists()
+
+
+def test_a_loop_of_ones_own_learns_at_a_falling_rate(run, wordpiece, monkeypatch) -> None:
+    rates = []
+
+    class Noting(DataCollatorForDynamicMasking):
+        def _now(self):
+            rate, pattern = super()._now()
+            rates.append(rate)
+            return rate, pattern
+
+    monkeypatch.setattr(accelerate_loop, "DataCollatorForDynamicMasking", Noting)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    options = ("--epochs", 6, "--accumulation", 2, "--learning_rate", 5e-3)
+    losses = run(accelerate_loop, "--text_file", "corpus.txt", *OUT, *options)
+    assert losses[-1] < 0.7 * math.log(len(wordpiece))
+    training = [rate for rate in rates if rate != 0.15]  # 118 texts, 8 batches, 4 steps an epoch
+    schedule = linear_schedule(0.30, 0.15)
+    assert training == pytest.approx([schedule(step / 24) for step in range(24) for _ in range(2)])
+    assert Path("out/model.safetensors").exists()
+
+
+def test_a_stream_is_trained_on_at_a_falling_rate(run) -> None:
+    source = ("--dataset", "text", "--data_files", "corpus.txt")
+    trainer = run(streaming, *source, *TRAINER, "--max_steps", 20, "--logging_steps", 1)
+    rates = _rates(trainer)
+    assert rates[0] == 0.30
+    assert rates[10] == pytest.approx(0.225)
+    assert rates == sorted(rates, reverse=True)
+    losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    assert losses[-1] < losses[0]
+
+
+def test_numbers_are_masked_four_times_as_often(run, tmp_path, capsys) -> None:
+    text = "the cat sat on 1969 mats , and the dog ran to 31 ."
+    tokenizer = toy_tokenizer([text])
+    tokenizer.save_pretrained(tmp_path / "numbers")
+    counts = custom_strategy.masked_words(tokenizer, text, 4_000)
+    numbers, words = counts["1969"] + counts["31"], counts["cat"] + counts["dog"]
+    assert 3.3 < numbers / words < 4.7
+    assert 0.13 < counts.total() / (4_000 * len(tokenizer.tokenize(text))) < 0.17
+    run(custom_strategy, "--model", "numbers", "--text", text, "--epochs", 50)
+    assert capsys.readouterr().out.splitlines()[0].split()[1] in ("1969", "31", "the")  # which stands there twice
+
+
+def test_waves_of_a_rate(run, capsys) -> None:
+    options = ("--max_steps", 12, "--logging_steps", 1)
+    trainer = run(custom_schedule, "--text_file", "corpus.txt", *TRAINER, *options)
+    assert _rates(trainer)[::4] == [0.40, 0.40, 0.40]
+    assert _rates(trainer)[2::4] == pytest.approx([0.275] * 3)
+    assert custom_schedule.waves(1.0) == 0.15
+    assert "step 1: 40.0% masked, loss " in capsys.readouterr().out
+
+
+def test_entities_are_learned_from_masked_sentences_and_scored_on_whole_ones(run, wordpiece, monkeypatch) -> None:
+    seen = []
+    forward = BertForTokenClassification.forward
+
+    @functools.wraps(forward)  # `Trainer` keeps the columns that it names
+    def noting(self, input_ids=None, **rest):
+        seen.append((self.training, bool((input_ids == wordpiece.mask_token_id).any())))
+        return forward(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(BertForTokenClassification, "forward", noting)
+    names = {"cat": "B-PER", "dog": "B-PER", "house": "B-LOC"}
+    rows = [{"tokens": text.split(), "ner_tags": [names.get(word, "O") for word in text.split()]} for text in _texts()]
+    for name in ("train.jsonl", "dev.jsonl"):
+        Path(name).write_text("\n".join(map(json.dumps, rows)))
+    files = ("--train_file", "train.jsonl", "--validation_file", "dev.jsonl")
+    trainer = run(ner_fine_tuning, *files, *TRAINER, "--num_train_epochs", 4, "--remove_unused_columns", "true")
+    assert trainer.evaluate()["eval_f1"] > 0.95
+    assert {masked for training, masked in seen if training} == {True}
+    assert {masked for training, masked in seen if not training} == {False}
 
 
 def test_chinese_words_are_masked_whole(chinese) -> None:

@@ -149,6 +149,7 @@ class SetsAnAttribute(TrainerCallback):
         collator.mlm_probability = SCHEDULE(state.global_step / state.max_steps)
 
 
+@pytest.mark.filterwarnings("ignore:.*evaluates with the collator of training")
 @pytest.mark.parametrize(("workers", "persistent", "accumulation"), [(0, False, 1), (0, False, 2), (2, True, 1)])
 def test_a_callback_that_sets_an_attribute_is_late(wordpiece, tmp_path, workers, persistent, accumulation) -> None:
     followed = _train_and_resume(wordpiece, tmp_path, SetsAnAttribute, workers, persistent, accumulation)
@@ -244,6 +245,7 @@ def test_evaluation_before_training_has_its_masks_too(wordpiece, tmp_path, worke
     assert _follows(trainer.model, _expected())
 
 
+@pytest.mark.filterwarnings("ignore:.*evaluates with the collator of training")
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_callback_that_is_added_later_serves_evaluation_from_training_on(wordpiece, tmp_path, persistent) -> None:
     trainer = _trainer(
@@ -374,7 +376,9 @@ def test_checkpoints_resume_whichever_callbacks_they_were_made_with(wordpiece, t
 
 
 def test_of_two_callbacks_the_last_counts_for_rates_and_logs(wordpiece, tmp_path) -> None:
-    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3), MaskRateCallback(SCHEDULE)])
+    trainer = _trainer(
+        wordpiece, tmp_path, [MaskRateCallback(0.3, eval_mlm_probability=0.15), MaskRateCallback(SCHEDULE)]
+    )
     trainer.train()
     assert _follows(trainer.model, _expected())
     logged = [entry["mask_rate"] for entry in trainer.state.log_history if "loss" in entry]
@@ -383,9 +387,17 @@ def test_of_two_callbacks_the_last_counts_for_rates_and_logs(wordpiece, tmp_path
 
 def test_a_stream_resumed_in_a_later_pass_has_new_masks(wordpiece, tmp_path) -> None:
     """`Trainer` begins the stream anew there: the examples are not those to come, but no mask comes twice."""
-    run = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3), NewCheckpoint(23)], train=Stream(), max_steps=25)
+    run = _trainer(
+        wordpiece,
+        tmp_path,
+        [MaskRateCallback(0.3, eval_mlm_probability=0.15), NewCheckpoint(23)],
+        train=Stream(),
+        max_steps=25,
+    )
     run.train()
-    resumed = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3)], train=Stream(), max_steps=25)
+    resumed = _trainer(
+        wordpiece, tmp_path, [MaskRateCallback(0.3, eval_mlm_probability=0.15)], train=Stream(), max_steps=25
+    )
     resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
     seen = [(ids, masks) for _, _, ids, masks in run.model.seen]
     again = [(ids, masks) for _, _, ids, masks in resumed.model.seen]

@@ -14,8 +14,9 @@ _SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mas
 def toy_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """WordPiece as BERT's, whose vocabulary is the words of these texts, cut into pieces of five characters."""
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    # "##s" has every vocabulary mark its words, also where all are short
     words = (word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    tokens = [*_SPECIAL.values(), *dict.fromkeys(piece for word in words for piece in _pieces(word))]
+    tokens = [*_SPECIAL.values(), "##s", *dict.fromkeys(piece for word in words for piece in _pieces(word))]
     vocabulary = {token: id_ for id_, token in enumerate(dict.fromkeys(tokens))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=1_000_000))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
