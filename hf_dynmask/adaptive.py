@@ -41,6 +41,16 @@ class TokenLosses:
         decay: in [0, 1]; 0 forgets all but the last epoch.
         smoothing: how many losses at the mean each id is given to begin with; positive.
         floor: the least weight, as a fraction of the mean, in [0, 1]: what is predicted well is still masked at times.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    >>> losses = TokenLosses()
+    >>> guessed, known = [0.0, 0.0], [9.0, 0.0]
+    >>> with torch.no_grad():  # in evaluation, nothing is noted
+    ...     loss = losses.compute_loss({"logits": torch.tensor([[guessed, known]])}, torch.tensor([[1, 0]]))
+    >>> round(loss.item(), 4)  # half of ln(2), and a little
+    0.3466
     """
 
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:

@@ -57,6 +57,13 @@ class MaskRateCallback(TrainerCallback):
             collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
         RuntimeError: under a schedule, once the workers of a streamed dataset no longer take turns, because the share
             of one has ended before those of the others; before a step is made with a batch of another step's rate.
+
+    Example:
+
+        >>> from hf_dynmask import linear_schedule
+        >>> callback = MaskRateCallback(linear_schedule(0.30, 0.15))  # Trainer(..., callbacks=[callback])
+        >>> round(callback.schedule(0.5), 4), callback.eval_mlm_probability
+        (0.225, 0.15)
     """
 
     _turns: Turns

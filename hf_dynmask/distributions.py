@@ -64,7 +64,8 @@ def uniform_rate(low: float = 0.0, high: float = 1.0, low_discrepancy: bool = Fa
     """`rate ~ U(low, high)`, `rate(u) = low + (high - low) * u`.
 
     Masked diffusion models take U(0, 1) and weigh each sequence's loss by `1 / rate` (Sahoo et al. 2024, MDLM; Nie et
-    al. 2025, LLaDA).
+    al. 2025, LLaDA). `low` must be below `high`, both in [0, 1], or a `ValueError` is raised; `low_discrepancy` is as
+    for [`RateDistribution`].
 
     >>> uniform_rate(0.1, 0.5).mean
     0.3
@@ -78,7 +79,9 @@ def truncated_normal_rate(
 ) -> RateDistribution:
     """`rate ~ N(mean, std)`, given that it lies in `[low, high]`.
 
-    The defaults are those of Li et al. 2023 (MAGE).
+    The defaults are those of Li et al. 2023 (MAGE). `low` must be below `high`, both in [0, 1], `std` above 0, and
+    `mean` no further than 30 `std` from the interval, or a `ValueError` is raised; `low_discrepancy` is as for
+    [`RateDistribution`].
 
     >>> round(truncated_normal_rate(0.3, 0.1, low=0.1, high=0.5).mean, 6)
     0.3
@@ -95,6 +98,8 @@ def truncated_normal_rate(
 
 def cosine_rate(low_discrepancy: bool = False) -> RateDistribution:
     """`rate(u) = cos(pi / 2 * u)` for u ~ U(0, 1) (Chang et al. 2022, MaskGIT): mean 2 / pi, high rates more often.
+
+    `low_discrepancy` is as for [`RateDistribution`].
 
     >>> round(cosine_rate().mean, 4)
     0.6366

@@ -26,6 +26,9 @@ def token_counts(dataset: Iterable[Mapping[str, Any]], vocab_size: int, column: 
 
     Raises:
         ValueError: if an id is not below `vocab_size`.
+
+    >>> token_counts([{"input_ids": [2, 0, 2]}, {"input_ids": [2]}], vocab_size=4).tolist()
+    [1, 0, 3, 0]
     """
     if hasattr(dataset, "select_columns"):
         dataset = dataset.select_columns(column)

@@ -12,6 +12,8 @@ _LONGEST = 1 << 16  # the odds are a list
 def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
     """`P(n) = p * (1 - p) ** (n - 1)` for n = 1 .. max_length, normalised (Joshi et al. 2020, SpanBERT: mean 3.8).
 
+    `p` outside of [0, 1], or a `max_length` below 1, raises a `ValueError`.
+
     >>> [round(odds, 3) for odds in geometric_lengths(0.5, 3)]
     [0.571, 0.286, 0.143]
     """
@@ -22,6 +24,8 @@ def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
 
 def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
     """`P(n) ~ mean ** n / n!` for n = 1 .. max_length (Lewis et al. 2020, BART: mean 3), empty spans left out.
+
+    A `mean` not above 0, or a `max_length` below it, raises a `ValueError`.
 
     >>> [round(odds, 3) for odds in poisson_lengths(1.0, 3)]
     [0.6, 0.3, 0.1]
@@ -34,7 +38,7 @@ def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
 
 
 def fixed_lengths(length: int = 3) -> list[float]:
-    """All spans of one length.
+    """All spans of one `length`, which is at least 1; a `ValueError` otherwise.
 
     >>> fixed_lengths(3)
     [0.0, 0.0, 1.0]

@@ -28,7 +28,8 @@ Rate = FixedRate | Schedule
 def constant_schedule(rate: float) -> Schedule:
     """`rate(t) = rate`.
 
-    Devlin et al. 2019 (BERT) use 0.15; Wettig et al. 2023 find that larger encoders prefer up to 0.40.
+    Devlin et al. 2019 (BERT) use 0.15; Wettig et al. 2023 find that larger encoders prefer up to 0.40. A `rate` that is
+    not in [0, 1] raises a `ValueError`, as it does in every function here.
 
     >>> constant_schedule(0.15)(0.7)
     0.15
@@ -39,7 +40,7 @@ def constant_schedule(rate: float) -> Schedule:
 def linear_schedule(start: float, end: float) -> Schedule:
     """`rate(t) = start + (end - start) * t`.
 
-    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from 0.30 to 0.15.
+    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from `start=0.30` to `end=0.15`.
 
     >>> linear_schedule(0.30, 0.10)(0.5)
     0.2
@@ -50,7 +51,8 @@ def linear_schedule(start: float, end: float) -> Schedule:
 def cosine_schedule(start: float, end: float) -> Schedule:
     """`rate(t) = end + (start - end) * (1 + cos(pi * t)) / 2`.
 
-    The shape is that of Loshchilov and Hutter 2017 (SGDR); Ankner et al. 2024 try it for mask rates.
+    The shape is that of Loshchilov and Hutter 2017 (SGDR); Ankner et al. 2024 try it for mask rates. `start` and `end`
+    that are not in [0, 1] raise a `ValueError`.
 
     >>> round(cosine_schedule(0.30, 0.10)(0.5), 6)
     0.2
@@ -62,7 +64,7 @@ def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedul
     """`rate(t) = end + (start - end) * (1 - t) ** power`.
 
     `power=1` is linear; above 1 the rate changes fast at first. The shape is that of transformers' polynomial decay
-    of learning rates.
+    of learning rates. `start` and `end` that are not in [0, 1], or a `power` not above 0, raise a `ValueError`.
 
     >>> polynomial_schedule(0.30, 0.10, power=2)(0.5)
     0.15
@@ -75,7 +77,8 @@ def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedul
 def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedule:
     """`rate(t) = rates[i]`, where `i` counts the `boundaries` that are at or below `t`.
 
-    A piecewise constant rate by phase of training; Ankner et al. 2024 try one.
+    A piecewise constant rate by phase of training; Ankner et al. 2024 try one. `rates` are one more than `boundaries`,
+    which rise within (0, 1); anything else raises a `ValueError`.
 
     >>> phases = step_schedule([0.30, 0.15, 0.05], boundaries=[0.5, 0.9])
     >>> phases(0.0), phases(0.5), phases(0.95)
@@ -100,7 +103,8 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
 def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -> Schedule:
     """`rate(t) = start + (schedule(0) - start) * t / warmup` until `t = warmup`, then `schedule` on what is left.
 
-    `schedule` runs over its whole range in the remaining `1 - warmup` of training.
+    `schedule` runs over its whole range in the remaining `1 - warmup` of training. A `warmup` that is not in (0, 1), or
+    a `start` not in [0, 1], raises a `ValueError`.
 
     >>> warmed = with_warmup(linear_schedule(0.30, 0.10), warmup=0.2)
     >>> warmed(0.0), round(warmed(0.1), 6), round(warmed(0.2), 6), round(warmed(0.6), 6)

@@ -73,6 +73,12 @@ class Strategy:
             its odds. None: independent uniform draws.
         columns: the columns of the examples, with a value for each token, that it reads from `tokens.columns`.
         losses: the losses that the weights follow, if they do (see [`adaptive`]).
+
+    Long words, whole, are preferred by:
+
+    >>> from hf_dynmask.units import words
+    >>> Strategy("long words", partition=words, weights=lambda tokens, units: units.size.astype(float))
+    <Strategy long words>
     """
 
     name: str
@@ -95,7 +101,11 @@ Unit = str | Strategy
 
 
 def token() -> Strategy:
-    """Every token by itself (Devlin et al. 2019, BERT)."""
+    """Every token by itself (Devlin et al. 2019, BERT).
+
+    >>> token()
+    <Strategy token>
+    """
     return Strategy("token", every_token)
 
 
@@ -110,6 +120,15 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
             nothing; None to split none.
         segmenter: a function from a text to its words, such as `jieba.lcut`, for scripts that are written without
             spaces; without one, each of their tokens is a word.
+
+    Raises:
+        ValueError: if `max_word_length` is below 1.
+
+    >>> from hf_dynmask import DataCollatorForDynamicMasking
+    >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.4, strategy=whole_word(), num_mask_patterns=1, seed=5)
+    >>> labels = collator([tokenizer("the dog ran, unbelieving")])["labels"][0]
+    >>> tokenizer.convert_ids_to_tokens(labels[labels != -100].tolist())
+    ['un', '##believ', '##ing']
     """
     if max_word_length is not None:
         checked_integer(max_word_length, "max_word_length", 1, "Pass None to split no word.")
@@ -127,16 +146,25 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
         lengths: the odds of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
             [`poisson_lengths`] (BART), [`fixed_lengths`], or your own.
         unit: what spans are made of: `"whole_word"`, `"token"` or a strategy made with arguments.
+
+    Raises:
+        ValueError: if `lengths` are no odds, or `unit` is no strategy.
+
+    >>> span(fixed_lengths(3), unit="token")
+    <Strategy span>
     """
     odds = geometric_lengths() if lengths is None else checked_length_odds(lengths)
     return Strategy("span", partial(runs, partition=strategy_of(unit, "unit").partition, lengths=odds))
 
 
 def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
-    """N-grams of words, `P(n) = weights[n - 1] / sum(weights)`.
+    """N-grams of words: with `weights`, `P(n) = weights[n - 1] / sum(weights)`.
 
     `1 / n` up to 3 is the choice of Lan et al. 2020 (ALBERT) and Megatron; ERNIE (Sun et al. 2019) masks phrases.
-    Otherwise as [`span`].
+    Otherwise, and `unit`, as [`span`].
+
+    >>> ngram([1, 1])
+    <Strategy ngram>
     """
     return dataclasses.replace(span(weights, unit), name="ngram")
 
@@ -149,6 +177,14 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
             2019, UniLM); `"suffix"`: all before the last k; `"block"`: one block at a random place; `"every_nth"`:
             every n-th unit, `n = 1 / rate`, from a random one on.
         unit: as for [`span`].
+
+    Raises:
+        ValueError: if there is no such `kind`, or `unit` is no strategy.
+
+    >>> from hf_dynmask import DataCollatorForDynamicMasking
+    >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.5, strategy=position("prefix"), num_mask_patterns=1)
+    >>> (collator([tokenizer("the cat sat on a mat")])["labels"][0] != -100).int().tolist()
+    [0, 0, 0, 0, 1, 1, 1, 0]
     """
     numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
     return Strategy(f"position:{kind}", strategy_of(unit, "unit").partition, numbers=numbers)
@@ -162,6 +198,12 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
             [`rarity_weights`]; or a function `weights(tokens, units) -> float [units]`, given [`MaskingTokens`] and
             [`Units`]. Not negative; 0 is masked last.
         unit: as for [`span`].
+
+    Raises:
+        ValueError: if a weight is negative or not finite, here; if there are not as many as ids, when called.
+
+    >>> weighted(rarity_weights([100, 4, 0]), unit="whole_word")
+    <Strategy weighted>
     """
     of_units = weights if callable(weights) else partial(of_tokens, weights=checked_weights(weights))
     return Strategy("weighted", strategy_of(unit, "unit").partition, weights=of_units)
@@ -187,6 +229,15 @@ def entity(
             words of one mention are masked together, and tags named "O" are outside.
         outside: the tags that are no entity, where there are no names.
         unit: as for [`span`].
+
+    Raises:
+        ValueError: if the probability is not in [0, 1], or `tag_names` are not in IOB2.
+
+    >>> from hf_dynmask import DataCollatorForDynamicMasking
+    >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.0, strategy=entity(1.0), num_mask_patterns=1)
+    >>> batch = collator([{**tokenizer("the cat sat on a mat"), "labels": [-100, 0, 1, 0, 0, 0, 1, -100]}])
+    >>> (batch["labels"][0] != -100).int().tolist()
+    [0, 0, 1, 0, 0, 0, 1, 0]
     """
     probability = checked_rate(entity_probability, "entity_probability")
     partition = strategy_of(unit, "unit").partition
@@ -213,6 +264,12 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     Args:
         losses: what the model's losses are; new ones by default.
         unit: as for [`span`].
+
+    Raises:
+        ValueError: if `losses` are no [`TokenLosses`], or `unit` is no strategy.
+
+    >>> adaptive(TokenLosses(decay=0.9), unit="whole_word")
+    <Strategy adaptive>
     """
     losses = TokenLosses() if losses is None else losses
     if not isinstance(losses, TokenLosses):
@@ -232,10 +289,13 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 
 
 def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
-    """The strategy of this name, the one that was passed, or the one whose units a function tells.
+    """The `strategy` of this name, the one that was passed, or the one whose units a function tells.
 
     Raises:
-        ValueError: if there is none of this name, and the message offers the nearest.
+        ValueError: if there is none of this name, and the message, which names `argument`, offers the nearest.
+
+    >>> strategy_of("whole_word")
+    <Strategy whole_word>
     """
     if isinstance(strategy, Strategy):
         return strategy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 WORDS = [
@@ -121,6 +122,14 @@ def wordpiece() -> PreTrainedTokenizerFast:
         model_input_names=["input_ids", "attention_mask"],  # the default differs between transformers 4 and 5
         **_special_tokens(special),
     )
+
+
+@pytest.fixture(scope="session")
+def with_sentinels(wordpiece) -> PreTrainedTokenizerFast:
+    """The same with T5's sentinels, so that it serves every collator."""
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.add_tokens([AddedToken(f"<extra_id_{i}>", special=True) for i in range(10)], special_tokens=True)
+    return tokenizer
 
 
 def _trained(model: models.Model, trainer: trainers.Trainer, pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:

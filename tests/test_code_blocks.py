@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from datasets import Dataset
-from tokenizers import AddedToken
 from transformers import BertConfig, BertForMaskedLM, TrainingArguments
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
@@ -43,12 +41,10 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 @pytest.fixture
-def names(wordpiece, tmp_path, monkeypatch) -> dict[str, Any]:
+def names(with_sentinels, tmp_path, monkeypatch) -> dict[str, Any]:
     """What blocks take for granted."""
     monkeypatch.chdir(tmp_path)
-    tokenizer = copy.deepcopy(wordpiece)
-    sentinels = [AddedToken(f"<extra_id_{number}>", special=True) for number in range(10)]
-    tokenizer.add_tokens(sentinels, special_tokens=True)
+    tokenizer = with_sentinels
     data = Dataset.from_list([dict(tokenizer("the cat sat on a mat and the dog ran to the house"))] * 1_340)
     config = BertConfig(
         vocab_size=len(tokenizer),

@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 from datasets import Dataset
-from test_span_corruption import _named, _t5_like
 from transformers import DataCollatorForTokenClassification
 from witness import witnessed
 
@@ -97,13 +96,13 @@ def test_no_masks_are_no_masks(wordpiece) -> None:
     )
 
 
-def test_the_other_collators_say_theirs(wordpiece) -> None:
+def test_the_other_collators_say_theirs(wordpiece, with_sentinels) -> None:
     tagging = DataCollatorForTokenClassification(wordpiece)
     said = str(DataCollatorWithDynamicMasking(tagging, target="attention_mask"))
     assert "; single tokens; masked tokens stay, and are not attended to; over DataCollatorForToken" in said
     assert "tokens become 100 % the mask token; over" in str(DataCollatorWithDynamicMasking(tagging))
     assert "; spans of 3 tokens in the mean become one sentinel each;" in str(
-        DataCollatorForSpanCorruption(_t5_like(_named(5)))
+        DataCollatorForSpanCorruption(with_sentinels)
     )
 
 

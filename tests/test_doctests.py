@@ -18,8 +18,9 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples(name, wordpiece) -> None:
-    results = doctest.testmod(importlib.import_module(name), extraglobs={"tokenizer": wordpiece})
+def test_docstring_examples(name, wordpiece, with_sentinels) -> None:
+    given = {"tokenizer": wordpiece, "t5_tokenizer": with_sentinels}
+    results = doctest.testmod(importlib.import_module(name), extraglobs=given)
     assert not results.failed
 
 

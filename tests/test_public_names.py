@@ -1,0 +1,40 @@
+"""Every public name says what it takes, gives and refuses, and shows itself in a doctest."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from typing import Any
+
+import pytest
+
+import hf_dynmask
+from hf_dynmask import on_device, strategies
+
+PUBLIC: dict[str, Any] = {
+    **{name: getattr(hf_dynmask, name) for name in hf_dynmask.__all__ if name != "strategies"},
+    **{f"strategies.{name}": getattr(strategies, name) for name in strategies.__all__ if name != "STRATEGIES"},
+    "on_device.mask_tokens": on_device.mask_tokens,
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_it_says_what_it_takes(name) -> None:
+    parameters = inspect.signature(PUBLIC[name]).parameters
+    text = inspect.getdoc(PUBLIC[name]) or ""
+    unsaid = [each for each in parameters if f"\n    {each}: " not in text and f"`{each}" not in text]
+    assert text
+    assert not unsaid
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_it_shows_itself(name) -> None:
+    found = doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name)
+    assert any(test.examples for test in found)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_it_says_what_it_refuses(name) -> None:
+    source, text = inspect.getsource(PUBLIC[name]), inspect.getdoc(PUBLIC[name]) or ""
+    checks = any(word in source for word in ("raise ", "checked_", "strategy_of(", "_interval("))
+    assert not checks or "Raises:" in text or "ValueError" in text
