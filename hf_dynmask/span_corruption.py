@@ -80,8 +80,10 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         >>> collator = DataCollatorForSpanCorruption(t5_tokenizer, noise_density=0.3, seed=0)
         >>> collator.set_epoch(0)
         >>> batch = collator([t5_tokenizer("they were playing with toys while running through gardens")])
-        >>> t5_tokenizer.decode(batch["input_ids"][0]), t5_tokenizer.decode(batch["labels"][0])
-        ('[CLS] they were playing with <extra_id_0> through gardens [SEP]', '<extra_id_0> toys while running <extra_id_1>')
+        >>> for ids in (batch["input_ids"][0], batch["labels"][0]):
+        ...     print(" ".join(t5_tokenizer.convert_ids_to_tokens(ids.tolist())))
+        [CLS] they were playing with <extra_id_0> through gardens [SEP]
+        <extra_id_0> toys while running <extra_id_1>
     """
 
     rate_argument: ClassVar[str] = "noise_density"
