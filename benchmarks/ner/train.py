@@ -1,7 +1,7 @@
 """The two stages of a cell, each a `Trainer`: MLM pre-training with an arm's masks, then fine-tuning for NER."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,14 +45,15 @@ def pretrain(
     Evaluation masks a fixed 15 % of the tokens, the same ones in every arm and for every seed.
     """
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
-    arguments = training_arguments(budget, machinery, "mlm", len(train), seed)
     collator, count = arm.collator(tokenizer), mlm_counts(tokenizer)
     if not arm.pretrain:
+        untracked = replace(machinery, report_to=[])  # trackers that see no training begin write to folders of their own
+        arguments = training_arguments(budget, untracked, "mlm", len(train), seed)
         fixed = collator.for_evaluation()
         trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
-        loss = trainer.evaluate()["eval_loss"]
-        _end_tracking(machinery)
-        return Stage({"eval_loss": loss, "train_loss": None}, None, None, None)
+        return Stage({"eval_loss": trainer.evaluate()["eval_loss"], "train_loss": None}, None, None, None)
+
+    arguments = training_arguments(budget, machinery, "mlm", len(train), seed)
 
     timer = StepTimer()
     trainer = TimedTrainer(

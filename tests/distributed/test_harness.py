@@ -53,7 +53,7 @@ def _results(output_dir: Path) -> dict[str, dict]:
 
 def _tracked(folder: Path, stage: str) -> dict[str, np.ndarray]:
     """What TensorBoard would draw: steps and values of each curve, `[2, points]`."""
-    (run,) = folder.glob(f"*/{stage}/runs/*")
+    (run,) = folder.glob(f"anneal*/{stage}/runs/*")
     events = EventAccumulator(str(run)).Reload()
     return {tag: np.array([(e.step, e.value) for e in events.Scalars(tag)]).T for tag in events.Tags()["scalars"]}
 
@@ -94,10 +94,12 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, files) -> None:
 
 
 def test_two_processes_train_together_in_the_precision_asked_for(tmp_path, files) -> None:
-    process = _start("cpu_2_bf16", tmp_path, *files, "--arms", "anneal", "--report_to", "tensorboard")
+    elsewhere = set(ROOT.glob("runs/*"))
+    process = _start("cpu_2_bf16", tmp_path, *files, "--arms", "none", "anneal", "--report_to", "tensorboard")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    (result,) = _results(tmp_path).values()
+    assert set(ROOT.glob("runs/*")) == elsewhere, "what is tracked goes into the output folder"
+    (result,) = (result for result in _results(tmp_path).values() if result["arm"]["name"] == "anneal")
     assert result["status"] == "ok"
     observed = result["launch"]["observed"]
     assert (observed["world_size"], observed["backend"], observed["compute_dtype"]) == (2, "gloo", "bfloat16")
