@@ -47,7 +47,7 @@ def pretrain(
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
     collator, count = arm.collator(tokenizer), mlm_counts(tokenizer)
     if not arm.pretrain:
-        untracked = replace(machinery, report_to=[])  # trackers that see no training begin write to folders of their own
+        untracked = replace(machinery, report_to=[])  # they would write elsewhere: no training begins
         arguments = training_arguments(budget, untracked, "mlm", len(train), seed)
         fixed = collator.for_evaluation()
         trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
