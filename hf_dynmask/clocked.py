@@ -175,7 +175,7 @@ class ClockedCollator:
         if self.num_mask_patterns == 1:
             return 0
         if epoch is None:
-            if evaluating():
+            if self._plan is not None and evaluating():
                 warned.of_evaluation()
             epoch = int(torch.randint(2**62, ()))
         return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns

@@ -106,6 +106,7 @@ def test_evaluation_in_a_forked_worker_which_knows_the_callers_as_well(collator,
         trainer.evaluate(data)
 
 
-def test_evaluation_with_fixed_masks(collator, run) -> None:
-    collator.num_mask_patterns = 1
+@pytest.mark.parametrize(("argument", "value"), [("num_mask_patterns", 1), ("mlm", False)])
+def test_evaluation_with_fixed_masks_or_none(collator, run, argument, value) -> None:
+    setattr(collator, argument, value)
     assert not run(collator)
