@@ -27,7 +27,7 @@ from transformers import (
     TrainingArguments,
     default_data_collator,
 )
-from transformers.data import data_collator
+from transformers.data.data_collator import DataCollatorForMultipleChoice
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_dynmask import (
@@ -74,7 +74,7 @@ INNERS = {
         [{"input_ids": ids, "labels": ids[:3]} for ids in rows],
     ),
     "multiple choice": lambda tokenizer, rows, tags, kind: (
-        data_collator.DataCollatorForMultipleChoice(tokenizer, return_tensors="pt"),
+        DataCollatorForMultipleChoice(tokenizer, return_tensors="pt"),
         [{"input_ids": pair, "label": 1} for pair in _pairs(rows)],
     ),
     "default": lambda tokenizer, rows, tags, kind: (
@@ -86,8 +86,6 @@ INNERS = {
         _padded(tokenizer, rows, ("input_ids",)),
     ),
 }
-if not hasattr(data_collator, "DataCollatorForMultipleChoice"):  # it came with transformers 4.49
-    del INNERS["multiple choice"]
 
 
 @pytest.fixture(scope="module")

@@ -58,10 +58,16 @@ def strategy_from(text: str) -> strategies.Strategy:
 
 def _value(text: str, functions: Mapping[str, Callable[..., Any]], argument: str, remedy: str) -> Any:
     try:
-        return _evaluated(ast.parse(text.strip(), mode="eval").body, functions)
+        return _evaluated(_parsed(text), functions)
     except (SyntaxError, TypeError, RecursionError, MemoryError, LookupError) as error:
         why = f" ({error})" if isinstance(error, TypeError | LookupError) and error.args else ""
         raise ValueError(f"`{argument}` must be {remedy}, but got {text!r}{why}.") from error
+
+
+def _parsed(text: str) -> ast.expr:
+    if "\0" in text:  # a ValueError in Python 3.10 and 3.11
+        raise SyntaxError("a null byte")
+    return ast.parse(text.strip(), mode="eval").body
 
 
 def _evaluated(node: ast.expr, functions: Mapping[str, Callable[..., Any]]) -> Any:
