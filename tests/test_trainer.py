@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -385,6 +387,10 @@ def test_of_two_callbacks_the_last_counts_for_rates_and_logs(wordpiece, tmp_path
     assert logged == _expected()
 
 
+@pytest.mark.skipif(
+    Version(transformers.__version__) < Version("4.57"),
+    reason="Trainer counts a stream's passes as one, and ends there",
+)
 def test_a_stream_resumed_in_a_later_pass_has_new_masks(wordpiece, tmp_path) -> None:
     """`Trainer` begins the stream anew there: the examples are not those to come, but no mask comes twice."""
     run = _trainer(

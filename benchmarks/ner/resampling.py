@@ -98,7 +98,7 @@ def reach(found: Estimate, level: float = LEVEL) -> float:
 def p_value(found: Estimate) -> float:
     """The level at which the interval ends at 0, `LEAST` where it is lower."""
     distance = abs(found.difference)
-    if distance == 0:
+    if distance <= reach(found, 1.0):  # 0, or what rounding makes of it
         return 1.0
     if reach(found, LEAST) <= distance:
         return LEAST
