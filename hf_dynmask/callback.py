@@ -108,7 +108,7 @@ class MaskRateCallback(TrainerCallback):
         warned.of_patterns(self._collator.num_mask_patterns, math.ceil(state.num_train_epochs))
         masked = isinstance(self._collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
         if evaluates and masked and not self._evaluates_as_chosen:
-            with suppress(ValueError):  # of a schedule that goes wrong: at its step, if that comes
+            with suppress(Exception):  # a schedule that goes wrong at its end does so there, if training comes there
                 warned.of_rates(rate_at(self._collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
 
     def on_epoch_begin(

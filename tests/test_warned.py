@@ -75,6 +75,10 @@ def test_training_at_no_higher_rate(collator, run, rate) -> None:
     assert not run(collator, MaskRateCallback(rate))
 
 
+def test_a_schedule_that_has_no_end_is_followed_as_far_as_it_goes(collator, run) -> None:
+    assert not run(collator, MaskRateCallback(lambda progress: [0.3, 0.2, 0.1][int(3 * progress)]))
+
+
 def test_fine_tuning_is_evaluated_without_masks_and_needs_no_rate(wordpiece, run) -> None:
     inner = DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True, num_mask_patterns=1)
     assert not run(DataCollatorWithDynamicMasking(_Plain(inner), mlm_probability=0.4), MaskRateCallback())
