@@ -1,6 +1,7 @@
 """One cell: one arm, one seed, one launch. Its configuration says what is asked, its result what was seen."""
 
 import platform
+import shutil
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery
 from benchmarks.ner.keeping import non_finite, without_non_finite
+from benchmarks.ner.labelled import scores_of_labelled_tokens
 from benchmarks.ner.launch import mismatch, observed_launch
 from benchmarks.ner.models import classifier, initial_model
 from benchmarks.ner.results import SCHEMA, result_path, run_id
@@ -113,7 +115,8 @@ def _stages(
     }
     halves = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
     encoder = initial_model(task.model, task.tokenizer, seed)
-    mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
+    with scores_of_labelled_tokens(encoder):
+        mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
     return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
 
@@ -151,9 +154,12 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree, marked where files differ from it; None outside a repository."""
+    """The commit of the working tree, marked where files differ from it; None outside a repository or without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
     described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.ner import cell
 from benchmarks.ner.keeping import as_text, set_aside, without_non_finite, write_result
 from benchmarks.ner.results import (
     RejectedResult,
@@ -301,3 +302,8 @@ def test_a_failed_result_may_lack_its_numbers(tmp_path):
     result = make_result(status="failed", quality=dict.fromkeys(SCORES), mlm={"eval_loss": None})
     stored(tmp_path, result)
     assert read_results(tmp_path) == ([result], [])
+
+
+def test_a_machine_without_git_has_no_commit_to_tell(monkeypatch):
+    monkeypatch.setattr(cell.shutil, "which", lambda program: None)
+    assert cell.environment()["commit"] is None
