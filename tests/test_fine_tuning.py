@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import resumable
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -469,6 +470,7 @@ class TestTrainer:
         history = [entry["mask_rate"] for entry in trainer.state.log_history if "loss" in entry]
         assert history == [SCHEDULE(step / 12) for step in range(12)]
 
+    @resumable.in_order
     def test_a_resumed_run_sees_the_masks_it_would_have_seen(self, wordpiece, tmp_path) -> None:
         run = _trainer(wordpiece, tmp_path, "input_ids", [MaskRateCallback(SCHEDULE), NewCheckpoint()], eval_steps=50)
         run.train()

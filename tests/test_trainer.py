@@ -10,9 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import resumable
 import torch
-import transformers
-from packaging.version import Version
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -190,6 +189,7 @@ def test_masks_are_new_each_epoch_static_or_in_turn_whatever_the_workers(
             assert (runs[0][i] == runs[0][j]) == ((i - j) % distinct == 0)
 
 
+@resumable.in_order
 def test_a_resumed_run_sees_the_masks_it_would_have_seen(wordpiece, tmp_path) -> None:
     run = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE), NewCheckpoint(13)])
     run.train()
@@ -387,10 +387,7 @@ def test_of_two_callbacks_the_last_counts_for_rates_and_logs(wordpiece, tmp_path
     assert logged == _expected()
 
 
-@pytest.mark.skipif(
-    Version(transformers.__version__) < Version("4.57"),
-    reason="Trainer counts a stream's passes as one, and ends there",
-)
+@resumable.streams_in_later_passes
 def test_a_stream_resumed_in_a_later_pass_has_new_masks(wordpiece, tmp_path) -> None:
     """`Trainer` begins the stream anew there: the examples are not those to come, but no mask comes twice."""
     run = _trainer(

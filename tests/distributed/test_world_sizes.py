@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import resumable
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, EPOCHS, STOP = 44, 2, 15  # 11 steps an epoch at a global batch of 4
@@ -92,14 +93,18 @@ STRESS = [
     ("workers", "another global batch, 2 processes"),
     ("another global batch, 2 processes", "workers"),
 ]
+SHARED = ["stream, dispatched", "stream, split", "stream, sharded"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    stress = metafunc.config.getoption("--stress")
     if "ways" in metafunc.fixturenames:
-        ways = QUICK + STRESS if metafunc.config.getoption("--stress") else QUICK
-        metafunc.parametrize("ways", ways, ids=" then ".join)
+        metafunc.parametrize("ways", QUICK + STRESS if stress else QUICK, ids=" then ".join)
+    if "shared" in metafunc.fixturenames:
+        metafunc.parametrize("shared", SHARED if stress else SHARED[:1])
 
 
+@resumable.with_other_processes
 def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, ways, report_figure) -> None:
     """With another global batch there are other steps, and `Trainer` goes on in another place: one rate, then."""
     rates = FIXED if any("another" in way for way in ways) else FALLING
@@ -117,14 +122,15 @@ def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, 
     report_figure("resumed in another way", " then ".join(ways))
 
 
-@pytest.mark.parametrize("way", ["stream, dispatched", "stream, split", "stream, sharded"])
-def test_ranks_that_share_a_stream(tokenizer, tmp_path, whole_stream, way, stress) -> None:
-    if way != "stream, dispatched" and not stress:
-        pytest.skip("under --stress only")
+def test_ranks_that_share_a_stream(tokenizer, tmp_path, whole_stream, shared) -> None:
     assert len(whole_stream) == EPOCHS * EXAMPLES
-    assert _launch(tokenizer, tmp_path / "at once", way, FALLING) == whole_stream
-    begun = _launch(tokenizer, tmp_path / "in two", way, FALLING, stop=5)
-    resumed = _launch(tokenizer, tmp_path / "in two", way, FALLING)
+    assert _launch(tokenizer, tmp_path, shared, FALLING) == whole_stream
+
+
+@resumable.with_other_processes
+def test_ranks_that_share_a_stream_and_resume(tokenizer, tmp_path, whole_stream, shared) -> None:
+    begun = _launch(tokenizer, tmp_path, shared, FALLING, stop=5)
+    resumed = _launch(tokenizer, tmp_path, shared, FALLING)
     assert {**begun, **resumed} == whole_stream
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import resumable
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 44  # in batches of 2, 3 a step: the last step of an epoch is incomplete
@@ -61,6 +62,7 @@ def _deaths(number: int) -> list[tuple[str, int, float]]:
     return [(kind, rng.randint(1, within[kind][0]), rng.random() * within[kind][1]) for kind in kinds]
 
 
+@resumable.in_order
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_it_goes_on_as_if_nothing_had_happened(wordpiece, tmp_path, stress, dropout, report_figure) -> None:
     if dropout and not stress:
