@@ -10,17 +10,13 @@ from typing import Any
 import numpy as np
 
 
-def checked_rate(rate: object, argument: str) -> float:
-    """`rate` as a float.
+def checked_rate(rate: object, argument: str, other: str = "") -> float:
+    """`rate` as a float; `other` says what else may be passed.
 
     Raises:
         ValueError: if it is not a number in [0, 1]; NaN is not.
     """
-    remedy = (
-        "It is the fraction of tokens to mask: pass 0.15 for 15 %, or a function of training progress such as "
-        "`linear_schedule(0.30, 0.15)`."
-    )
-    return checked_fraction(rate, argument, remedy)
+    return checked_fraction(rate, argument, f"It is the fraction of tokens to mask: pass 0.15 for 15 %{other}.")
 
 
 def checked_fraction(value: object, argument: str, remedy: str = "") -> float:

@@ -12,21 +12,21 @@ from transformers.training_args import TrainingArguments
 
 from hf_dynmask import warned
 from hf_dynmask.adaptive import TokenLosses
+from hf_dynmask.callers import calling_trainer
 from hf_dynmask.clocked import ClockedCollator
+from hf_dynmask.evaluation_loaders import serve
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.training_loader import (
     check_order,
     collated_per_batch,
+    collator_in,
     drop_leftovers,
     first_epoch,
     first_step,
     put_into,
-    restart_workers,
     turns_of,
-    with_collator,
 )
 from hf_dynmask.turns import Turns
-from hf_dynmask.warned import calling_trainer
 
 _EVALUATION_RATE = 0.15
 _LOGGER = logging.getLogger("hf_dynmask")
@@ -39,8 +39,8 @@ class MaskRateCallback(TrainerCallback):
     resuming; has evaluation use one fixed mask for each example at a fixed rate, and none in fine-tuning; and has
     checkpoints hold the losses that adaptive masks follow.
 
-    The `Trainer`'s collator is left as it is: a twin of it serves evaluation, from the making of the `Trainer` on, and
-    another goes into the training `DataLoader` when training begins. `mask_rate`, the rate of the last optimizer step,
+    The `Trainer`'s collator is left as it is: a twin of it goes into the training `DataLoader` when training begins,
+    and another into those that the `Trainer` makes for evaluation. `mask_rate`, the rate of the last optimizer step,
     is added to the training logs: to `trainer.state.log_history` and to what trackers (TensorBoard, W&B, ...) write.
 
     It keeps nothing between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
@@ -48,7 +48,8 @@ class MaskRateCallback(TrainerCallback):
 
     Args:
         schedule: a function from training progress in [0, 1] to a rate, a number, or a distribution that each sequence
-            draws its rate from; None for the collator's own.
+            draws its rate from; None for the collator's own. It takes the place of the collator's; with a warning if
+            that is a schedule as well.
         eval_mlm_probability: the rate of evaluation, in [0, 1], or a distribution; None for 0.15, with a warning if
             training ends at a higher rate.
 
@@ -79,13 +80,14 @@ class MaskRateCallback(TrainerCallback):
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer = calling_trainer()
         if trainer is not None:
-            self._serve_evaluation(trainer)
+            serve(trainer, self)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         loader = kwargs["train_dataloader"]
-        self._collator = _collator_in(loader.collate_fn).for_training(self.schedule, args.seed)
+        source = _collator_in(loader)
+        self._collator = source.for_training(self.schedule, args.seed)
         scheduled = callable(self._collator.rate)
         if scheduled:
             check_order(loader)
@@ -95,17 +97,23 @@ class MaskRateCallback(TrainerCallback):
         self._epoch = None
         trainer = calling_trainer()
         if trainer is not None:
-            self._serve_evaluation(trainer)  # also where this callback, or the collator, came later than the `Trainer`
+            serve(trainer, self)  # also where this callback came later than the `Trainer`
             callbacks = trainer.callback_handler.callbacks
             callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
             _resume_losses(self._collator.losses, state, callbacks)
         if state.is_world_process_zero:
-            self._say(state, evaluates=getattr(trainer, "eval_dataset", None) is not None)
+            warned.of_schedules(source.rate, self.schedule)
+            self._say(state, kwargs.get("model"), evaluates=getattr(trainer, "eval_dataset", None) is not None)
 
-    def _say(self, state: TrainerState, evaluates: bool) -> None:
+    def _say(self, state: TrainerState, model: Any, evaluates: bool) -> None:
         """Logs which masking this is, and warns of what it may not have been meant to be."""
         _LOGGER.info("%s", self._collator)
-        warned.of_patterns(self._collator.num_mask_patterns, math.ceil(state.num_train_epochs))
+        epochs = math.ceil(state.num_train_epochs)
+        warned.of_patterns(self._collator.num_mask_patterns, epochs)
+        if self._collator.losses is not None:
+            warned.of_a_single_epoch(epochs)
+        if getattr(self._collator, "padding_free", False):
+            warned.of_attention(getattr(getattr(model, "config", None), "_attn_implementation", None))
         masked = isinstance(self._collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
         if evaluates and masked and not self._evaluates_as_chosen:
             with suppress(Exception):  # a schedule that goes wrong at its end does so there, if training comes there
@@ -141,16 +149,7 @@ class MaskRateCallback(TrainerCallback):
 
     def _serves(self, loader: Any) -> bool:
         """Whether the loader collates with this callback's collator; of two callbacks, the last one's is in there."""
-        return loader is not None and self._collator is not None and _collator_in(loader.collate_fn) is self._collator
-
-    def _serve_evaluation(self, trainer: Any) -> None:
-        """Has the `Trainer` evaluate with the twin for it, in loaders that it has kept as well."""
-        source = _collator_in(trainer.data_collator)
-        evaluation = _Evaluation(source, source.for_evaluation(self.eval_mlm_probability))
-        trainer.data_collator = with_collator(trainer.data_collator, evaluation)
-        for loader in getattr(trainer, "_eval_dataloaders", {}).values():
-            put_into(loader, evaluation)
-            restart_workers(loader)
+        return loader is not None and self._collator is not None and collator_in(loader.collate_fn) is self._collator
 
     def on_log(
         self,
@@ -166,35 +165,15 @@ class MaskRateCallback(TrainerCallback):
         state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
 
 
-class _Evaluation:
-    """Evaluates with one collator, and knows the other, the user's, that training begins from."""
-
-    def __init__(self, source: Any, collator: Any) -> None:
-        self.source, self.collator = source, collator
-
-    def __call__(self, examples: Any) -> Any:
-        return self.collator(examples)
-
-    def __getattr__(self, name: str) -> Any:
-        """All else is the user's, such as the tokenizer, which `Trainer` saves."""
-        if name == "source":  # not set yet: a copy is being made
-            raise AttributeError(name)
-        return getattr(self.source, name)
-
-
-def _collator_in(collate_fn: Any) -> Any:
-    """The user's collator, also inside of wrappers such as `RemoveColumnsCollator`."""
-    if isinstance(collate_fn, _Evaluation):
-        return collate_fn.source
-    if not hasattr(collate_fn, "for_evaluation"):
-        if not hasattr(collate_fn, "data_collator"):
-            raise ValueError(
-                "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, as the "
-                f"Trainer's `data_collator`, but got {type(collate_fn).__name__}. Pass one; a wrapper must hold it as "
-                "its attribute `data_collator`."
-            )
-        return _collator_in(collate_fn.data_collator)
-    return collate_fn
+def _collator_in(loader: Any) -> ClockedCollator:
+    collator = collator_in(loader.collate_fn)
+    if collator is None:
+        raise ValueError(
+            "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, in the "
+            f"training DataLoader, but got {type(loader.collate_fn).__name__}. Pass one as the Trainer's "
+            "`data_collator`; a wrapper must hold it as its attribute `data_collator`."
+        )
+    return collator
 
 
 def _resume_losses(losses: TokenLosses | None, state: TrainerState, callbacks: list[TrainerCallback]) -> None:

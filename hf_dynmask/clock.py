@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import get_worker_info
 
+from hf_dynmask import warned
+from hf_dynmask.callers import training
 from hf_dynmask.turns import Turns
 
 MOST = (1 << 63) - 1  # what shared memory holds
@@ -39,10 +41,12 @@ class Clock:
 
     def __init__(self) -> None:
         self.turns: Turns | None = None
-        # epochs announced, then what `start_epoch` was told; no epoch is known while the first is 0
-        self._shared = torch.zeros(5, dtype=torch.int64).share_memory_()
+        # epochs announced, then what `start_epoch` was told, then whether a `Trainer` was training; no epoch is known
+        # while the first is 0
+        self._shared = torch.zeros(6, dtype=torch.int64).share_memory_()
         self._iteration: tuple[int, int | None] = (0, None)
         self._collated = 0
+        self._sent_in_training = False
 
     def start_epoch(self, epoch: int, first_step: int, batches_per_step: int, total_steps: int | None) -> None:
         """Announce an epoch. Called in the main process, before the epoch's iterator is made.
@@ -54,7 +58,8 @@ class Clock:
             total_steps: optimizer steps of the whole training, or None.
         """
         announced = int(self._shared[0]) + 1
-        facts = [announced, epoch, first_step, batches_per_step, -1 if total_steps is None else total_steps]
+        steps = -1 if total_steps is None else total_steps
+        facts = [announced, epoch, first_step, batches_per_step, steps, training()]
         self._shared.copy_(torch.tensor(facts, dtype=torch.int64))
 
     @property
@@ -63,9 +68,15 @@ class Clock:
         return bool(self._shared[0])
 
     def tick(self) -> Moment | None:
-        """The moment of the batch about to be collated; None if no epoch was announced. Called once a batch."""
-        announced, epoch, first_step, batches_per_step, total_steps = self._shared.tolist()
+        """The moment of the batch about to be collated; None if no epoch was announced. Called once a batch.
+
+        What was announced before a `Trainer` began to train, at a look at a batch, say, is not of its epochs.
+        """
+        announced, epoch, first_step, batches_per_step, total_steps, by_trainer = self._shared.tolist()
         if not announced:
+            return None
+        if not by_trainer and self._in_training():
+            warned.of_old_epoch()
             return None
         batch = self._count(announced)
         return Moment(epoch, first_step + batch // batches_per_step, None if total_steps < 0 else total_steps)
@@ -83,6 +94,13 @@ class Clock:
         if self.turns is not None:
             self.turns.note(worker.id, self._collated)
         return mine * worker.num_workers + worker.id
+
+    def _in_training(self) -> bool:
+        return training() or (self._sent_in_training and get_worker_info() is not None)
+
+    def __getstate__(self) -> dict[str, object]:
+        # a spawned worker does not see who calls, a forked one does
+        return {**self.__dict__, "_sent_in_training": training()}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)

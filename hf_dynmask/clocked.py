@@ -12,12 +12,12 @@ import torch
 from hf_dynmask import warned
 from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.arguments import checked_integer, checked_tokenizer
+from hf_dynmask.callers import evaluating
 from hf_dynmask.clock import MOST, Clock
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.turns import Turns, may_come_out_of_turn
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
-from hf_dynmask.warned import evaluating
 
 
 class ClockedCollator:
@@ -31,6 +31,7 @@ class ClockedCollator:
     rate_argument: ClassVar[str] = "mlm_probability"
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
     _strategy: Strategy
+    evaluates = False  # whether it is the twin for evaluation
     tokenizer: Any
     num_mask_patterns: int | None
     seed: int | None
@@ -43,11 +44,14 @@ class ClockedCollator:
     def _plan(self) -> Any:
         """All that does not change between batches."""
         checked_tokenizer(self.tokenizer)
-        if not callable(self.rate):
-            checked_fixed_rate(self.rate, self.rate_argument)
+        self._check_rate()
         if self.num_mask_patterns is not None:
             checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")
         return self._make_plan()
+
+    def _check_rate(self) -> None:
+        if not callable(self.rate):
+            checked_fixed_rate(self.rate, self.rate_argument)
 
     def _make_plan(self) -> Any:
         raise NotImplementedError
@@ -90,8 +94,12 @@ class ClockedCollator:
     ) -> None:
         """Announces an epoch to this collator and to the workers of a `DataLoader` that has it.
 
-        Call it in the main process, in each rank, before the loader is iterated. [`MaskRateCallback`] does so for
-        `Trainer`.
+        Call it in the main process, in each rank, before the loader is iterated; one call is for one pass over the
+        loader. [`MaskRateCallback`] does so for `Trainer`.
+
+        Masks follow the epoch alone. A schedule's rates also need batches in order (`in_order=True`) and a whole pass,
+        or workers that are not persistent. Where accelerate dispatches batches, as it does for streams, rank 0 collates
+        those of all ranks: multiply `gradient_accumulation_steps` by their number there.
 
         Args:
             epoch: from 0.
@@ -159,8 +167,8 @@ class ClockedCollator:
             if moment is None or moment.total_steps is None:
                 raise ValueError(
                     f"`{self.rate_argument}` is a schedule, and the optimizer step must be known to follow it, but "
-                    "nobody told. Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `set_epoch` with "
-                    "`total_steps`; for evaluation, take `collator.for_evaluation()`."
+                    "nobody told. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of your own, call "
+                    "`set_epoch` with `total_steps`; for evaluation, take `collator.for_evaluation()`."
                 )
             if self._clock.turns is None and may_come_out_of_turn():
                 raise ValueError(
@@ -175,7 +183,14 @@ class ClockedCollator:
         if self.num_mask_patterns == 1:
             return 0
         if epoch is None:
-            if self._plan is not None and evaluating():
-                warned.of_evaluation()
+            self._warn_of_unknown_epoch()
             epoch = int(torch.randint(2**62, ()))
         return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns
+
+    def _warn_of_unknown_epoch(self) -> None:
+        if self._plan is None:
+            return
+        if self.seed is not None and not self._clock.told:
+            warned.of_seed()
+        if evaluating():
+            warned.of_evaluation()

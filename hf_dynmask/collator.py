@@ -70,13 +70,14 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         return_mask_rate: the batch also holds `mask_rate`, the rate asked of each sequence, for weights of the loss.
             With weights of 1 / rate, pass `min_masked=0`: a token that is masked for sure would bias them.
         padding_free: lay the batch out as one row without padding, as `DataCollatorWithFlattening` does. The model's
-            attention must keep the sequences apart, as FlashAttention does; SDPA and eager attention of encoders see
-            the row as one sequence.
+            attention must keep the sequences apart, as FlashAttention does with transformers 5; SDPA and eager
+            attention of encoders see the row as one sequence.
         position_ids_start: without padding, the position of each sequence's first token: 0, and for RoBERTa and its
             kin `padding_idx + 1`, which is 2.
         return_seq_idx: without padding, the batch also holds `seq_idx`.
         return_flash_attn_kwargs: without padding, the batch also holds `cu_seq_lens_q`, `cu_seq_lens_k`,
-            `max_length_q` and `max_length_k`.
+            `max_length_q` and `max_length_k`, from which FlashAttention learns where sequences end: some models, such
+            as ModernBERT, do not tell it by `position_ids`. False for models that take no such arguments.
 
     Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
 
@@ -96,8 +97,8 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         - further columns of the examples, but those that only the strategy reads.
 
         Without padding, **input_ids** and **labels** are int64 `[1, tokens]`, there is no `attention_mask`, but
-        **position_ids**, int64 `[1, tokens]`; on request **seq_idx**, int32 `[1, tokens]`, **cu_seq_lens_q** and
-        **cu_seq_lens_k**, int32 `[batch + 1]`, **max_length_q** and **max_length_k**, ints.
+        **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`,
+        **max_length_q** and **max_length_k**, ints; on request **seq_idx**, int32 `[1, tokens]`.
 
     Raises:
         ValueError: for bad arguments, here; for bad examples, and a schedule that goes wrong, when called.
@@ -128,7 +129,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     padding_free: bool = field(default=False, kw_only=True)
     position_ids_start: int = field(default=0, kw_only=True)
     return_seq_idx: bool = field(default=False, kw_only=True)
-    return_flash_attn_kwargs: bool = field(default=False, kw_only=True)
+    return_flash_attn_kwargs: bool = field(default=True, kw_only=True)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
         """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.
@@ -138,7 +139,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         """
         rate = evaluation_rate(mlm_probability)
         strategy = self._strategy.for_evaluation()
-        return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1)
+        return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1, evaluates=True)
 
     def __str__(self) -> str:
         return super().__str__() if self.mlm else "No masking: labels for causal language modeling."
@@ -156,6 +157,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
         for name in _FLAGS:
             checked_flag(getattr(self, name), name)
+        self._check_padding_free()
         strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None
@@ -168,6 +170,24 @@ class DataCollatorForDynamicMasking(ClockedCollator):
             min_masked=self.min_masked,
             seed=0 if self.seed is None else self.seed,
         )
+
+    def _check_rate(self) -> None:
+        if self.mlm:
+            super()._check_rate()
+
+    def _check_padding_free(self) -> None:
+        """Arguments of the one layout that the other would pass over."""
+        if self.padding_free and self.pad_to_multiple_of is not None:
+            raise ValueError(
+                "`pad_to_multiple_of` must be None with `padding_free=True`, which pads nothing, but got "
+                f"{self.pad_to_multiple_of}. Pass one of the two."
+            )
+        for name in ("return_seq_idx", "position_ids_start"):
+            if getattr(self, name) and not self.padding_free:
+                raise ValueError(
+                    f"`{name}` must be left at its default without `padding_free=True`, as padded batches have no such "
+                    f"column, but got {getattr(self, name)!r}. Pass `padding_free=True`, or leave it out."
+                )
 
     def _collate(
         self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int

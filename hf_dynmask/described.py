@@ -12,7 +12,19 @@ from hf_dynmask.strategies import Strategy
 if TYPE_CHECKING:
     from hf_dynmask.clocked import ClockedCollator
 
-_UNITS = {"token": "single tokens", "whole_word": "whole words", "span": "spans of words", "ngram": "n-grams of words"}
+_UNITS = {
+    "token": "single tokens",
+    "whole_word": "whole words",
+    "span": "spans of words",
+    "ngram": "n-grams of words",
+    "position:prefix": "all after a prefix",
+    "position:suffix": "all before a suffix",
+    "position:block": "one block",
+    "position:every_nth": "every n-th token",
+    "weighted": "tokens by their weights",
+    "entity": "words of entities",
+    "adaptive": "what the model predicts badly",
+}
 _SHAPES = {
     "_constant": "constant",
     "_cosine": "cosine",

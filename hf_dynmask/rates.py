@@ -24,6 +24,8 @@ Schedule = Callable[[float], float]
 FixedRate = float | RateDistribution
 Rate = FixedRate | Schedule
 
+_SCHEDULE = ", or a function of training progress such as `linear_schedule(0.30, 0.15)`"
+
 
 def constant_schedule(rate: float) -> Schedule:
     """`rate(t) = rate`.
@@ -117,7 +119,7 @@ def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -
 
 def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
     """`rate` itself where it is a function, else the constant function."""
-    return rate if callable(rate) else partial(_constant, rate=checked_rate(rate, argument))
+    return rate if callable(rate) else partial(_constant, rate=checked_rate(rate, argument, _SCHEDULE))
 
 
 def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
@@ -126,7 +128,7 @@ def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
     Raises:
         ValueError: if it is neither a number in [0, 1] nor a distribution.
     """
-    return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument)
+    return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument, _SCHEDULE)
 
 
 def evaluation_rate(rate: object) -> FixedRate:

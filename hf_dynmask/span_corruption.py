@@ -103,7 +103,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         So evaluation losses can be compared along a run, between schedules and between runs of one seed.
         """
         density = evaluation_rate(mlm_probability)
-        return self._twin(noise_density=density, num_mask_patterns=1)
+        return self._twin(noise_density=density, num_mask_patterns=1, evaluates=True)
 
     def _details(self) -> tuple[str, ...]:
         return (f"spans of {self.mean_noise_span_length:g} tokens in the mean become one sentinel each",)

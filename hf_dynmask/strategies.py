@@ -311,8 +311,9 @@ def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
     if callable(strategy):
         return Strategy(getattr(strategy, "__name__", type(strategy).__name__), strategy)
     if not isinstance(strategy, str) or strategy not in STRATEGIES:
-        near = difflib.get_close_matches(str(strategy), STRATEGIES, n=1, cutoff=0.0)[0]
-        meant = "`strategies.weighted(weights)`" if isinstance(strategy, str) and strategy == "weighted" else repr(near)
+        made = str(strategy).split("(")[0]
+        near = difflib.get_close_matches(made, STRATEGIES, n=1, cutoff=0.0)[0]
+        meant = f"`strategies.{made}(...)`" if made in (*STRATEGIES, "weighted") else repr(near)
         raise ValueError(
             f"`{argument}` must be one of {', '.join(map(repr, STRATEGIES))}, one made with arguments such as "
             f"`strategies.span(...)`, or a function, but got {strategy!r}. Did you mean {meant}?"

@@ -14,6 +14,13 @@ from transformers.training_args import TrainingArguments
 from hf_dynmask.turns import Turns
 
 
+def collator_in(collate_fn: Any) -> Any | None:
+    """The collator of this package in there, also inside of wrappers such as `RemoveColumnsCollator`, or None."""
+    while collate_fn is not None and not hasattr(collate_fn, "for_evaluation"):
+        collate_fn = getattr(collate_fn, "data_collator", None)
+    return collate_fn
+
+
 def put_into(loader: Any, collator: Any) -> None:
     """Has the loader collate with `collator`, within the wrappers that it has."""
     collate_fn = with_collator(loader.collate_fn, collator)

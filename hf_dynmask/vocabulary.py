@@ -75,7 +75,7 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
 def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
     from hf_dynmask.word_marks import word_table  # not at import: it costs more than all else here
 
-    return word_table(tokenizer.get_vocab(), special)
+    return word_table(tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:

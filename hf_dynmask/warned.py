@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from functools import cache
-from types import FrameType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from transformers import Trainer
 
 
 def of_patterns(num_mask_patterns: int | None, epochs: int) -> None:
@@ -18,6 +12,15 @@ def of_patterns(num_mask_patterns: int | None, epochs: int) -> None:
         _warn(
             f"`num_mask_patterns` should be below the number of epochs, {epochs}, but is {num_mask_patterns}: no mask "
             "comes twice, so that this is dynamic masking. Pass fewer patterns, or None to say so."
+        )
+
+
+def of_schedules(collators: object, callbacks: object) -> None:
+    """Two schedules, of which one can count."""
+    if callable(collators) and callbacks is not None and callbacks is not collators:
+        _warn(
+            "the collator has a mask rate schedule, and `MaskRateCallback` another, which counts. Pass one: "
+            "`MaskRateCallback()` follows the collator's."
         )
 
 
@@ -31,6 +34,25 @@ def of_rates(training: float, evaluation: float) -> None:
         )
 
 
+def of_a_single_epoch(epochs: int) -> None:
+    """Masks that are to follow the losses from epoch to epoch, of which there is one."""
+    if epochs <= 1:
+        _warn(
+            '`strategy="adaptive"` follows the losses from one epoch to the next, but training has a single one, in '
+            "which all tokens are alike. Train for more epochs, or take another strategy."
+        )
+
+
+def of_attention(implementation: str | None) -> None:
+    """Attention to which a row without padding is one sequence."""
+    if implementation is not None and "flash" not in implementation:
+        _warn(
+            f"`padding_free=True` needs attention that keeps sequences apart, but the model's is {implementation!r}: "
+            "tokens would attend to those of other sequences. Load the model with "
+            '`attn_implementation="flash_attention_2"`, or pass `padding_free=False`.'
+        )
+
+
 @cache  # once in a process: `warnings` alone would be asked at every batch
 def of_evaluation() -> None:
     """Evaluation with masks that are new each time."""
@@ -41,25 +63,23 @@ def of_evaluation() -> None:
     )
 
 
-def evaluating() -> bool:
-    """Whether a `Trainer`'s evaluation is among the callers; a forked worker is called by it as well."""
-    return calling_trainer("evaluation_loop") is not None
+@cache
+def of_old_epoch() -> None:
+    """An epoch that was announced before a `Trainer` began, and would give all its epochs the same masks."""
+    _warn(
+        "`set_epoch` was called before `Trainer` began to train, and nobody tells the epochs of the training: what was "
+        "said is not counted there, so that masks are new at every batch, but not reproducible. Pass "
+        "`callbacks=[MaskRateCallback()]` to `Trainer`."
+    )
 
 
-def calling_trainer(method: str | None = None) -> Trainer | None:
-    """The `Trainer` that is calling right now, by its method of this name if one is given.
-
-    A collator and a callback are told in no other way whom they serve.
-    """
-    if "transformers.trainer" not in sys.modules:
-        return None
-    trainer = sys.modules["transformers.trainer"].Trainer
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if method in (None, frame.f_code.co_name) and isinstance(frame.f_locals.get("self"), trainer):
-            return frame.f_locals["self"]
-        frame = frame.f_back
-    return None
+@cache
+def of_seed() -> None:
+    """A seed that gives no reproducible masks, because the epoch is not known."""
+    _warn(
+        "`seed` needs an epoch to make masks reproducible, but nobody told: masks are drawn from torch's global "
+        "generator. Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or, in a loop of your own, call `set_epoch`."
+    )
 
 
 def _warn(message: str) -> None:

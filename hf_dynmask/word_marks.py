@@ -7,7 +7,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import NamedTuple
@@ -26,12 +26,13 @@ _BYTES = {chr(byte) for byte in range(256)}
 _WITHOUT_SPACES = (Class.IDEOGRAPH, Class.JOINER)
 
 
-def word_table(ids: Mapping[str, int], special: np.ndarray) -> WordTable | None:
+def word_table(ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = ()) -> WordTable | None:
     """The table for a vocabulary.
 
     Args:
         ids: each token's id.
         special: bool `[ids]`, True for special and unknown tokens and for ids that no token has.
+        added: ids of tokens that were added to the vocabulary: tokenizers cut them out of a text first, whole.
 
     Returns:
         The table; None if the vocabulary does not tell where words begin.
@@ -55,6 +56,8 @@ def word_table(ids: Mapping[str, int], special: np.ndarray) -> WordTable | None:
         last[id_] = Class.END if ends else _last(classes, text)
         if content in _WITHOUT_SPACES or last[id_] == Class.IDEOGRAPH:
             surfaces[id_] = text.lstrip(b" ")
+    words = [id_ for id_ in added if not is_special[id_] and id_ not in surfaces]  # those are a segmenter's
+    first[words], last[words] = Class.SPACE, Class.END
     return WordTable(first, last, _boundary(family), surfaces)
 
 

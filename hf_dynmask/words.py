@@ -6,7 +6,8 @@ and in every family:
 - punctuation and symbols are words of their own;
 - a token of a script written without spaces between words (Han, Kana, Thai, ...) is a word of its own;
 - combining marks, joiners and the further bytes of a character stay with what they follow;
-- a special token is a word of its own, and what follows it begins another.
+- a special token is a word of its own, and what follows it begins another; so is a token that was added to the
+  vocabulary, but for scripts written without spaces.
 
 So words differ from a fast tokenizer's `word_ids()`, on purpose, where those
 

@@ -272,10 +272,10 @@ def test_a_callback_that_is_added_later_serves_evaluation_from_training_on(wordp
 def test_the_users_collator_is_left_as_it_is(wordpiece, tmp_path) -> None:
     """It trains dynamically without the callback, too, after a training with it; two trainers share it."""
     first = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3, eval_mlm_probability=0.05)])
-    collator = first.data_collator.source
+    collator = first.data_collator
     second = _trainer(wordpiece, tmp_path, [MaskRateCallback(0.3, eval_mlm_probability=0.5)])
     plain = _trainer(wordpiece, tmp_path, [], num_train_epochs=3)
-    second.data_collator.source = plain.data_collator = collator
+    second.data_collator = plain.data_collator = collator
     for trainer in (first, second, plain):
         trainer.train()
     epochs = _masks_by_epoch(plain.model)

@@ -20,11 +20,10 @@ def show_course(text: str, steps: int, out: Path | None) -> None:
     """Prints the rate at some steps, and draws it at more of them into `out` if that is given.
 
     Raises:
-        ValueError: if the text names no schedule, there are no steps, or `out` is no kind of picture.
-        OSError: if `out` cannot be written.
+        ValueError: if the text names no schedule, there are no steps, or `out` cannot be written.
     """
     schedule = schedule_from(text)
-    checked_integer(steps, "steps", 1, "Pass the optimizer steps of the whole training.")
+    checked_integer(steps, "--steps", 1, "Pass the optimizer steps of the whole training.")
     if out is not None:
         draw(schedule, steps, text, out)
     console = Console()
@@ -43,7 +42,11 @@ def draw(schedule: Schedule, steps: int, title: str, path: Path) -> None:
     axes.step(at, 100 * rates, where="post")
     axes.set(xlabel="optimizer step", ylabel="mask rate in %", title=title, xlim=(0, steps), ylim=(0, None))
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error  # matplotlib's own list of formats, or the system's reason
+        raise ValueError(f"`--out` must be a picture, but {str(path)!r} cannot be written: {why}.") from error
 
 
 def _course(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarray, np.ndarray]:

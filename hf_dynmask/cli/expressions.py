@@ -1,14 +1,22 @@
-"""Schedules and strategies as text, such as `linear(0.3, 0.15)`: read, never run as Python."""
+"""Rates, schedules and strategies as text, such as `linear(0.3, 0.15)`: read, never run as Python."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hf_dynmask import rates, strategies
+from hf_dynmask import distributions, rates, strategies
+from hf_dynmask.arguments import checked_fraction
 
-SCHEDULES: Mapping[str, Callable[..., Any]] = {
+Functions = Mapping[str, Callable[..., Any]]
+
+RATES: Functions = {
+    f"{name}_rate": getattr(distributions, f"{name}_rate") for name in ("uniform", "truncated_normal", "cosine")
+}
+SCHEDULES: Functions = {
     "constant": rates.constant_schedule,
     "linear": rates.linear_schedule,
     "cosine": rates.cosine_schedule,
@@ -16,13 +24,25 @@ SCHEDULES: Mapping[str, Callable[..., Any]] = {
     "step": rates.step_schedule,
     "with_warmup": rates.with_warmup,
 }
-STRATEGIES: Mapping[str, Callable[..., Any]] = {
-    **{name: make for name, make in strategies.STRATEGIES.items() if name not in ("entity", "adaptive")},
-    **{f"{name}_lengths": getattr(strategies, f"{name}_lengths") for name in ("fixed", "geometric", "poisson")},
+STRATEGIES: Functions = {
+    name: make for name, make in strategies.STRATEGIES.items() if name not in ("entity", "adaptive")
+}
+LENGTHS: Functions = {
+    f"{name}_lengths": getattr(strategies, f"{name}_lengths") for name in ("fixed", "geometric", "poisson")
 }
 
 
-def schedule_from(text: str) -> rates.Schedule:
+def rate_from(text: str) -> rates.FixedRate:
+    """The rate of `--rate`, a number or a distribution; a `ValueError` if a text is neither."""
+    numbers = "with numbers in brackets, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
+    rule = f"a number such as 0.15, or {_either(RATES)} {numbers}"
+    rate = _value(text, RATES, "--rate", rule)
+    if isinstance(rate, distributions.RateDistribution):
+        return rate
+    return checked_fraction(rate, "--rate", "Pass 0.15 for 15 %.")
+
+
+def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
     """The schedule that a text names, in the words of [`SCHEDULES`] or the names of the functions.
 
     Raises:
@@ -32,12 +52,15 @@ def schedule_from(text: str) -> rates.Schedule:
     0.2
     """
     named = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
-    schedule = _value(text, named, "schedule", f"such as `linear(0.3, 0.15)`; there are {', '.join(SCHEDULES)}")
-    return rates.as_schedule(schedule)
+    rule = f"{_either(SCHEDULES)} with numbers in brackets, such as `linear(0.3, 0.15)`"
+    schedule = _value(text, named, argument, rule)
+    if callable(schedule):
+        return schedule
+    return rates.as_schedule(checked_fraction(schedule, argument, "Pass 0.15 for 15 %, or `linear(0.3, 0.15)`."))
 
 
 def strategy_from(text: str) -> strategies.Strategy:
-    """The strategy that a text names or makes.
+    """The strategy of `--strategy`, which a text names or makes.
 
     Raises:
         ValueError: if it does neither.
@@ -45,23 +68,28 @@ def strategy_from(text: str) -> strategies.Strategy:
     >>> strategy_from("span(poisson_lengths(3))")
     <Strategy span>
     """
-    if text in ("entity", "adaptive", "weighted"):
+    if _head(text) in ("entity", "adaptive", "weighted"):
         raise ValueError(
-            f"`strategy` must be one that needs nothing but the text here, but got {text!r}, which needs tags, a model "
-            "or weights. Try it in Python."
+            f"`--strategy` must be one that needs nothing but the text here, but got {text!r}, which needs tags, a "
+            "model or weights. Try it in Python."
         )
-    if text in STRATEGIES:
-        text += "()"
-    remedy = f"such as `span`, or `span(fixed_lengths(3))`; there are {', '.join(STRATEGIES)}"
-    return strategies.strategy_of(_value(text, STRATEGIES, "strategy", remedy))
+    rule = f"{_either(STRATEGIES)}, or one with arguments, such as `span(fixed_lengths(3))`"
+    return strategies.strategy_of(_value(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
 
 
-def _value(text: str, functions: Mapping[str, Callable[..., Any]], argument: str, remedy: str) -> Any:
+def _value(text: str, functions: Functions, argument: str, rule: str) -> Any:
     try:
-        return _evaluated(_parsed(text), functions)
-    except (SyntaxError, TypeError, RecursionError, MemoryError, LookupError) as error:
-        why = f" ({error})" if isinstance(error, TypeError | LookupError) and error.args else ""
-        raise ValueError(f"`{argument}` must be {remedy}, but got {text!r}{why}.") from error
+        node = _parsed(text)
+        if isinstance(node, ast.Name):
+            return _called(node.id, [], {}, functions)
+        return _evaluated(node, functions)
+    except SyntaxError as error:
+        why = error.msg + _meant(_head(text), functions)
+    except (TypeError, LookupError) as error:
+        why = str(error)
+    except (RecursionError, MemoryError):
+        why = "it is nested too deeply"
+    raise ValueError(f"`{argument}` must be {rule}, but got {text!r}: {why}{'' if why.endswith('?') else '.'}")
 
 
 def _parsed(text: str) -> ast.expr:
@@ -70,18 +98,45 @@ def _parsed(text: str) -> ast.expr:
     return ast.parse(text.strip(), mode="eval").body
 
 
-def _evaluated(node: ast.expr, functions: Mapping[str, Callable[..., Any]]) -> Any:
+def _evaluated(node: ast.expr, functions: Functions) -> Any:
     """Calls of these functions, lists, and what is literal; anything else is no expression here."""
     match node:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if all(one.arg for one in keywords):
-            if name not in functions:
-                raise LookupError(f"there is no {name!r}")
             named = {str(one.arg): _evaluated(one.value, functions) for one in keywords}
-            return functions[name](*(_evaluated(each, functions) for each in args), **named)
+            return _called(name, [_evaluated(each, functions) for each in args], named, functions)
+        case ast.Name(id=name) if name in functions:
+            return _called(name, [], {}, functions)
+        case ast.Name(id=name):
+            raise LookupError(f"a word in brackets needs quotes, {name!r}")
         case ast.List(elts=each) | ast.Tuple(elts=each):
             return [_evaluated(one, functions) for one in each]
         case ast.Constant(value=value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
-    raise SyntaxError("neither a call nor a literal")
+    raise SyntaxError("it is more than names, numbers, lists and words in quotes")
+
+
+def _called(name: str, args: list[Any], named: dict[str, Any], functions: Functions) -> Any:
+    if name not in functions:
+        raise LookupError(f"there is no {name!r}{_meant(name, functions)}")
+    form = inspect.signature(functions[name])
+    try:
+        form.bind(*args, **named)
+    except TypeError as error:
+        raise TypeError(f"`{name}({', '.join(form.parameters)})`, {error}") from error
+    return functions[name](*args, **named)
+
+
+def _head(text: str) -> str:
+    return text.partition("(")[0].strip()
+
+
+def _meant(name: str, functions: Functions) -> str:
+    near = [] if name in functions else difflib.get_close_matches(name, functions, n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""
+
+
+def _either(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}"

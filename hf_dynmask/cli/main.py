@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_dynmask import __version__
+
 _EXAMPLES = """examples:
   hf-dynmask preview "The gardener waters unbelievable flowers." --strategy whole_word
   hf-dynmask preview --tokenizer bert-base-cased --schedule "linear(0.3, 0.15)" --epochs 4 --file corpus.txt
@@ -18,7 +20,10 @@ _EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command. What is wrong with its arguments, or cannot be read, is one line, and exit status 2."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, left = parser.parse_known_args(arguments)
+    if left:
+        _refuse(left, options, parser)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to stop
@@ -46,6 +51,15 @@ def _run(options: argparse.Namespace) -> None:
         show_preview(options)
 
 
+def _refuse(left: Sequence[str], options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """What is left of the arguments are options that are none, or words of a text without quotes."""
+    if any(word.startswith("-") for word in left):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    argument = "schedule" if options.command == "schedule" else "text"
+    words = " ".join(filter(None, [getattr(options, argument), *left]))
+    _stop(f'`{argument}` must be one argument, but got more. Put it in quotes: "{words}".')
+
+
 def _stop(message: str) -> None:
     print(f"hf-dynmask: error: {message}", file=sys.stderr)
     sys.exit(2)
@@ -55,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "hf-dynmask", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     preview = commands.add_parser("preview", help="show a text's masks, epoch by epoch")
@@ -64,8 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--tokenizer", help="a name on the hub or a folder; by default, a toy made from the text")
     preview.add_argument("--strategy", default="token", help="such as whole_word, or span(fixed_lengths(3))")
     rate = preview.add_mutually_exclusive_group()
-    rate.add_argument("--rate", type=float, default=0.15, help="the fraction of tokens to mask (default: %(default)s)")
-    rate.add_argument("--schedule", help="such as linear(0.3, 0.15), over the epochs that are shown")
+    rate.add_argument(
+        "--rate",
+        default="0.15",
+        help="the fraction of tokens to mask, or uniform_rate(0.1, 1.0) and the like (default: %(default)s)",
+    )
+    rate.add_argument(
+        "--schedule",
+        help="such as linear(0.3, 0.15), over the epochs that are shown; each has the rate of its beginning, so that "
+        "none has that of the end",
+    )
     preview.add_argument("--epochs", type=int, default=4, help="how many epochs (default: %(default)s)")
     preview.add_argument("--num_mask_patterns", type=int, help="so many masks that take turns; by default, new ones")
     preview.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")

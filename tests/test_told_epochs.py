@@ -1,0 +1,105 @@
+"""An epoch counts where it was announced for: what was said before a `Trainer` began is not of its epochs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from test_evaluation_loaders import _arguments
+from test_trainer import Numbers, Witness, _masks_by_epoch
+from transformers import Trainer, TrainerCallback
+
+from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule, warned
+
+WORKERS = [{}, {"dataloader_num_workers": 1}, {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}]
+OLD = "`set_epoch` was called before `Trainer` began"
+
+
+@pytest.fixture
+def collator(wordpiece) -> DataCollatorForDynamicMasking:
+    warned.of_old_epoch.cache_clear()
+    warned.of_seed.cache_clear()
+    return DataCollatorForDynamicMasking(wordpiece)
+
+
+def _trained(collator: Any, directory: Any, *callbacks: TrainerCallback, of: type = Trainer, **arguments: Any) -> int:
+    """How many of three epochs have masks of their own."""
+    trainer = of(
+        model=Witness(),
+        args=_arguments(directory, **arguments),
+        train_dataset=Numbers(),
+        data_collator=collator,
+        callbacks=list(callbacks),
+    )
+    trainer.train()
+    return len({tuple(sorted(masks.items())) for masks in _masks_by_epoch(trainer.model)})
+
+
+@pytest.mark.filterwarnings(f"ignore:{OLD}")
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_look_at_a_batch_makes_no_training_static(collator, tmp_path, workers) -> None:
+    collator.set_epoch(0)
+    collator([{"input_ids": [5, 6, 7]}])
+    assert _trained(collator, tmp_path, **workers) == 3
+
+
+@pytest.mark.filterwarnings(f"ignore:{OLD}")
+def test_neither_do_workers_that_do_not_see_who_calls(collator, tmp_path) -> None:
+    collator.set_epoch(0)
+    assert _trained(collator, tmp_path, of=Spawning, dataloader_num_workers=1) == 3
+
+
+class Spawning(Trainer):
+    def get_train_dataloader(self) -> Any:
+        loader = super().get_train_dataloader()
+        loader.base_dataloader.multiprocessing_context = "spawn"
+        return loader
+
+
+def test_the_user_is_told_once(collator, tmp_path) -> None:
+    collator.set_epoch(0)
+    with pytest.warns(UserWarning, match=OLD) as caught:
+        _trained(collator, tmp_path)
+    assert len(caught) == 1
+
+
+class TellsTheEpoch(TrainerCallback):
+    """A callback of one's own."""
+
+    def __init__(self, collator: DataCollatorForDynamicMasking) -> None:
+        self.collator = collator
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.collator.set_epoch(7)
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_what_is_announced_in_the_training_counts(collator, tmp_path, workers) -> None:
+    assert _trained(collator, tmp_path, TellsTheEpoch(collator), **workers) == 1
+
+
+def test_a_schedule_needs_the_training_s_own_steps(collator, tmp_path) -> None:
+    collator.mlm_probability = linear_schedule(0.3, 0.15)
+    collator.set_epoch(0, total_steps=30)
+    with pytest.warns(UserWarning, match=OLD), pytest.raises(ValueError, match=r"nobody told\. Pass `callbacks"):
+        _trained(collator, tmp_path)
+
+
+def test_a_seed_without_an_epoch_is_told_of(collator) -> None:
+    one = DataCollatorForDynamicMasking(collator.tokenizer, seed=0)
+    with pytest.warns(UserWarning, match="`seed` needs an epoch to make masks reproducible"):
+        one([{"input_ids": [5, 6, 7]}])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one([{"input_ids": [5, 6, 7]}])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_seed_that_is_not_given_or_does_its_work_is_not(collator) -> None:
+    examples = [{"input_ids": [5, 6, 7]}]
+    collator(examples)
+    collator.seed = 0
+    collator.set_epoch(0)
+    collator(examples)
+    DataCollatorForDynamicMasking(collator.tokenizer, seed=0, num_mask_patterns=1)(examples)
