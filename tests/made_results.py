@@ -8,12 +8,23 @@ SENTENCES = 60
 
 
 def make_result(
-    arm, seed, found=0.6, documents=None, sentences=SENTENCES, rate=0.15, budget=(), requested=(), **changes
+    arm,
+    seed,
+    found=0.6,
+    documents=None,
+    sentences=SENTENCES,
+    rate=0.15,
+    budget=(),
+    requested=(),
+    spurious=0.2,
+    **changes,
 ):
-    """A run that finds a share of the two entities of each sentence, by chance that seed and arm decide."""
+    """A run that finds a share of the two entities of each sentence, by chance that seed and arm decide, and in a share
+    of the sentences one that is none.
+    """
     generator = np.random.default_rng([seed, *arm.encode(errors="replace")])
     correct = generator.binomial(2, found, sentences)
-    predicted, gold = correct + generator.binomial(1, 0.2, sentences), np.full(sentences, 2)
+    predicted, gold = correct + generator.binomial(1, spurious, sentences), np.full(sentences, 2)
     result = {
         **dict.fromkeys(KEYS),
         "schema": SCHEMA,

@@ -116,6 +116,11 @@ def test_masks_move_to_what_is_not_yet_predicted(wordpiece, tmp_path, workers) -
     assert masked == pytest.approx(0.3, abs=0.01), "the rate stays the asked one"
 
 
+def test_a_single_epoch_which_has_no_losses_to_follow_is_warned_of(wordpiece, tmp_path) -> None:
+    with pytest.warns(UserWarning, match=r'`strategy="adaptive"` follows .* but training has a single one'):
+        _trainer(wordpiece, tmp_path, num_train_epochs=1).train()
+
+
 @pytest.mark.parametrize("restore", [False, True])
 @pytest.mark.parametrize(
     "step", [pytest.param(17, marks=resumable.in_order, id="within an epoch"), pytest.param(24, id="between epochs")]

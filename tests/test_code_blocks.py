@@ -101,6 +101,7 @@ def test_the_readmes_first_lines_anneal_the_rate_and_evaluate_on_one_mask(names)
     assert trainer.evaluate()["eval_loss"] == trainer.evaluate()["eval_loss"]
 
 
+@pytest.mark.filterwarnings('ignore:`strategy="adaptive"` follows')
 def test_the_readmes_other_lines_make_what_they_say(names) -> None:
     blocks = [block.text for block in blocks_of(ROOT / "README.md") if block.language == "python"]
     for block in blocks:
@@ -153,6 +154,6 @@ def test_the_changes_to_run_mlm(names) -> None:
     names["args"].logging_steps = 1
     trainer = run(script, {})["main"](names["tokenizer"], Arguments, names["model"], names["args"], names["train"])
     trainer.train()
-    assert isinstance(trainer.data_collator.source, DataCollatorForDynamicMasking)
+    assert isinstance(trainer.data_collator, DataCollatorForDynamicMasking)
     rates = [entry["mask_rate"] for entry in trainer.state.log_history if "mask_rate" in entry]
     assert rates == pytest.approx([0.30, 0.25])

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from hf_dynmask import DataCollatorForDynamicMasking
-from hf_dynmask.cli.expressions import schedule_from, strategy_from
+from hf_dynmask import DataCollatorForDynamicMasking, __version__, uniform_rate
+from hf_dynmask.cli.expressions import rate_from, schedule_from, strategy_from
 from hf_dynmask.cli.main import main
 from hf_dynmask.cli.pieces import surface
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
@@ -100,6 +100,30 @@ def test_a_schedule_runs_over_the_epochs(printed) -> None:
     output = printed("preview", TEXT, "--schedule", "linear(0.4, 0.1)", "--epochs", 3)
     assert [line.split()[:2] for line in epochs_of(output)] == [["0", "40.0%"], ["1", "30.0%"], ["2", "20.0%"]]
     assert "Dynamic masking, new in every epoch; 40 % to 10 % of the tokens, linear;" in output
+    assert "; seed 0.\n" in output  # the command knows the epoch: nobody has to tell it
+
+
+def test_a_rate_that_each_mask_draws_is_shown(printed) -> None:
+    output = printed("preview", TEXT, "--rate", "uniform_rate(0.1, 0.9)", "--epochs", 9)
+    asked = [float(line.split()[1].rstrip("%")) for line in epochs_of(output)]
+    assert len(set(asked)) > 5
+    assert all(10 <= rate <= 90 for rate in asked)
+    assert "50 % of the tokens in the mean, a rate of its own for each sequence;" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "forced"),
+    [
+        (["hello world"], True),
+        (["hello world", "--epochs", 2], True),  # where chance does choose one in both
+        ([TEXT, "--rate", 0.5], False),
+        (["hello world", "--rate", 1], False),
+    ],
+)
+def test_it_is_said_why_short_texts_exceed_their_rate(printed, arguments, forced) -> None:
+    assert (
+        "at least one of each was chosen all the same (`min_masked=1`)." in printed("preview", *arguments)
+    ) is forced
 
 
 def test_static_masks_stay(printed) -> None:
@@ -111,11 +135,35 @@ def test_lines_come_from_a_file_or_standard_input(printed, tmp_path, monkeypatch
     (tmp_path / "corpus.txt").write_text("the cat\n\n  the dog  \nthe mat\n", encoding="utf-8")
     output = printed("preview", "--file", tmp_path / "corpus.txt", "--epochs", 1, "--max_texts", 2)
     assert [[token for token, _ in outcomes(line)] for line in epochs_of(output)] == [["the", "cat"], ["the", "dog"]]
-    assert output.endswith(" Further lines were left out, after 2: see --max_texts.\n")
+    assert " Further lines were left out, after 2: see --max_texts.\n" in output
     monkeypatch.setattr(sys, "stdin", io.StringIO("the cat\nthe dog\nthe mat\n"))
     output = printed("preview", "--epochs", 1)
     assert len(epochs_of(output)) == 3
     assert "left out" not in output
+
+
+def test_a_text_that_names_a_file_may_be_a_slip(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("the cat", encoding="utf-8")
+    for text, hinted in (("notes.txt", True), ("nosuch.txt", False), ("long " * 1_000, False)):
+        main(["preview", text, "--epochs", "1"])
+        output, error = capsys.readouterr()
+        assert len(epochs_of(output)) == 1
+        assert ("Did you mean `--file notes.txt`?" in error) is hinted
+        assert error.count("\n") == hinted
+
+
+def test_an_epoch_hangs_under_its_column_in_a_terminal(printed, monkeypatch) -> None:
+    (whole,) = epochs_of(printed("preview", TEXT, "--epochs", 1))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    output = re.sub("\x1b[^m]*m", "", printed("preview", TEXT, "--epochs", 1))
+    start = next(place for place, line in enumerate(output.splitlines()) if epochs_of(line))
+    lines = output.splitlines()[start : output.splitlines().index("", start)]
+    assert len(lines) > 1
+    assert all(line.startswith(" " * 23) for line in lines[1:])
+    assert " ".join([lines[0].rstrip(), *map(str.strip, lines[1:])]) == whole
+    assert all(len(line) <= 60 for line in output.splitlines())
 
 
 def test_a_text_steers_no_terminal(printed) -> None:
@@ -139,19 +187,61 @@ def test_colours_are_for_terminals(colours) -> None:
     ("arguments", "said"),
     [
         (["", "--epochs", 1], "`text` must hold something else than white space, but nothing came."),
-        ([TEXT, "--epochs", 0], "`epochs` must be an integer of at least 1, but got 0."),
-        ([TEXT, "--max_texts", 0], "`max_texts` must be an integer of at least 1, but got 0."),
-        ([TEXT, "--rate", 1.5], "`mlm_probability` must be a number between 0 and 1, but got 1.5."),
-        ([TEXT, "--strategy", "spam"], "`strategy` must be such as `span`"),
+        (["the", "gardener"], '`text` must be one argument, but got more. Put it in quotes: "the gardener".'),
+        (["the", "--epochs", 1, "gardener"], 'Put it in quotes: "the gardener".'),
+        ([TEXT, "--epochs", 0], "`--epochs` must be an integer of at least 1, but got 0."),
+        ([TEXT, "--max_texts", 0], "`--max_texts` must be an integer of at least 1, but got 0."),
+        ([TEXT, "--rate", 15], "`--rate` must be a number between 0 and 1, but got 15. Pass 0.15 for 15 %."),
+        ([TEXT, "--rate", "15%"], "`--rate` must be a number such as 0.15, or uniform_rate, "),
+        ([TEXT, "--rate", "uniform_rat(0, 1)"], "there is no 'uniform_rat'. Did you mean 'uniform_rate'?\n"),
+        ([TEXT, "--rate", "linear(0.3, 0.1)"], "(schedules: `--schedule`), but got 'linear(0.3, 0.1)': "),
+        ([TEXT, "--strategy", "spam"], "but got 'spam': there is no 'spam'. Did you mean 'span'?\n"),
+        ([TEXT, "--strategy", "whole-word"], "Did you mean 'whole_word'?\n"),
+        ([TEXT, "--strategy", "xyz"], "`--strategy` must be token, whole_word, span, ngram or position, or one with "),
+        ([TEXT, "--strategy", "position(prefix)"], ": a word in brackets needs quotes, 'prefix'.\n"),
+        ([TEXT, "--strategy", "span(fixed_length(3))"], "there is no 'fixed_length'. Did you mean 'fixed_lengths'?\n"),
+        ([TEXT, "--strategy", "span(fixed_lengths(3)"], "'(' was never closed.\n"),
         ([TEXT, "--strategy", "entity"], "but got 'entity', which needs tags, a model or weights."),
+        ([TEXT, "--strategy", "entity(0.5)"], "but got 'entity(0.5)', which needs tags, a model or weights."),
+        ([TEXT, "--schedule", ""], "`--schedule` must be constant, linear, "),
+        ([TEXT, "--schedule", "15"], "`--schedule` must be a number between 0 and 1, but got 15. Pass 0.15 for 15 %"),
         ([TEXT, "--schedule", "linear(2, 0.1)"], "`start` must be a number between 0 and 1, but got 2."),
         ([TEXT, "--file", "corpus.txt"], "`text` and `--file` must not both be given."),
-        (["--file", "nowhere.txt"], "No such file or directory: 'nowhere.txt'"),
-        ([TEXT, "--tokenizer", "."], "error: "),
+        (["--file", "nowhere.txt"], "`--file` must be a text file, but 'nowhere.txt' is none: No such file"),
+        (["--file", "."], "`--file` must be a text file, but '.' is none: "),
+        (
+            [TEXT, "--tokenizer", "./nowhere"],
+            "a folder with a tokenizer, but got './nowhere': there is no such folder.",
+        ),
+        (
+            [TEXT, "--tokenizer", "."],
+            "`--tokenizer` must be a name on the hub, or a folder with a tokenizer, but got '.': ",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(refused, arguments, said) -> None:
     assert said in refused("preview", *arguments)
+
+
+def test_texts_are_utf8(refused, tmp_path, monkeypatch) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    said = refused("preview", "--file", tmp_path / "picture.png")
+    assert "picture.png' must be text in utf-8, but is not. Save it as UTF-8." in said
+    with open(tmp_path / "picture.png", encoding="utf-8", errors="surrogateescape") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert "standard input must be text in utf-8, but is not." in refused("preview")
+
+
+def test_the_version(capsys) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"hf-dynmask {__version__}\n"
+
+
+def test_an_option_that_is_none_is_refused_as_ever(capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["preview", TEXT, "--spam"])
+    assert "unrecognized arguments: --spam" in capsys.readouterr().err
 
 
 # -- schedule ---------------------------------------------------------------------------------------------------------
@@ -173,11 +263,16 @@ def test_a_training_of_one_step_has_a_course(printed) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["cosne(0.3, 0.1)"], "(there is no 'cosne')"),
-        (["linear(0.3)"], "missing 1 required positional argument: 'end'"),
-        (["linear(0.3, 0.1)", "--steps", 0], "`steps` must be an integer of at least 1, but got 0."),
-        (["linear(0.3, 0.1)", "--out", "curve.spam"], "'spam' is not supported"),
-        (["linear(0.3, 0.1)", "--out", "nowhere/curve.png"], "No such file or directory"),
+        (["cosne(0.3, 0.1)"], "there is no 'cosne'. Did you mean 'cosine'?\n"),
+        (["linear(0.3)"], "but got 'linear(0.3)': `linear(start, end)`, missing a required argument: 'end'.\n"),
+        (["linear"], "but got 'linear': `linear(start, end)`, missing a required argument: 'start'.\n"),
+        (["linear", "0.3"], "`schedule` must be one argument, but got more. Put it in quotes: "),
+        (["linear(0.3, 0.1)", "--steps", 0], "`--steps` must be an integer of at least 1, but got 0."),
+        (
+            ["linear(0.3, 0.1)", "--out", "curve.spam"],
+            "`--out` must be a picture, but 'curve.spam' cannot be written: ",
+        ),
+        (["linear(0.3, 0.1)", "--out", "nowhere/curve.png"], "'nowhere/curve.png' cannot be written: No such"),
     ],
 )
 def test_a_schedule_that_cannot_be_drawn(refused, arguments, said) -> None:
@@ -227,6 +322,12 @@ def test_a_strategy_of_lengths() -> None:
     assert strategy_from("span(fixed_lengths(3), unit='token')").name == "span"
     assert strategy_from("position('prefix')").name == "position:prefix"
     assert strategy_from("position").name == "position:block"
+    assert strategy_from("span(fixed_lengths, unit=token)").name == "span"
+
+
+def test_rates_as_text() -> None:
+    assert rate_from("0.3") == 0.3
+    assert rate_from("uniform_rate(0.2, high=0.6)").mean == uniform_rate(0.2, 0.6).mean
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,26 @@ def test_the_layout_is_that_of_the_stock_flattening_collator(wordpiece, rows, st
 
 
 def test_only_what_is_asked_for_is_there(wordpiece) -> None:
-    assert set(_collator(wordpiece)([[5, 6, 7], [8]])) == {"input_ids", "labels", "position_ids"}
+    batch = _collator(wordpiece, return_flash_attn_kwargs=False)([[5, 6, 7], [8]])
+    assert set(batch) == {"input_ids", "labels", "position_ids"}
+
+
+def test_where_sequences_end_is_there_unless_refused(wordpiece) -> None:
+    """ModernBERT's FlashAttention learns it from nothing else."""
+    batch = _collator(wordpiece)([[5, 6, 7], [8]])
+    assert batch["cu_seq_lens_q"].tolist() == batch["cu_seq_lens_k"].tolist() == [0, 3, 4]
+    assert batch["max_length_q"] == batch["max_length_k"] == 3
+
+
+@pytest.mark.parametrize(("argument", "value"), [("return_seq_idx", True), ("position_ids_start", 2)])
+def test_arguments_of_this_layout_are_refused_in_the_other(wordpiece, argument, value) -> None:
+    with pytest.raises(ValueError, match=f"`{argument}` must be left at its default without `padding_free=True`"):
+        DataCollatorForDynamicMasking(wordpiece, **{argument: value})
+
+
+def test_nothing_is_padded_to_a_multiple(wordpiece) -> None:
+    with pytest.raises(ValueError, match="`pad_to_multiple_of` must be None with `padding_free=True`"):
+        _collator(wordpiece, pad_to_multiple_of=8)
 
 
 @EVERY

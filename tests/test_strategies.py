@@ -302,7 +302,8 @@ class TestWeights:
     ("call", "message"),
     [
         (lambda: strategy_of("wholeword"), "`strategy` must be one of .*Did you mean 'whole_word'"),
-        (lambda: strategy_of("weighted"), r"`strategies.weighted\(weights\)`"),
+        (lambda: strategy_of("weighted"), r"Did you mean `strategies.weighted\(...\)`"),
+        (lambda: strategy_of("span(fixed_lengths(3))"), r"Did you mean `strategies.span\(...\)`"),
         (lambda: strategies.span([0.0]), "the odds of lengths must be finite, not negative and not all 0"),
         (lambda: strategies.span([0.5, -0.1]), "the odds of lengths must be"),
         (lambda: strategies.ngram([float("nan")]), "the odds of lengths must be"),

@@ -79,6 +79,25 @@ def test_a_schedule_that_has_no_end_is_followed_as_far_as_it_goes(collator, run)
     assert not run(collator, MaskRateCallback(lambda progress: [0.3, 0.2, 0.1][int(3 * progress)]))
 
 
+def test_two_schedules(collator, run) -> None:
+    collator.mlm_probability = linear_schedule(0.5, 0.1)
+    (said,) = run(collator, MaskRateCallback(linear_schedule(0.3, 0.15)))
+    assert said == (
+        "the collator has a mask rate schedule, and `MaskRateCallback` another, which counts. Pass one: "
+        "`MaskRateCallback()` follows the collator's."
+    )
+    assert not run(collator, MaskRateCallback())
+    assert not run(collator, MaskRateCallback(collator.mlm_probability))
+
+
+@pytest.mark.parametrize(("implementation", "warns"), [("sdpa", True), ("eager", True), ("flash_attention_2", False)])
+def test_attention_that_sees_one_sequence_in_a_row_without_padding(implementation, warns) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warned.of_attention(implementation)
+    assert [str(each.message).startswith("`padding_free=True` needs attention") for each in caught] == [True] * warns
+
+
 def test_fine_tuning_is_evaluated_without_masks_and_needs_no_rate(wordpiece, run) -> None:
     inner = DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True, num_mask_patterns=1)
     assert not run(DataCollatorWithDynamicMasking(_Plain(inner), mlm_probability=0.4), MaskRateCallback())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import functools
 import pickle
 import re
@@ -180,6 +181,19 @@ def test_every_difference_is_met_in_each_of_its_families(rule: Difference) -> No
     for family in rule.families.split():
         keys = [key for text in TEXTS.values() for key, _, _ in _boundaries(family, text)]
         assert any(re.fullmatch(rule.where, key) for key in keys), family
+
+
+@pytest.mark.parametrize("family", ZOO)
+def test_an_added_token_is_a_word_of_its_own(family: str) -> None:
+    tokenizer = copy.deepcopy(ZOO[family]())
+    added = ["covid", "mRNA"]
+    tokenizer.add_tokens(added)
+    ids = tokenizer("hello covid world mRNA covid", add_special_tokens=False)["input_ids"]
+    table = vocabulary_of(tokenizer).words
+    starts = [*whole_words(_tokens(ids), table), True]
+    places = [place for place, id_ in enumerate(ids) if id_ in tokenizer.convert_tokens_to_ids(added)]
+    assert len(places) == 3
+    assert all(starts[place] and starts[place + 1] for place in places)
 
 
 def _begun(family: str, text: str, **options) -> list[int]:

@@ -1,13 +1,21 @@
 """The harness's arguments, and what they name once it is loaded."""
 
+import shlex
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.budget import Budget, Machinery
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+from benchmarks.ner.budget import Budget, Machinery, check_budget
 from benchmarks.ner.cell import Task
 from benchmarks.ner.data import fingerprint, load_ner, tag_names
 from benchmarks.ner.models import load_tokenizer, model_identity
+
+TRACKED = "trainer"  # the folder in the output folder that trackers write to
+TRACKERS = ("all", "none", *INTEGRATION_TO_CALLBACK)
+SEEDS = range(2**32)
 
 
 @dataclass
@@ -65,6 +73,26 @@ def budget_of(arguments: HarnessArguments) -> Budget:
     return Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
 
 
+def where_to_look(arguments: HarnessArguments) -> Iterator[str]:
+    """Where results are, and the commands that show them."""
+    folder = Path(arguments.output_dir).resolve()
+    yield f"Results: {folder}"
+    yield f"Report: python -m benchmarks.ner.report {shlex.quote(str(folder))}"
+    if "tensorboard" in arguments.report_to:
+        yield f"Curves: tensorboard --logdir {shlex.quote(str(folder / TRACKED))}"
+
+
+def check_arguments(arguments: HarnessArguments, num_processes: int) -> None:
+    """Raises `ValueError` for numbers that no run can have, and for trackers that Trainer does not know."""
+    check_budget(budget_of(arguments), num_processes)
+    for seed in arguments.seeds:
+        if seed not in SEEDS:
+            raise ValueError(f"`seeds` must be whole numbers from 0 to 2^32 - 1, but got {seed}. Mend it.")
+    for tracker in arguments.report_to:
+        if tracker not in TRACKERS:
+            raise ValueError(f"`report_to` must be among {', '.join(TRACKERS)}, but got {tracker!r}. Mend it.")
+
+
 def task_of(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bool, num_processes: int) -> Task:
     """What all cells of a run have in common: loads the data and the tokenizer."""
     data = load_ner(arguments.dataset, arguments.train_file, arguments.validation_file, arguments.test_file)
@@ -88,6 +116,6 @@ def task_of(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: boo
             mixed_precision=requested["mixed_precision"],
             use_cpu=use_cpu,
             report_to=arguments.report_to,
-            work_dir=Path(arguments.output_dir) / "trainer",
+            work_dir=Path(arguments.output_dir) / TRACKED,
         ),
     )

@@ -25,6 +25,29 @@ class Budget:
     dataloader_persistent_workers: bool
 
 
+LEARNING = tuple(name for name in Budget.__annotations__ if not name.startswith("dataloader_"))
+
+
+def broken_rule(name: str, value: object) -> str | None:
+    """What a field of [`Budget`] must be; None where the value is that."""
+    if Budget.__annotations__[name] is int:
+        return None if type(value) is int and value > 0 else "a whole number from 1"
+    return None if type(value) in (int, float) and 0 <= value < math.inf else "a number from 0"  # type: ignore[operator]
+
+
+def check_budget(budget: Budget, num_processes: int) -> None:
+    """Raises `ValueError` for what cannot be spent, or not be shared evenly by the processes."""
+    for name in LEARNING:
+        if rule := broken_rule(name, getattr(budget, name)):
+            raise ValueError(f"`{name}` must be {rule}, but got {getattr(budget, name)}. Mend it.")
+    for name in ("mlm_batch_size", "ner_batch_size"):
+        if getattr(budget, name) % num_processes:
+            raise ValueError(
+                f"`{name}` must be a multiple of the {num_processes} processes, but got {getattr(budget, name)}: it is "
+                "the size of the batch that they share."
+            )
+
+
 @dataclass(frozen=True)
 class Machinery:
     """How a stage is run, none of which may change what it learns: the launch, and what Trainer writes where."""
@@ -37,19 +60,10 @@ class Machinery:
 
 
 def training_arguments(budget: Budget, machinery: Machinery, stage: str, examples: int, seed: int) -> TrainingArguments:
-    """The arguments of stage "mlm" or "ner", the same for every arm.
-
-    Raises:
-        ValueError: if the processes cannot share a batch evenly.
-    """
+    """The arguments of stage "mlm" or "ner", the same for every arm."""
     epochs, learning_rate, batch_size = (
         getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
     )
-    if batch_size % machinery.num_processes:
-        raise ValueError(
-            f"`{stage}_batch_size` must be a multiple of the {machinery.num_processes} processes, but got "
-            f"{batch_size}: it is the size of the batch that they share."
-        )
     return TrainingArguments(
         output_dir=str(machinery.work_dir / stage),
         num_train_epochs=epochs,

@@ -9,6 +9,7 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from benchmarks.ner.grammar import embedded_corpus
+from benchmarks.ner.places import check_place
 from benchmarks.ner.readers import from_columns, read_file
 
 EMBEDDED = "embedded"
@@ -62,6 +63,7 @@ def _load_files(files: dict[str, str | Path | None]) -> DatasetDict:
 
 
 def _load_hub(name: str) -> DatasetDict:
+    check_place("dataset", name, EMBEDDED)
     loaded = datasets.load_dataset(name)
     splits = {
         "train": _one_split(loaded, ("train",), name),

@@ -50,6 +50,15 @@ def encode_for_ner(
     return Dataset.from_list(rows), index
 
 
+def check_encodable(tokenizer: PreTrainedTokenizerBase, block_size: int, max_length: int) -> None:
+    """Raises `ValueError` for an unfit tokenizer and for lengths without room, before anything is trained."""
+    _check_tokenizer(tokenizer)
+    _separator(tokenizer)
+    frame = _special_ids(tokenizer)
+    _room("mlm_block_size", block_size, frame)
+    _room("ner_max_length", max_length, frame)
+
+
 def join_predictions(
     predictions: np.ndarray, index: Sequence[Window], split: Dataset, names: Sequence[str]
 ) -> list[list[str]]:

@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.ner.arguments import HarnessArguments, dataset_name
 from benchmarks.ner.arms import load_arm
-from benchmarks.ner.budget import Budget
+from benchmarks.ner.budget import LEARNING, Budget, broken_rule
 from benchmarks.ner.launches import LAUNCHES, Launch, named_launch, written_launches
 
 KEYS = ("arms", "seeds", "datasets", "models", "launches", "workers", "time_limit", "arguments")
@@ -21,7 +21,6 @@ WORKERS = {
     2: {"dataloader_num_workers": 2},
     "2 persistent": {"dataloader_num_workers": 2, "dataloader_persistent_workers": True},
 }
-BUDGET = {name: kind for name, kind in Budget.__annotations__.items() if not name.startswith("dataloader_")}
 
 
 @dataclass(frozen=True)
@@ -121,15 +120,12 @@ def _dataset(entry: Any) -> dict[str, str]:
 
 
 def _budget(asked: Any) -> dict[str, float]:
-    kinds: dict[type, tuple[Callable[[Any], bool], str]] = {
-        int: (lambda value: _is_count(value) and value > 0, "a whole number from 1"),
-        float: (lambda value: _is_number(value) and value >= 0, "a number from 0"),
-    }
-    for name, value in _mapping("arguments", asked, tuple(BUDGET)).items():
-        fits, rule = kinds[BUDGET[name]]
-        if not fits(value):
+    for name, value in _mapping("arguments", asked, LEARNING).items():
+        if rule := broken_rule(name, value):
             _refuse(f"arguments: {name}", rule, value, "Mend it.")
-    return {name: BUDGET[name](value) for name, value in asked.items()}  # as the harness's parser: 1 epoch is 1.0
+    return {
+        name: Budget.__annotations__[name](value) for name, value in asked.items()
+    }  # as the harness's parser: 1 epoch is 1.0
 
 
 def _mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:

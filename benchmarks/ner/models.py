@@ -17,6 +17,7 @@ from transformers import (
     set_seed,
 )
 
+from benchmarks.ner.places import check_place
 from benchmarks.ner.tiny import tiny_config, tiny_tokenizer
 
 TINY = "tiny"
@@ -24,7 +25,10 @@ TINY = "tiny"
 
 def load_tokenizer(model: str, train: Dataset) -> PreTrainedTokenizerBase:
     """The model's tokenizer; for `tiny`, one trained on the training split."""
-    return tiny_tokenizer(train) if model == TINY else AutoTokenizer.from_pretrained(model, add_prefix_space=True)
+    if model == TINY:
+        return tiny_tokenizer(train)
+    check_place("model", model, TINY)
+    return AutoTokenizer.from_pretrained(model, add_prefix_space=True)
 
 
 def model_identity(model: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from benchmarks.ner.grid import Grid, GridCell
 from benchmarks.ner.launch import parse_launch
 from benchmarks.ner.launches import obstacle
 from benchmarks.ner.results import RejectedResult, read_result, result_path, run_id
+from benchmarks.ner.unseen import unseen_types
+from benchmarks.ner.users import tell
 
+PROGRAM = "python -m benchmarks.ner.sweep"
 LAUNCHER = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
 SCRIPT = str(Path(__file__).with_name("run.py"))
 
@@ -88,11 +91,14 @@ def _machines(arguments: SweepArguments, number: int) -> list[str]:
 
 def _loaded(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
     try:
-        return task_of(arguments, requested, use_cpu=True, num_processes=1)
+        task = task_of(arguments, requested, use_cpu=True, num_processes=1)
     except (OSError, ValueError) as error:
         rule = "`datasets` and `models` must be names or paths that can be loaded"
         got = f"{arguments.train_file or arguments.dataset!r} and {arguments.model!r}: {error}"
         raise ValueError(f"{rule}, but got {got}. Mend the name, or download it first.") from error
+    if unseen := unseen_types(task.dataset["name"], task.data):
+        tell(PROGRAM, "warning", unseen)
+    return task
 
 
 def finished(planned: Planned) -> dict[str, Any] | None:

@@ -51,7 +51,7 @@ def points(counts: np.ndarray) -> np.ndarray:
 
 
 def differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """`first` less `second` by seed, `[seeds]`."""
+    """`first` minus `second` by seed, `[seeds]`."""
     return points(first.sum(axis=1)) - points(second.sum(axis=1))
 
 

@@ -150,18 +150,18 @@ def finished(path: Path, config: Mapping[str, Any], retry_failed: bool = False) 
     return None if result["status"] == "skipped" or (retry_failed and result["status"] == "failed") else result
 
 
-def read_results(output_dir: Path) -> tuple[list[dict[str, Any]], list[tuple[Path, str]]]:
+def read_results(directory: Path) -> tuple[list[dict[str, Any]], list[tuple[Path, str]]]:
     """All results in a folder in the order of their file names, and (path, reason) of each rejected file.
 
     Hidden files, among them the temporary ones, and files with other endings than .json are passed over.
     Raises `NotADirectoryError` when there is no such folder.
     """
-    if not output_dir.is_dir():
+    if not directory.is_dir():
         raise NotADirectoryError(
-            f"output_dir must be a folder of results and is {str(output_dir)!r}: run the cells first."
+            f"directory must be a folder of results and is {str(directory)!r}: run the cells first."
         )
     results, rejected = [], []
-    for path in sorted(path for path in output_dir.glob("*.json") if not path.name.startswith(".")):
+    for path in sorted(path for path in directory.glob("*.json") if not path.name.startswith(".")):
         try:
             results.append(_named(load(path), path))
         except RejectedResult as error:

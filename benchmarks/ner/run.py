@@ -7,6 +7,7 @@ is not run again, so a run that was stopped goes on where it was.
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # A script's own folder comes first on the path, where `statistics.py` and the like would hide the standard library's.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -21,38 +22,60 @@ from rich.text import Text
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
-from benchmarks.ner.arguments import HarnessArguments, task_of
+from benchmarks.ner.arguments import HarnessArguments, check_arguments, task_of, where_to_look
 from benchmarks.ner.arms import Arm, load_arm
 from benchmarks.ner.cell import Task, configuration, run_cell
+from benchmarks.ner.encoding import check_encodable
 from benchmarks.ner.keeping import check_writable, keep_result, set_aside
 from benchmarks.ner.launch import leave, requested_launch
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.labels import printable
-from benchmarks.ner.report.overview import not_run, quality_tables
+from benchmarks.ner.report.overview import overview
 from benchmarks.ner.results import RejectedResult, finished, result_path, run_id
+from benchmarks.ner.unseen import unseen_types
+from benchmarks.ner.users import prepared, refuse_unknown, tell
+
+PROGRAM = "run.py"
+Cells = list[tuple[Arm, int]]
 
 
 def main() -> None:
     """Runs all cells, then prints the table."""
-    (arguments,) = HfArgumentParser(HarnessArguments).parse_args_into_dataclasses()  # type: ignore[arg-type]
+    parser = HfArgumentParser(HarnessArguments, prog=PROGRAM)  # type: ignore[arg-type]
+    arguments, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
     requested = {**requested_launch(), **({"tf32": True} if arguments.tf32 else {})}
     torch.set_float32_matmul_precision("high" if arguments.tf32 else "highest")  # fp32 is fp32
     use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
     state = PartialState(cpu=use_cpu)
     console = Console(quiet=not state.is_main_process)
-    if state.is_main_process:  # it alone writes
-        check_writable(Path(arguments.output_dir))
     _quieten()
-    task = task_of(arguments, requested, use_cpu, state.num_processes)
-    cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
+    task, cells = prepared(PROGRAM, partial(_prepare, arguments, unknown, requested, use_cpu))
+    if state.is_main_process and (unseen := unseen_types(task.dataset["name"], task.data)):
+        tell(PROGRAM, "warning", unseen)
     results = _run_all(task, cells, arguments, console)
     if state.is_main_process:
-        console.print(terminal([*quality_tables(results), *not_run(results)]))
-        console.print(Text(f"Results: {printable(str(Path(arguments.output_dir).resolve()))}"))
+        console.print(terminal(overview(results)))
+        for line in where_to_look(arguments):
+            console.print(Text(printable(line)), soft_wrap=True)
     leave(int(any(result["status"] == "failed" for result in results)))
 
 
-def _run_all(task: Task, cells: list[tuple[Arm, int]], arguments: HarnessArguments, console: Console) -> list[dict]:
+def _prepare(
+    arguments: HarnessArguments, unknown: list[str], requested: dict[str, Any], use_cpu: bool
+) -> tuple[Task, Cells]:
+    """All that is wrong with arguments and data is refused here, before hours are spent."""
+    refuse_unknown(unknown)
+    cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
+    state = PartialState()
+    check_arguments(arguments, state.num_processes)
+    if state.is_main_process:  # it alone writes
+        check_writable(Path(arguments.output_dir))
+    task = task_of(arguments, requested, use_cpu, state.num_processes)
+    check_encodable(task.tokenizer, task.budget.mlm_block_size, task.budget.ner_max_length)
+    return task, cells
+
+
+def _run_all(task: Task, cells: Cells, arguments: HarnessArguments, console: Console) -> list[dict]:
     results = []
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

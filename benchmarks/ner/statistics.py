@@ -26,6 +26,10 @@ from benchmarks.ner.resampling import (
 
 DECLARED = (("dynamic", "static10"), ("anneal", "constant_mean"))  # before any of them was run; all else is exploratory
 ONE_SEED = "no verdict: one seed tells nothing of the spread"
+NO_ENTITY = "no verdict: no run of either arm found an entity"
+SAME_SCORES = "no verdict: both arms scored the same with every seed"
+SAME_DIFFERENCE = "no verdict: the difference is the same with every seed, which tells nothing of its spread"
+ROUNDING = 1e-9  # points
 
 
 class Summary(NamedTuple):
@@ -42,8 +46,8 @@ class Summary(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Test F1 of `first` less that of `second`, under the same seeds on the same sentences; None for what one seed does
-    not tell.
+    """Test F1 of `first` minus that of `second`, under the same seeds on the same sentences; None for what one seed, or
+    the same difference with every seed, does not tell.
     """
 
     dataset: str
@@ -68,7 +72,7 @@ def summaries(results: Iterable[Mapping[str, Any]]) -> list[Summary]:
 
 
 def compare(results: Sequence[Mapping[str, Any]], first: str, second: str, family: int = 1) -> Comparison:
-    """The arm `first` less the arm `second` over the seeds they share, out of results of one dataset, model, budget
+    """The arm `first` minus the arm `second` over the seeds they share, out of results of one dataset, model, budget
     and launch. Failed runs and other arms are passed over.
 
     Args:
@@ -120,10 +124,8 @@ def is_declared(first: str, second: str) -> bool:
     return (first, second) in DECLARED or (second, first) in DECLARED
 
 
-def verdict(difference: float, p: float | None, smallest: float | None) -> str:
+def verdict(difference: float, p: float, smallest: float | None) -> str:
     """In words, what follows for the first arm."""
-    if p is None:
-        return ONE_SEED
     if p < LEVEL:
         return "better" if difference > 0 else "worse"
     return f"no difference found (could have seen {smallest:.2f} points)"
@@ -148,9 +150,9 @@ def spread(values: Sequence[float]) -> tuple[float, float | None, float | None, 
 def _numbers(first: np.ndarray, second: np.ndarray, level: float, declared: bool) -> dict[str, Any]:
     """The numbers of a comparison and its verdict, of counts `[seeds, documents, 2]`."""
     by_seed = differences(first, second)
-    if len(by_seed) == 1:
+    if np.ptp(by_seed) < ROUNDING:
         unknown = dict.fromkeys(("low", "high", "p", "p_sign_flips", "p_adjusted", "smallest"))
-        return {"difference": float(by_seed[0]), **unknown, "verdict": ONE_SEED}
+        return {"difference": float(by_seed[0]), **unknown, "verdict": _no_verdict(first, second, by_seed)}
     found = estimate(first, second)
     p, smallest = p_value(found), smallest_difference(found, level)
     return {
@@ -163,6 +165,15 @@ def _numbers(first: np.ndarray, second: np.ndarray, level: float, declared: bool
         "smallest": smallest,
         "verdict": verdict(found.difference, p, smallest),
     }
+
+
+def _no_verdict(first: np.ndarray, second: np.ndarray, by_seed: np.ndarray) -> str:
+    """Why differences `[seeds]` without a spread have no verdict."""
+    if not (first[..., 0].any() or second[..., 0].any()):
+        return NO_ENTITY
+    if len(by_seed) == 1:
+        return ONE_SEED
+    return SAME_SCORES if abs(by_seed[0]) < ROUNDING else SAME_DIFFERENCE
 
 
 def _adjusted(one: Comparison, p: float) -> Comparison:

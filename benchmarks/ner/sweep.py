@@ -24,12 +24,13 @@ from benchmarks.ner.children import end_marked, end_orphans, last_lines, mark_of
 from benchmarks.ner.grid import Grid, read_grid
 from benchmarks.ner.keeping import check_writable, keep_result, set_aside
 from benchmarks.ner.launches import obstacle
-from benchmarks.ner.plan import Planned, SweepArguments, fate, finished, planned, stored
+from benchmarks.ner.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned, stored
 from benchmarks.ner.report.__main__ import write_report
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.labels import printable
-from benchmarks.ner.report.overview import not_run, quality_tables
+from benchmarks.ner.report.overview import overview
 from benchmarks.ner.results import RejectedResult, load, read_result, run_id
+from benchmarks.ner.users import USERS, refuse, refuse_unknown
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = 130  # the exit status of what Ctrl-C ended
@@ -37,9 +38,9 @@ STOPPED = 130  # the exit status of what Ctrl-C ended
 
 def main() -> None:
     """Runs the cells that are not finished, then prints the table."""
-    parser = HfArgumentParser(SweepArguments, description=main.__doc__)  # type: ignore[arg-type]
+    parser = HfArgumentParser(SweepArguments, prog=PROGRAM, description=main.__doc__)  # type: ignore[arg-type]
     parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/grids/cpu_smoke.yaml")
-    arguments, named = parser.parse_args_into_dataclasses()
+    arguments, named, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
     for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
         signal.signal(stop, signal.default_int_handler)
     datasets.disable_progress_bars()
@@ -47,10 +48,13 @@ def main() -> None:
     try:
         with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
             try:
+                refuse_unknown(unknown)
                 grid = read_grid(named.grid, arguments.output_dir)
                 cells = planned(grid, arguments, Path(folder))
-            except ValueError as error:  # the user's, and it says what to do
-                sys.exit(printable(str(error)))
+                if not arguments.dry_run:
+                    check_writable(Path(arguments.output_dir))
+            except USERS as error:
+                refuse(PROGRAM, str(error))
             sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
     except KeyboardInterrupt:
         sys.exit(STOPPED)
@@ -59,7 +63,6 @@ def main() -> None:
 def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> int:
     """Runs cells, prints their table and writes the report; the exit status."""
     output_dir = Path(arguments.output_dir)
-    check_writable(output_dir)
     if left := end_orphans(output_dir):
         _say(console, f"Ended {left} processes that a killed sweep had left behind.")
     try:
@@ -73,7 +76,7 @@ def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, conso
         return STOPPED
     paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
     results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
-    console.print(terminal([*quality_tables(results), *not_run(results)]))
+    console.print(terminal(overview(results)))
     _say(console, f"Results: {output_dir.resolve()}")
     if arguments.machine_rank == 0:
         _say(console, _report(output_dir))

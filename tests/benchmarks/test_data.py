@@ -77,6 +77,13 @@ def test_a_missing_split_is_named(local_dataset: Callable[..., str]) -> None:
         load_ner(local_dataset("train", "test"))
 
 
+def test_what_is_neither_a_folder_nor_a_name_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"`dataset` must be 'embedded', a folder, or a name on the hub, but got '\.\./no'"
+    ):
+        load_ner("../no")
+
+
 def test_numbers_without_names_are_refused(local_dataset: Callable[..., str]) -> None:
     features = Features({"tokens": STRINGS, "ner_tags": Sequence(Value("int64"))})
     name = local_dataset("train", "validation", "test", features=features, **ROW)

@@ -36,6 +36,12 @@ def test_the_classifier_has_the_encoders_weights_and_a_head_that_follows_the_see
     assert classifiers[0].config.id2label == dict(enumerate(NAMES))
 
 
+@pytest.mark.parametrize("model", ["../nomodel", "/no/model", "a/b/c", "no model"])
+def test_what_is_neither_a_folder_nor_a_name_is_refused(train, model) -> None:
+    with pytest.raises(ValueError, match=f"^`model` must be .*, but got '{model}', which is neither a folder that is"):
+        load_tokenizer(model, train)
+
+
 def test_a_pretrained_encoder_is_loaded_by_its_path(train, tmp_path) -> None:
     tokenizer = load_tokenizer("tiny", train)
     saved = initial_model("tiny", tokenizer, 3)

@@ -14,8 +14,10 @@ from benchmarks.ner.keeping import write_result
 from benchmarks.ner.report import __main__ as command
 from benchmarks.ner.report.blocks import Heading, Paragraph, Picture, Table, markdown, terminal
 from benchmarks.ner.report.content import NO_CONTRAST, report
-from benchmarks.ner.report.overview import not_run, quality_tables
+from benchmarks.ner.report.overview import not_run, overview
 from benchmarks.ner.report.page import page
+from benchmarks.ner.report.pictures import f1_range
+from benchmarks.ner.report.quality import HEADINGS, NO_ENTITIES
 from benchmarks.ner.results import file_name
 
 RESULTS = [
@@ -31,6 +33,10 @@ def printed(blocks, width=80):
     console = Console(width=width, file=io.StringIO())
     console.print(terminal(blocks))
     return console.file.getvalue()
+
+
+def quality_tables(results):
+    return [block for block in overview(results) if isinstance(block, Table) and block.headings == HEADINGS]
 
 
 def rows(results):
@@ -53,7 +59,7 @@ def test_a_row_is_the_mean_and_sample_deviation_over_sound_seeds():
     seeds, *cells = rows(RESULTS)["dynamic"]
     assert cells == ["50.00 ± 0.00", "81.00 ± 1.41", "68.3 to 93.7", "90.0%", "2.500"]
     assert seeds.text == "2 of 3"
-    assert seeds.files == (("0", file_name(RESULTS[0])), ("1", file_name(RESULTS[1])))
+    assert seeds.files == (("seed 0", file_name(RESULTS[0])), ("seed 1", file_name(RESULTS[1])))
 
 
 def test_one_seed_has_no_spread():
@@ -105,6 +111,34 @@ def test_arms_that_share_a_name_are_told_apart_and_not_compared():
     text = markdown(report(results, []))
     assert "These arms cannot be compared: " in text
     assert "one run of an arm and a seed" in text
+
+
+# -- Runs that found nothing, and axes of their scores ----------------------------------------------------------------
+
+
+def test_runs_that_found_no_entity_have_no_verdict_and_the_report_says_what_to_do():
+    results = [make_result(arm, seed, found=0) for arm in ("anneal", "dynamic") for seed in range(2)]
+    blocks = report(results, [])
+    (compared,) = (block for block in blocks if isinstance(block, Table) and block.headings[0] == "difference")
+    assert compared.rows == [
+        ("anneal minus dynamic", "2", "+0.00", "-", "-", "-", "no verdict: no run of either arm found an entity")
+    ]
+    assert NO_ENTITIES in blocks
+    assert "longer with --ner_epochs, or take a pre-trained --model." in NO_ENTITIES.text
+    assert list(overview(results))[1:] == [NO_ENTITIES]
+
+
+def test_runs_of_which_one_found_an_entity_have_no_such_line():
+    results = [make_result("anneal", 0, found=0), make_result("anneal", 1)]
+    assert NO_ENTITIES not in report(results, [])
+    assert NO_ENTITIES not in overview([*results, make_result("static", 0, status="failed", reason="")])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "shown"), [((-0.04, 0.04), (0, 1)), ((-1.6, 4.2), (0, 4.2)), ((30, 50), (30, 50)), ((95, 104), (95, 100))]
+)
+def test_the_axis_of_f1_shows_no_score_that_cannot_be(drawn, shown):
+    assert f1_range(*drawn) == shown
 
 
 # -- What did not run -------------------------------------------------------------------------------------------------
@@ -192,16 +226,32 @@ def test_a_report_of_the_same_results_is_the_same(tmp_path, compared):
 
 
 def test_no_results_are_a_short_report():
-    said = report([], [])[1]
-    assert said == Paragraph(NO_CONTRAST)
+    assert Paragraph(NO_CONTRAST) in report([], [])
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+def test_contrasts_that_are_not_there_are_named_and_whose_they_are_is_said():
+    (said,) = (block.text for block in report(RESULTS, []) if getattr(block, "text", None) == NO_CONTRAST)
+    assert "this project declared" in said
+    assert "dynamic against static10 and anneal against constant_mean" in said
+
+
+@pytest.mark.parametrize(
+    ("results", "output_dir", "message"),
+    [
+        ("results", "file", "output_dir must be a folder that can be written to"),
+        ("nowhere", "report", "directory must be a folder of results"),
+    ],
+)
+def test_a_folder_that_is_none_is_named_on_one_line(tmp_path, monkeypatch, capsys, results, output_dir, message):
     stored(tmp_path / "results", RESULTS[:1])
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / "results"), "--output_dir", str(tmp_path / "file")])
-    with pytest.raises(SystemExit, match="output_dir must be a folder that can be written to"):
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / results), "--output_dir", str(tmp_path / output_dir)])
+    with pytest.raises(SystemExit) as ended:
         command.main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith(f"python -m benchmarks.ner.report: error: {message}")
+    assert said.err.count("\n") == 1
 
 
 def test_the_tables_fit_eighty_columns_uncut(compared):

@@ -191,7 +191,7 @@ def test_a_run_counts_once_and_under_its_name(tmp_path):
 
 
 def test_read_results_needs_a_folder(tmp_path):
-    with pytest.raises(NotADirectoryError, match="output_dir must be a folder of results"):
+    with pytest.raises(NotADirectoryError, match="directory must be a folder of results"):
         read_results(tmp_path / "absent")
 
 

@@ -16,7 +16,16 @@ from benchmarks.ner.counts import by_document
 from benchmarks.ner.keeping import write_result
 from benchmarks.ner.pairing import has_counts
 from benchmarks.ner.results import load, read_results, result_path
-from benchmarks.ner.statistics import DECLARED, ONE_SEED, compare, comparisons, is_declared, summaries, verdict
+from benchmarks.ner.statistics import (
+    DECLARED,
+    NO_ENTITY,
+    ONE_SEED,
+    compare,
+    comparisons,
+    is_declared,
+    summaries,
+    verdict,
+)
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -81,6 +90,25 @@ def test_one_seed_has_no_verdict() -> None:
     found = compare(arms({"dynamic": 0.9, "static10": 0.1}, seeds=[3]), "dynamic", "static10")
     assert found.verdict == ONE_SEED
     assert found.difference > 20
+    assert (found.low, found.high, found.p, found.p_adjusted, found.smallest, found.p_sign_flips) == (None,) * 6
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "difference", "said"),
+    [
+        (0.0, 0.0, 0.0, NO_ENTITY),
+        (1.0, 1.0, 0.0, "no verdict: both arms scored the same with every seed"),
+        (1.0, 0.0, 100.0, "no verdict: the difference is the same with every seed, which tells nothing of its spread"),
+    ],
+)
+def test_the_same_difference_with_every_seed_has_no_verdict(ours, theirs, difference, said) -> None:
+    results = [
+        make_result(arm, seed, share, spurious=0)
+        for arm, share in {"dynamic": ours, "static10": theirs}.items()
+        for seed in range(3)
+    ]
+    (found,) = comparisons(results)
+    assert (found.difference, found.verdict) == (difference, said)
     assert (found.low, found.high, found.p, found.p_adjusted, found.smallest, found.p_sign_flips) == (None,) * 6
 
 

@@ -471,6 +471,37 @@ def test_machines_are_joined_by_flags_and_each_cell_has_a_port(tmp_path) -> None
         planned(grid, SweepArguments(num_machines=2, machine_rank=2), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent.yaml"], "absent.yaml: a grid must be a file, but got No such file or directory. Name one"),
+        (["grid.yaml", "--output_dir", "grid.yaml"], "output_dir must be a folder that results can be written to"),
+        (["grid.yaml", "--epochs", "3"], "arguments must be among those that --help lists; got --epochs 3;"),
+    ],
+)
+def test_what_is_wrong_is_said_on_one_line(tmp_path, monkeypatch, capsys, words, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(SMALL))
+    monkeypatch.setattr(sys, "argv", ["sweep", *words])
+    with pytest.raises(SystemExit) as ended:
+        sweep.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("python -m benchmarks.ner.sweep: error: ")
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_types_that_are_not_trained_on_are_told_once(tmp_path, capsys) -> None:
+    for name, tag in (("train", "B-person"), ("dev", "O"), ("test", "B-PER")):
+        (tmp_path / name).write_text(f"Ann {tag}\n")
+    files = {"train_file": str(tmp_path / "train"), "validation_file": str(tmp_path / "dev")}
+    mine = {**files, "test_file": str(tmp_path / "test"), "dataset_name": "mine"}
+    planned(grid_of({**SMALL, "datasets": [mine]}, str(tmp_path)), SweepArguments(), tmp_path)
+    warned = "python -m benchmarks.ner.sweep: warning: mine has entity types in test (PER) that "
+    assert capsys.readouterr().err.count(warned) == 1
+
+
 def test_a_model_that_cannot_be_loaded_is_refused_before_anything_runs(tmp_path) -> None:
     grid = grid_of({**SMALL, "models": [str(tmp_path / "absent")]}, str(tmp_path))
     with pytest.raises(ValueError, match=r"`datasets` and `models` must be .*, but got .*absent.* Mend the name"):

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,21 +11,24 @@ from benchmarks.ner.report.blocks import Block, Picture, markdown, terminal
 from benchmarks.ner.report.content import TITLE, report
 from benchmarks.ner.report.page import page
 from benchmarks.ner.results import read_results
+from benchmarks.ner.users import refuse
+
+PROGRAM = "python -m benchmarks.ner.report"
 
 
 def main() -> None:
     """Prints the report of a folder of results, and writes it as Markdown and as one HTML page, with its pictures."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(PROGRAM, description=main.__doc__)
     parser.add_argument("directory", type=Path, help="a folder of result files")
     parser.add_argument("--output_dir", type=Path, help="where the report goes, by default DIRECTORY/report")
     arguments = parser.parse_args()
     folder = arguments.output_dir or arguments.directory / "report"
     try:
         blocks = write_report(arguments.directory, folder)
-    except NotADirectoryError as error:
-        sys.exit(str(error))
     except OSError as error:
-        sys.exit(f"output_dir must be a folder that can be written to, but got {folder}: {error}. Name another one.")
+        if not arguments.directory.is_dir():
+            refuse(PROGRAM, str(error))
+        refuse(PROGRAM, f"output_dir must be a folder that can be written to; got {folder}: {error}; name another one")
     console = Console()
     console.print(terminal(blocks))
     console.print(f"Report: {folder.resolve() / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

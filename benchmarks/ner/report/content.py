@@ -13,18 +13,22 @@ from benchmarks.ner.report.grouping import launches, tasks
 from benchmarks.ner.report.labels import Result, printable
 from benchmarks.ner.report.overview import not_run
 from benchmarks.ner.report.pictures import draw_f1, draw_speeds, draw_training, has_curve
-from benchmarks.ner.report.quality import ArmRuns, by_arm, comparison_tables, contrasts, quality_table
+from benchmarks.ner.report.quality import ArmRuns, by_arm, comparison_tables, contrasts, no_entities, quality_table
 from benchmarks.ner.report.speed import STAGES, Speed, speed_table, speeds
-from benchmarks.ner.statistics import Comparison, comparisons, obstacle
+from benchmarks.ner.statistics import DECLARED, Comparison, comparisons, obstacle
 
 TITLE = "Masks compared"
 METHOD = (
     "F1 is that of seqeval, strict in IOB2, micro-averaged over entities, in percent; ± is the standard deviation over "
     "seeds, the interval is the 95 % interval of their mean. Differences are between runs of the same seed on the same "
-    "sentences; seeds and documents count as drawn by chance. Contrasts that were declared before any run are adjusted "
-    "together, by Holm; all others are exploratory, and not adjusted."
+    "sentences; seeds and documents count as drawn by chance. Contrasts that this project declared before any run are "
+    "adjusted together, by Holm; all others are exploratory, and not adjusted."
 )
-NO_CONTRAST = "The contrasts that were declared in advance are not among these runs."
+NO_CONTRAST = (
+    "The contrasts that this project declared before any run, "
+    f"{' and '.join(' against '.join(pair) for pair in DECLARED)}, are not among these runs: all that is compared "
+    "here is exploratory."
+)
 
 
 def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> list[Block]:
@@ -32,8 +36,9 @@ def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> l
     found = _comparisons(results)
     return [
         Heading(TITLE, level=1),
-        *(list(_verdicts(results, found)) or [Paragraph(NO_CONTRAST)]),
+        *(verdicts := list(_verdicts(results, found))),
         Paragraph(METHOD),
+        *([] if verdicts else [Paragraph(NO_CONTRAST)]),
         *(block for label, runs in tasks(results) for block in _task(label, runs, found)),
         *not_run(results, rejected),
         *_made_by(results),
@@ -74,6 +79,7 @@ def _task(label: str, results: Sequence[Result], found: Sequence[Comparison]) ->
     for launched, runs in launches(results):
         among = [one for one in found if one.conditions == conditions(runs[0])]
         yield quality_table(launched, runs)
+        yield from no_entities(runs)
         yield from _arms(f"{label}, {launched}", by_arm(runs), among)
         if reason := obstacle([each for each in runs if each["status"] == "ok"]):
             yield Paragraph(printable(f"These arms cannot be compared: {reason}."))

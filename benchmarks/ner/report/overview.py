@@ -1,24 +1,26 @@
 """What ran and what did not, as tables: all that a sweep prints at its end."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.report.blocks import Runs, Table
+from benchmarks.ner.report.blocks import Block, Runs, Table
 from benchmarks.ner.report.grouping import launches, tasks
 from benchmarks.ner.report.labels import Result, printable, run
-from benchmarks.ner.report.quality import quality_table
+from benchmarks.ner.report.quality import no_entities, quality_table
 from benchmarks.ner.results import file_name
 
 
-def quality_tables(results: Iterable[Result]) -> list[Table]:
-    """A table for each dataset, model, budget and launch; what was skipped is in none."""
-    return [
-        quality_table(f"{label}, {launched}", runs)
-        for label, members in tasks(results)
-        for launched, runs in launches(members)
-    ]
+def overview(results: Sequence[Result]) -> Iterator[Block]:
+    """A table for each dataset, model, budget and launch, with what to do where nothing was found; then what did not
+    run, and is in none of these.
+    """
+    for label, members in tasks(results):
+        for launched, runs in launches(members):
+            yield quality_table(f"{label}, {launched}", runs)
+            yield from no_entities(runs)
+    yield from not_run(results)
 
 
 def not_run(results: Iterable[Result], rejected: Iterable[tuple[Path, str]] = ()) -> Iterator[Table]:

@@ -26,7 +26,7 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
     for axes, split in ((dev, "dev"), (test, "test")):
         for place, arm in enumerate(arms):
             _spread_of(axes, place, [100 * run["quality"][f"{split}_f1"] for run in arm.sound], _color(arm))
-        axes.set(xlabel=f"{split} F1, %")
+        axes.set(xlabel=f"{split} F1, %", xlim=f1_range(*axes.get_xlim()))
         _names(axes, [arm.label for arm in arms] if axes is dev else [""] * len(arms))
     test.set_title("dots: seeds; bars: 95 % intervals of the mean", loc="right", fontsize="small")
     _save(figure, path)
@@ -78,14 +78,19 @@ def _curves(axes: Axes, arm: ArmRuns, name: str) -> None:
     axes.plot(at, mean, "o-", color=_color(arm), markersize=3, label=_text(arm.label))
 
 
+def f1_range(low: float, high: float) -> tuple[float, float]:
+    """The part of an axis that scores in percent can be on; where all are 0 it has a length all the same."""
+    return max(0.0, low), min(100.0, max(high, 1.0))
+
+
 def _spread_of(axes: Axes, place: int, values: list[float], color: str) -> None:
     if not values:
         return
     mean, _, low, high = spread(values)
     if low is not None and high is not None:
         axes.plot([low, high], [place, place], color=color, linewidth=6, alpha=0.25, solid_capstyle="butt")
-    axes.plot(values, [place] * len(values), "o", color=color, markersize=4, alpha=0.7)
-    axes.plot([mean], [place], "|", color=color, markersize=16, markeredgewidth=2)
+    axes.plot(values, [place] * len(values), "o", color=color, markersize=4, alpha=0.7, clip_on=False)
+    axes.plot([mean], [place], "|", color=color, markersize=16, markeredgewidth=2, clip_on=False)
 
 
 def _color(arm: ArmRuns) -> str:

@@ -9,8 +9,11 @@ from benchmarks.ner.report.labels import Result, printable, rank, told_apart
 from benchmarks.ner.results import canonical, file_name
 from benchmarks.ner.statistics import LEVEL, Comparison, spread
 
-HEADINGS = ("arm", "seeds", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
-COMPARED = ("difference", "seeds", "points", "95 % interval", "p", "could see", "found")
+HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
+COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "could see", "found")
+NO_ENTITIES = Paragraph(
+    "No run found an entity of the test split: train longer with --ner_epochs, or take a pre-trained --model."
+)
 
 
 class ArmRuns(NamedTuple):
@@ -34,7 +37,7 @@ def _sound(runs: Iterable[Result]) -> list[Result]:
 
 
 def runs_cell(
-    sound: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: str(run["seed"])
+    sound: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
 ) -> Runs:
     """The runs of a row: how many were sound, and a link to each."""
     text = str(len(sound)) if len(sound) == asked else f"{len(sound)} of {asked}"
@@ -44,6 +47,13 @@ def runs_cell(
 def quality_table(title: str, results: Iterable[Result]) -> Table:
     """F1 in percent, mean and standard deviation over seeds, of results under the same conditions."""
     return Table(title, HEADINGS, [_row(arm) for arm in by_arm(results)])
+
+
+def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
+    """What to do where every sound run has an F1 of 0."""
+    scores = [run["quality"]["test_f1"] for run in results if run["status"] == "ok"]
+    if scores and not any(scores):
+        yield NO_ENTITIES
 
 
 def _row(arm: ArmRuns) -> tuple[str | Runs, ...]:
@@ -106,7 +116,7 @@ def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
 
 def _compared(one: Comparison) -> tuple[str, ...]:
     return (
-        printable(f"{one.first} less {one.second}"),
+        printable(f"{one.first} minus {one.second}"),
         str(len(one.seeds)),
         f"{one.difference:+.2f}",
         _interval(one.low, one.high),
