@@ -72,12 +72,15 @@ def test_the_cost_of_a_loss_is_on_the_line_between_two_evaluations():
 def test_each_arm_is_held_against_what_the_others_reach_in_all_of_their_runs():
     slow = make_result("static", 0, **at({10: 5.0, 20: 4.5, 30: 4.6}))
     fast = [make_result("dynamic", seed, **at({10: 5.0, 20: 4.0 - seed, 30: 2.0 - seed})) for seed in (0, 1)]
-    explained, tokens, seconds = cost_tables(by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})]))
+    tokens, seconds = cost_tables(by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})]))
     assert tokens.headings == seconds.headings == ("arm", "runs", "to 4.500, as static", "to 2.000, as dynamic")
-    assert "the lowest that every run of the arm in its heading reached" in explained.text
     # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3; 2 is where one ends, and half of 3 to 1.
     assert [(row[0], *row[2:]) for row in tokens.rows] == [("static", "0.020", "-"), ("dynamic", "0.014", "0.028")]
     assert [(row[0], *row[2:]) for row in seconds.rows] == [("static", "4", "-"), ("dynamic", "3", "6")]
+
+
+def test_a_single_arm_has_no_loss_of_another_to_reach():
+    assert list(cost_tables(by_arm([make_result("static", 0, **at({10: 5.0, 20: 4.5}))]))) == []
 
 
 def test_runs_without_a_curve_have_no_cost():

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.ner.pairing import conditions, groups
 from benchmarks.ner.report.blocks import Block, Heading, Paragraph, Picture, Table
-from benchmarks.ner.report.cost import cost_tables
+from benchmarks.ner.report.cost import EXPLAINED, cost_tables
 from benchmarks.ner.report.grouping import launches, tasks
 from benchmarks.ner.report.labels import Result, printable
 from benchmarks.ner.report.overview import not_run
@@ -22,7 +22,7 @@ METHOD = (
     "F1 is that of seqeval, strict in IOB2, micro-averaged over entities, in percent; ± is the standard deviation over "
     "seeds, the interval is the 95 % interval of their mean. Differences are between runs of the same seed on the same "
     "sentences; seeds and documents count as drawn by chance. Contrasts that this project declared before any run are "
-    "adjusted together, by Holm; all others are exploratory, and not adjusted."
+    f"adjusted together, by Holm; all others are exploratory, and not adjusted. {EXPLAINED}"
 )
 NO_CONTRAST = (
     "The contrasts that this project declared before any run, "

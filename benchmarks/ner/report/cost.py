@@ -5,26 +5,28 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from benchmarks.ner.curve import columns
-from benchmarks.ner.report.blocks import Paragraph, Runs, Table
+from benchmarks.ner.report.blocks import Runs, Table
 from benchmarks.ner.report.labels import Result
 from benchmarks.ner.report.quality import ArmRuns, number, runs_cell
 
 COSTS = {"Million tokens": ("num_input_tokens_seen", 1e-6, "{:,.3f}"), "Seconds": ("train_seconds", 1, "{:,.0f}")}
 
-EXPLAINED = Paragraph(
-    "What each arm needed until its MLM evaluation loss was as low as another arm's. A column has a loss to get down "
-    "to: the lowest that every run of the arm in its heading reached. A row has the arm that was trained: the mean "
-    "over its runs, or - where one of them never got there."
+EXPLAINED = (
+    "A cost is what an arm, in its row, needed until its MLM evaluation loss was as low as that of the arm in the "
+    "heading: the loss there is the lowest that every run of that arm reached; - is where a run never got there."
 )
 
 
-def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Paragraph | Table]:
-    """Means over seeds until each of the losses that arms reached, "-" where a run of the arm never did."""
+def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
+    """Means over seeds until each of the losses that arms reached, "-" where a run of the arm never did; none for a
+    single arm, which has no other's loss to reach.
+    """
     timed = [arm for arm in arms if any(_timed(run) for run in arm.sound)]
+    if len(timed) < 2:
+        return
     losses = [(arm.label, reached(arm.sound)) for arm in timed]
     headings = ("arm", "runs", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
-    yield from [EXPLAINED] if timed else []
-    for what, (name, unit, form) in COSTS.items() if timed else ():
+    for what, (name, unit, form) in COSTS.items():
         rows: list[tuple[str | Runs, ...]] = [
             (arm.label, runs_cell(arm.sound, len(arm.sound)), *_cells(arm.sound, losses, name, unit, form))
             for arm in timed
