@@ -9,14 +9,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-OUR_TOOLS = {
-    "hatch-fancy-pypi-readme",
-    "hatchling",
-    "mkdocs",
-    "mkdocs-material",
-    "mkdocs-same-dir",
-    "mkdocstrings",
-}  # not what a user installs
+# not what a user installs
+OUR_TOOLS = {"hatch-fancy-pypi-readme", "hatchling", "mkdocs", "mkdocs-material", "mkdocs-same-dir", "mkdocstrings"}
 
 
 def promised() -> dict[str, Version]:
