@@ -22,8 +22,11 @@ def curve(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     ]
 
 
-def curve_misfits(mlm: Mapping[str, Any]) -> Iterator[str]:
-    """Why the curve in the `mlm` of a result is none; arms without pre-training have none."""
+def curve_misfits(mlm: Mapping[str, Any], finite: bool) -> Iterator[str]:
+    """Why the curve in the `mlm` of a result is none; arms without pre-training have none.
+
+    Where not all is `finite`, as in a run that diverged, there may be nulls in it.
+    """
     entries = mlm.get("curve")
     if entries is None:
         return
@@ -31,8 +34,8 @@ def curve_misfits(mlm: Mapping[str, Any]) -> Iterator[str]:
         yield f"{PLACE} must be a list"
         return
     for number, entry in enumerate(entries):
-        there = [name for name in NAMES if isinstance(entry, dict) and name in entry]
-        shape = {"step": "a whole number from 1 to 10^15", **dict.fromkeys(there, "a number from 0 to 10^15")}
+        names = [f"{name}{'' if finite else '?'}" for name in NAMES if isinstance(entry, dict) and name in entry]
+        shape = {"step": "a whole number from 1 to 10^15", **dict.fromkeys(names, "a number from 0 to 10^15")}
         yield from misfits(entry, shape, f"{PLACE}.{number}")
 
 

@@ -93,7 +93,7 @@ def load(path: Path) -> dict[str, Any]:
         raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {cut(result['status'])}")
     if found := list(misfits(result, {**SHAPE, **MEASURED} if result["status"] == "ok" else SHAPE)):
         raise RejectedResult("; ".join(found))
-    if found := [*count_misfits(result["quality"]), *curve_misfits(result["mlm"])]:
+    if found := [*count_misfits(result["quality"]), *curve_misfits(result["mlm"], finite=result["status"] == "ok")]:
         raise RejectedResult("; ".join(found))
     if run_id(configuration(result)) != result["run_id"]:
         raise RejectedResult("the configuration in the file does not hash to its run_id: the file was changed")

@@ -304,6 +304,13 @@ def test_a_failed_result_may_lack_its_numbers(tmp_path):
     assert read_results(tmp_path) == ([result], [])
 
 
+def test_a_run_that_diverged_may_have_nulls_in_its_curve(tmp_path):
+    mlm = {"eval_loss": None, "curve": [{"step": 1, "loss": 3.0}, {"step": 1, "eval_loss": None}]}
+    result = make_result(status="failed", mlm=mlm)
+    stored(tmp_path, result)
+    assert read_results(tmp_path) == ([result], [])
+
+
 def test_a_machine_without_git_has_no_commit_to_tell(monkeypatch):
     monkeypatch.setattr(cell.shutil, "which", lambda program: None)
     assert cell.environment()["commit"] is None
