@@ -22,6 +22,12 @@ def test_a_launch_has_the_medians_of_its_runs():
     assert [label for label, _ in row[7].files] == ["dynamic 0", "dynamic 1", "dynamic 2"]
 
 
+def test_nothing_is_relative_to_a_speed_of_zero():
+    (one,) = speeds([timed(0.0)], "mlm")
+    assert (scaling(one, [one]), precision_gain(one, [one])) == (None, None)
+    assert speed_table([one], "mlm").rows[0][3:5] == ("-", "-")
+
+
 def test_scaling_is_against_one_process_and_a_precision_against_fp32_all_else_alike():
     results = [
         timed(100.0),

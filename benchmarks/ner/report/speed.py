@@ -46,15 +46,15 @@ def speed_table(found: Sequence[Speed], stage: str) -> Table:
 
 
 def scaling(one: Speed, found: Iterable[Speed]) -> float | None:
-    """Tokens a second of each process, relative to one process alone; None where that was not run."""
+    """Tokens a second of each process, relative to one process alone; None where that was not run, or is 0."""
     alone = _like(one, found, lambda kept: {**kept, "num_processes": 1}, ("strategy", "num_machines"))
-    return None if alone is None else _ratio(one, alone) / one.settings["num_processes"]
+    return _ratio(one, alone, one.settings["num_processes"])
 
 
 def precision_gain(one: Speed, found: Iterable[Speed]) -> float | None:
-    """Tokens a second relative to fp32 in the same launch; None where that was not run."""
+    """Tokens a second relative to fp32 in the same launch; None where that was not run, or is 0."""
     fp32 = _like(one, found, lambda kept: {**kept, "mixed_precision": "no"}, ("tf32",))
-    return None if fp32 is None else _ratio(one, fp32)
+    return _ratio(one, fp32)
 
 
 def _like(
@@ -64,8 +64,10 @@ def _like(
     return next((other for other in found if other.settings == wanted), None)
 
 
-def _ratio(one: Speed, other: Speed) -> float | None:
-    return one.tokens_per_second / other.tokens_per_second if other.tokens_per_second else None
+def _ratio(one: Speed, other: Speed | None, times: int = 1) -> float | None:
+    if other is None or not other.tokens_per_second:
+        return None
+    return one.tokens_per_second / (times * other.tokens_per_second)
 
 
 def _speed(label: str, runs: list[Result], stage: str) -> Speed:
