@@ -12,22 +12,32 @@ if TYPE_CHECKING:
 
 def evaluating() -> bool:
     """Whether a `Trainer`'s evaluation is among the callers; a forked worker is called by it as well."""
-    return calling_trainer("evaluation_loop") is not None
+    return _called_by("evaluation_loop")
 
 
 def training() -> bool:
     """Whether a `Trainer`'s training is among the callers, also of an evaluation in it."""
-    return calling_trainer("_inner_training_loop") is not None
+    return _called_by("_inner_training_loop")
 
 
-def calling_trainer(method: str | None = None) -> Trainer | None:
-    """The `Trainer` that is calling right now, by its method of this name if one is given."""
+def _called_by(method: str) -> bool:
+    """By name: to look at a frame's locals would keep them, such as the iterator of an epoch that is over."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == method and frame.f_globals.get("__name__") == "transformers.trainer":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def calling_trainer() -> Trainer | None:
+    """The `Trainer` that is calling right now."""
     if "transformers.trainer" not in sys.modules:
         return None
     trainer = sys.modules["transformers.trainer"].Trainer
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if method in (None, frame.f_code.co_name) and isinstance(frame.f_locals.get("self"), trainer):
+        if isinstance(frame.f_locals.get("self"), trainer):
             return frame.f_locals["self"]
         frame = frame.f_back
     return None
