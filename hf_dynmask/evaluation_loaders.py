@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from transformers import Trainer
 
     from hf_dynmask.callback import MaskRateCallback
-    from hf_dynmask.clocked import ClockedCollator
 
 
 def serve(trainer: Trainer, callback: MaskRateCallback) -> None:
@@ -20,29 +19,19 @@ def serve(trainer: Trainer, callback: MaskRateCallback) -> None:
     The loaders, not the `Trainer`'s collator, because that makes training batches as well. Of two callbacks the one
     that came later counts, and one that was removed from the `Trainer` does not.
     """
-    twins: dict[str, Any] = {}
     for name in ("get_eval_dataloader", "get_test_dataloader"):
         made = getattr(trainer, name)
         if isinstance(made, partial) and made.func is _served:
             made = made.args[0]
-        setattr(trainer, name, partial(_served, made, trainer, callback, twins))
+        setattr(trainer, name, partial(_served, made, trainer, callback))
 
 
-def _served(
-    make: Any, trainer: Trainer, callback: MaskRateCallback, twins: dict[str, Any], *args: Any, **kwargs: Any
-) -> Any:
+def _served(make: Any, trainer: Trainer, callback: MaskRateCallback, *args: Any, **kwargs: Any) -> Any:
     """The loader that `make` returns; what collates with something else, or has such a twin already, is left alone."""
     loader = make(*args, **kwargs)
     collator = collator_in(getattr(loader, "collate_fn", None))
     serves = any(other is callback for other in trainer.callback_handler.callbacks)
     if serves and collator is not None and not collator.evaluates:
-        put_into(loader, _twin_of(collator, callback, twins))
+        put_into(loader, collator.for_evaluation(callback.eval_mlm_probability))
         restart_workers(loader)  # of a kept loader: they have the collator that it had when they began
     return loader
-
-
-def _twin_of(collator: ClockedCollator, callback: MaskRateCallback, twins: dict[str, Any]) -> Any:
-    """One for all loaders, as each has shared memory; a new one when the collator, or what is set on it, is another."""
-    if "twin" not in twins or twins["plan"] is not collator._plan:
-        twins.update(plan=collator._plan, twin=collator.for_evaluation(callback.eval_mlm_probability))
-    return twins["twin"]

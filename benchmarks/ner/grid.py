@@ -123,9 +123,8 @@ def _budget(asked: Any) -> dict[str, float]:
     for name, value in _mapping("arguments", asked, LEARNING).items():
         if rule := broken_rule(name, value):
             _refuse(f"arguments: {name}", rule, value, "Mend it.")
-    return {
-        name: Budget.__annotations__[name](value) for name, value in asked.items()
-    }  # as the harness's parser: 1 epoch is 1.0
+    kinds = Budget.__annotations__
+    return {name: kinds[name](value) for name, value in asked.items()}  # as the harness's parser: 1 epoch is 1.0
 
 
 def _mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
