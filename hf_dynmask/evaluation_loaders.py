@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +21,38 @@ def serve(trainer: Trainer, callback: MaskRateCallback) -> None:
     that came later counts, and one that was removed from the `Trainer` does not.
     """
     for name in ("get_eval_dataloader", "get_test_dataloader"):
-        made = getattr(trainer, name)
-        if isinstance(made, partial) and made.func is _served:
-            made = made.args[0]
-        setattr(trainer, name, partial(_served, made, trainer, callback))
+        own = vars(trainer).get(name)
+        setattr(trainer, name, _Served(name, own.own if isinstance(own, _Served) else own, trainer, callback))
 
 
-def _served(make: Any, trainer: Trainer, callback: MaskRateCallback, *args: Any, **kwargs: Any) -> Any:
-    """The loader that `make` returns; what collates with something else, or has such a twin already, is left alone."""
-    loader = make(*args, **kwargs)
-    collator = collator_in(getattr(loader, "collate_fn", None))
-    serves = any(other is callback for other in trainer.callback_handler.callbacks)
-    if serves and collator is not None and not collator.evaluates:
-        put_into(loader, collator.for_evaluation(callback.eval_mlm_probability))
-        restart_workers(loader)  # of a kept loader: they have the collator that it had when they began
-    return loader
+class _Served:
+    """Stands in for a method of the `Trainer` that makes loaders, or for `own`, which the instance had in its place.
+
+    It does not hold the `Trainer`, which holds it: both would stay after their last use, with model and workers, until
+    the garbage collector comes by.
+    """
+
+    def __init__(self, name: str, own: Any, trainer: Trainer, callback: MaskRateCallback) -> None:
+        self.own = own
+        self._name = name
+        self._trainer = weakref.ref(trainer)
+        self._callback = callback
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Served, (self._name, self.own, self._trainer(), self._callback)  # a weak reference cannot be pickled
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The loader; what collates with something else, or has its twin for evaluation, is left alone."""
+        trainer = self._trainer()
+        if trainer is None:
+            raise ReferenceError(
+                f"`{self._name}` must be called while its Trainer exists, but nothing holds the Trainer any more. Keep "
+                "it in a variable."
+            )
+        loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)
+        collator = collator_in(getattr(loader, "collate_fn", None))
+        serves = any(other is self._callback for other in trainer.callback_handler.callbacks)
+        if serves and collator is not None and not collator.evaluates:
+            put_into(loader, collator.for_evaluation(self._callback.eval_mlm_probability))
+            restart_workers(loader)  # of a kept loader: they have the collator that it had when they began
+        return loader

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +133,39 @@ def test_a_training_loader_of_ones_own_is_what_must_have_a_collator(made, collat
     trainer.eval_dataset = None
     trainer.train()
     assert trainer.model.training_rates() == pytest.approx([0.3] * 30, abs=0.08)
+
+
+def test_a_trainer_is_freed_with_its_last_use(made) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        trainer = made(MaskRateCallback(), dataloader_num_workers=1, dataloader_persistent_workers=True)
+        trainer.evaluate()
+        trainer.train()
+        let_go = weakref.ref(trainer), weakref.ref(trainer.model)
+        del trainer
+        assert [reference() for reference in let_go] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_copied_trainer_is_served_by_its_own_callback(made) -> None:
+    trainer = made(MaskRateCallback(eval_mlm_probability=0.2), of=OwnEvaluationLoader)
+    copy_of_it = copy.deepcopy(trainer)
+    trainer.remove_callback(MaskRateCallback)
+    trainer.eval_dataset = []
+    copy_of_it.collate = copy_of_it.data_collator
+    assert _evaluated(copy_of_it) == pytest.approx([0.2] * 8, abs=0.05)
+
+
+def test_what_an_instance_makes_its_loaders_with_is_served(made, collator) -> None:
+    trainer = made(eval_strategy="epoch")
+    trainer.get_eval_dataloader = lambda dataset=None: DataLoader(Numbers(), batch_size=5, collate_fn=collator)
+    trainer.add_callback(MaskRateCallback(eval_mlm_probability=0.2))
+    trainer.train()
+    assert [rate for rate, _ in trainer.model.evaluations()] == pytest.approx([0.2] * 12, abs=0.05)
+
+
+def test_a_method_outlives_its_trainer_with_an_error_that_says_so(made) -> None:
+    with pytest.raises(ReferenceError, match="`get_eval_dataloader` must be called while its Trainer exists"):
+        made(MaskRateCallback()).get_eval_dataloader()
