@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -12,22 +13,12 @@ if TYPE_CHECKING:
 
 def evaluating() -> bool:
     """Whether a `Trainer`'s evaluation is among the callers; a forked worker is called by it as well."""
-    return _called_by("evaluation_loop")
+    return any(_is_trainers(frame, "evaluation_loop") for frame in _callers())
 
 
 def training() -> bool:
     """Whether a `Trainer`'s training is among the callers, also of an evaluation in it."""
-    return _called_by("_inner_training_loop")
-
-
-def _called_by(method: str) -> bool:
-    """By name: to look at a frame's locals would keep them, such as the iterator of an epoch that is over."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code.co_name == method and frame.f_globals.get("__name__") == "transformers.trainer":
-            return True
-        frame = frame.f_back
-    return False
+    return any(_is_trainers(frame, "_inner_training_loop") for frame in _callers())
 
 
 def calling_trainer() -> Trainer | None:
@@ -35,9 +26,17 @@ def calling_trainer() -> Trainer | None:
     if "transformers.trainer" not in sys.modules:
         return None
     trainer = sys.modules["transformers.trainer"].Trainer
-    frame: FrameType | None = sys._getframe(1)
+    selves = (frame.f_locals.get("self") for frame in _callers())
+    return next((caller for caller in selves if isinstance(caller, trainer)), None)
+
+
+def _callers() -> Iterator[FrameType]:
+    frame = sys._getframe(1).f_back
     while frame is not None:
-        if isinstance(frame.f_locals.get("self"), trainer):
-            return frame.f_locals["self"]
+        yield frame
         frame = frame.f_back
-    return None
+
+
+def _is_trainers(frame: FrameType, method: str) -> bool:
+    """By name: to look at a frame's locals would keep them, such as the iterator of an epoch that is over."""
+    return frame.f_code.co_name == method and frame.f_globals.get("__name__") == "transformers.trainer"
