@@ -77,6 +77,12 @@ def test_the_masks_are_the_collators(printed, wordpiece, tmp_path) -> None:
     assert (epoch, found) == (19, {None, "masked", "replaced", "kept"})
 
 
+def test_the_tokenizer_is_named_as_it_is(printed, wordpiece, tmp_path) -> None:
+    folder = tmp_path / ":snake:[red]"
+    wordpiece.save_pretrained(folder)
+    assert f"Tokenizer: {folder}.\n" in printed("preview", "they were", "--tokenizer", folder)
+
+
 def test_words_are_seen_and_rates_observed(printed) -> None:
     output = printed("preview", TEXT, "--strategy", "whole_word", "--rate", 0.3, "--epochs", 50)
     for line in epochs_of(output):
@@ -248,12 +254,14 @@ def test_an_option_that_is_none_is_refused_as_ever(capsys) -> None:
 
 
 def test_the_course_of_a_schedule(printed, tmp_path) -> None:
-    output = printed("schedule", "linear(0.3, 0.1)", "--steps", 10_000, "--out", tmp_path / "curve.png")
+    curve = tmp_path / ":snake:.png"  # is not to become a picture of one
+    output = printed("schedule", "linear(0.3, 0.1)", "--steps", 10_000, "--out", curve)
+    assert output.endswith(f"drawn into {curve}\n")
     rows = [line.split()[:2] for line in output.splitlines()[1:-1]]
     assert rows[0] == ["0", "30.00%"]
     assert rows[5] == ["5,000", "20.00%"]
     assert rows[-1] == ["9,999", "10.00%"]
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert curve.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_training_of_one_step_has_a_course(printed) -> None:

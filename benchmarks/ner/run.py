@@ -47,7 +47,7 @@ def main() -> None:
     torch.set_float32_matmul_precision("high" if arguments.tf32 else "highest")  # fp32 is fp32
     use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
     state = PartialState(cpu=use_cpu)
-    console = Console(quiet=not state.is_main_process)
+    console = Console(emoji=False, quiet=not state.is_main_process)
     _quieten()
     task, cells = prepared(PROGRAM, partial(_prepare, arguments, unknown, requested, use_cpu))
     if state.is_main_process and (unseen := unseen_types(task.dataset["name"], task.data)):

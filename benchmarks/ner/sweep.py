@@ -44,7 +44,7 @@ def main() -> None:
     for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
         signal.signal(stop, signal.default_int_handler)
     datasets.disable_progress_bars()
-    console = Console()
+    console = Console(emoji=False)
     try:
         with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
             try:

@@ -102,7 +102,7 @@ def main() -> None:
     table = Table(*HEADINGS, title=f"{result['machine']}, {result['date']}")
     for row in rows(result["figures"]):
         table.add_row(*row, style="red" if row[-1] == "short of goal" else None)
-    Console(width=None).print(table)
+    Console(emoji=False).print(table)
     draw(result["tokens_per_second"], PICTURE if arguments.write else arguments.result.with_suffix(".png"))
     if arguments.write:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ def show_course(text: str, steps: int, out: Path | None) -> None:
     checked_integer(steps, "--steps", 1, "Pass the optimizer steps of the whole training.")
     if out is not None:
         draw(schedule, steps, text, out)
-    console = Console()
+    console = Console(emoji=False)
     console.print(_lines(schedule, steps))
     if out is not None:
         console.print(f"drawn into {out}", markup=False, highlight=False, soft_wrap=True)

@@ -32,7 +32,7 @@ def show_preview(options: argparse.Namespace) -> None:
     epochs = checked_integer(options.epochs, "--epochs", 1, "Pass how many to show.")
     texts, more = texts_of(options)
     collator = _collator(options, _tokenizer(options.tokenizer, texts))
-    console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(emoji=False, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
     toy = "a toy, made of the text; name one with --tokenizer"
     console.print(f"Tokenizer: {options.tokenizer or toy}.")
     console.print(f"{str(collator).rpartition('; ')[0]}.")  # the last part is who tells the epoch: here, nobody has to

@@ -184,14 +184,14 @@ def compared():
 
 
 def test_a_folder_is_reported_in_the_terminal_and_in_files(tmp_path, monkeypatch, capsys, compared):
-    folder = stored(tmp_path / "results", compared)
-    (folder / "changed.json").write_text("{")
+    folder = stored(tmp_path / ":snake:", compared)  # is not to become a picture of one
+    (folder / "changed:bug:.json").write_text("{")
     monkeypatch.setattr(sys, "argv", ["report", str(folder)])
     monkeypatch.setenv("COLUMNS", "200")
     command.main()
     output = capsys.readouterr().out
     text = (folder / "report" / "report.md").read_text(encoding="utf-8")
-    for said in ("anneal against constant_mean: better.", "2 processes were asked for, 1 trains", "changed.json"):
+    for said in ("anneal against constant_mean: better.", "2 processes were asked for, 1 trains", "changed:bug:.json"):
         assert said in output
         assert said in text
     assert f"Report: {folder / 'report' / 'report.html'}" in output

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,20 +33,27 @@ def _run(tokenizer: Path, output_dir: Path, record: str, max_steps: int, **setti
     }
     output_dir.mkdir(exist_ok=True)
     asked = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": EXAMPLES}
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "tests" / "training.py"),
-            json.dumps({**asked, "arguments": arguments, **settings}),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+    command = [
+        sys.executable,
+        str(ROOT / "tests" / "training.py"),
+        json.dumps({**asked, "arguments": arguments, **settings}),
+    ]
+    with (output_dir / f"{record}.log").open("w") as log:
+        training = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = training.wait(timeout=300)
+        finally:
+            with suppress(ProcessLookupError):  # a worker whose parent dies while it starts never learns of that
+                os.killpg(training.pid, signal.SIGKILL)
+    assert status in (0, -signal.SIGKILL), (output_dir / f"{record}.log").read_text()
+    return status
 
 
 def _batches(output_dir: Path, record: str) -> list[tuple[tuple[int, int], list]]:

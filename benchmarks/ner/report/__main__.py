@@ -29,7 +29,7 @@ def main() -> None:
         if not arguments.directory.is_dir():
             refuse(PROGRAM, str(error))
         refuse(PROGRAM, f"output_dir must be a folder that can be written to; got {folder}: {error}; name another one")
-    console = Console()
+    console = Console(emoji=False)
     console.print(terminal(blocks))
     console.print(f"Report: {folder.resolve() / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
 
