@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 import zlib
 from contextlib import suppress
@@ -17,16 +18,16 @@ import pytest
 from hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
 from hypothesis import strategies as st
 from rich.console import Console
-from unprivileged import unprivileged
+from unprivileged import OBEDIENT
 
-from benchmarks.ner.report import __main__ as command
 from benchmarks.ner.report.blocks import Picture, markdown, terminal
 from benchmarks.ner.report.content import report
 from benchmarks.ner.report.labels import printable
 from benchmarks.ner.report.page import page
 from benchmarks.ner.results import RejectedResult, configuration, file_name, finished, load, read_results, run_id
 
-COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "benchmarks" / "results"
 RESULT = json.loads(min(COMMITTED.glob("static-*.json")).read_text(encoding="utf-8"))
 FOUND = RESULT["quality"]
 PREDICTED, GOLD = FOUND["test_entities_predicted"], FOUND["test_entities_gold"]
@@ -146,26 +147,24 @@ def test_a_result_is_trusted_and_printed_or_rejected(tmp_path, stress, report_fi
     report_figure("hostile files, results", f"{outcomes['trusted']:,} trusted, {outcomes['rejected']:,} rejected")
 
 
-def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(monkeypatch, capsys) -> None:
-    with unprivileged() as folder:
-        sound = folder / file_name(RESULT)
-        sound.write_text(json.dumps(RESULT))
-        (folder / "folder.json").mkdir()
-        (folder / "nowhere.json").symlink_to("absent")
-        (folder / "loop.json").symlink_to("loop.json")
-        (folder / "endless.json").symlink_to("/dev/zero")
-        os.mkfifo(folder / "pipe.json")
-        (folder / "secret.json").write_text("{}")
-        (folder / "secret.json").chmod(0)
-        (folder / os.fsdecode(b"[red]\xff\x1b.json")).write_text("{}")
-        monkeypatch.setattr(sys, "argv", ["report", str(folder)])
-        monkeypatch.setenv("COLUMNS", "200")
-        command.main()
-        places = [path for path in folder.glob("*.json") if path != sound]
-        for path in places:
-            with pytest.raises((RejectedResult, FileNotFoundError)):
-                load(path)
-    output = capsys.readouterr().out
+def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(tmp_path) -> None:
+    sound = tmp_path / file_name(RESULT)
+    sound.write_text(json.dumps(RESULT))
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "nowhere.json").symlink_to("absent")
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "secret.json").write_text("{}")
+    (tmp_path / "secret.json").chmod(0)
+    (tmp_path / os.fsdecode(b"[red]\xff\x1b.json")).write_text("{}")
+    places = [path for path in tmp_path.glob("*.json") if path != sound]
+    for path in places:
+        with pytest.raises((RejectedResult, FileNotFoundError)):
+            load(path)
+    command = [*OBEDIENT, sys.executable, "-m", "benchmarks.ner.report", str(tmp_path)]
+    environment = {**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1"}
+    output = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout.decode()
     _, _, untrusted = output.partition("Not trusted")
     assert len(places) == 7
     assert all(printable(path.name) in untrusted for path in places)
