@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import sys
 from typing import Any
 
@@ -24,11 +25,14 @@ def _calls(collator: Any, examples: list[dict[str, Any]]) -> int:
         nonlocal calls
         calls += event in ("call", "c_call")
 
+    gc.collect()
+    gc.disable()  # or what other tests have left behind may be finalized here, and counted
     sys.setprofile(count)
     try:
         collator(examples)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return calls
 
 
