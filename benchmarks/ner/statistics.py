@@ -41,7 +41,7 @@ class Summary(NamedTuple):
     seeds: tuple[int, ...]
     mean: float
     deviation: float | None
-    low: float | None  # 95 % interval of the mean over all seeds there could be, by Student's t
+    low: float | None  # 95 % interval of the mean over all seeds there could be, by Student's t, within 0 and 100
     high: float | None
 
 
@@ -138,13 +138,13 @@ def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:
     return Summary(members[0]["dataset"]["name"], conditions(members[0]), arm, seeds, *spread(values))
 
 
-def spread(values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Mean, sample standard deviation, and the 95 % interval of the mean."""
-    mean = float(np.mean(values))
-    if len(values) == 1:
+def spread(percentages: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
+    """Mean, sample standard deviation, and the 95 % interval of the mean, within 0 and 100 as they are."""
+    mean = float(np.mean(percentages))
+    if len(percentages) == 1:
         return mean, None, None, None
-    side = float(stats.t.isf(LEVEL / 2, len(values) - 1) * stats.sem(values))
-    return mean, float(np.std(values, ddof=1)), mean - side, mean + side
+    side = float(stats.t.isf(LEVEL / 2, len(percentages) - 1) * stats.sem(percentages))
+    return mean, float(np.std(percentages, ddof=1)), max(mean - side, 0.0), min(mean + side, 100.0)
 
 
 def _numbers(first: np.ndarray, second: np.ndarray, level: float, declared: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_results import SENTENCES, make_result
+from made_results import SENTENCES, make_result, with_scores
 from scipy import stats
 
 from benchmarks.ner.counts import by_document
@@ -267,6 +267,12 @@ def test_a_summary_is_of_student_s_t() -> None:
     assert (found.dataset, found.arm, found.seeds) == ("tiny", "dynamic", (0, 1, 2, 3))
     assert (found.mean, found.deviation) == pytest.approx((scores.mean(), scores.std(ddof=1)))
     assert (found.low, found.high) == pytest.approx(tuple(interval))
+
+
+@pytest.mark.parametrize(("scores", "interval"), [((0.02, 0.4), (0.0, 100.0)), ((0.0, 0.0), (0.0, 0.0))])
+def test_an_interval_of_f1_is_within_what_f1_can_be(scores, interval) -> None:
+    (found,) = summaries([with_scores(make_result("dynamic", seed), f1) for seed, f1 in enumerate(scores)])
+    assert (found.low, found.high) == interval
 
 
 def test_one_seed_has_no_spread() -> None:

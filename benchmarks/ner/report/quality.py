@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from statistics import fmean
 from typing import NamedTuple
 
 from benchmarks.ner.report.blocks import Paragraph, Runs, Table
@@ -82,7 +83,7 @@ def number(value: float | None, form: str) -> str:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     there = [value for value in values if value is not None]
-    return spread(there)[0] if there else None
+    return fmean(there) if there else None
 
 
 def _interval(low: float | None, high: float | None, decimals: int = 2) -> str:
