@@ -6,14 +6,14 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import resumable
+
+from benchmarks.ner.children import mark_of, run_to_the_end
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 44  # in batches of 2, 3 a step: the last step of an epoch is incomplete
@@ -33,26 +33,12 @@ def _run(tokenizer: Path, output_dir: Path, record: str, max_steps: int, **setti
     }
     output_dir.mkdir(exist_ok=True)
     asked = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": EXAMPLES}
-    command = [
-        sys.executable,
-        str(ROOT / "tests" / "training.py"),
-        json.dumps({**asked, "arguments": arguments, **settings}),
-    ]
-    with (output_dir / f"{record}.log").open("w") as log:
-        training = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = training.wait(timeout=300)
-        finally:
-            with suppress(ProcessLookupError):  # a worker whose parent dies while it starts never learns of that
-                os.killpg(training.pid, signal.SIGKILL)
-    assert status in (0, -signal.SIGKILL), (output_dir / f"{record}.log").read_text()
+    log, training = output_dir / f"{record}.log", str(ROOT / "tests" / "training.py")
+    path = f"PYTHONPATH={ROOT}{os.pathsep}{ROOT / 'tests'}"
+    command = ["env", path, sys.executable, training, json.dumps({**asked, "arguments": arguments, **settings})]
+    # also ends a worker whose parent dies while it starts, which never learns of that
+    status = run_to_the_end(command, mark_of(output_dir), log, seconds=300)
+    assert status in (0, -signal.SIGKILL), log.read_text()
     return status
 
 
