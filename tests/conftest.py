@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from trained import train
 from transformers import PreTrainedTokenizerFast
 
 WORDS = [
@@ -51,6 +52,8 @@ WORDS = [
     "year",
 ]
 PIECES = ["##s", "##ing", "##ly", "##able", "un", "##believ", "play", "run", "##n", "flower", "quick", ",", ".", "!"]
+
+TEXTS = [" ".join(WORDS), "hello, world! it is 1234 o'clock"] * 4
 
 SENTENCE = "我今天早上和朋友一起去公园散步然后在湖边喝茶聊天看书"  # 26 characters
 
@@ -132,24 +135,14 @@ def with_sentinels(wordpiece) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _trained(model: models.Model, trainer: trainers.Trainer, pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizer
-    tokenizer.train_from_iterator([" ".join(WORDS), "hello, world! it is 1234 o'clock"] * 4, trainer)
-    return tokenizer
-
-
 @pytest.fixture(scope="session")
 def byte_level() -> PreTrainedTokenizerFast:
     """RoBERTa's layout: <s> ... </s>, `Ġ` begins a word."""
     special = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
-    trainer = trainers.BpeTrainer(
-        vocab_size=330,
-        special_tokens=list(special.values()),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer = _trained(models.BPE(), trainer, pre_tokenizers.ByteLevel(add_prefix_space=True))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    train(tokenizer, TEXTS, trainers.BpeTrainer, special.values(), vocab_size=330, initial_alphabet=alphabet)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **_special_tokens(special)
@@ -160,10 +153,9 @@ def byte_level() -> PreTrainedTokenizerFast:
 def metaspace() -> PreTrainedTokenizerFast:
     """SentencePiece's layout: `▁` begins a word."""
     special = {"pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
-    trainer = trainers.UnigramTrainer(
-        vocab_size=90, special_tokens=list(special.values()), unk_token="<unk>", show_progress=False
-    )
-    tokenizer = _trained(models.Unigram(), trainer, pre_tokenizers.Metaspace())
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    train(tokenizer, TEXTS, trainers.UnigramTrainer, special.values(), vocab_size=90, unk_token="<unk>")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special_tokens(special))
 
 

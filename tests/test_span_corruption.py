@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.utils.data import DataLoader
+from trained import train
 from transformers import (
     BatchEncoding,
     ByT5Tokenizer,
@@ -35,10 +36,8 @@ def _t5_like(sentinels: list[str]) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=90, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator([" ".join(WORDS)] * 4, trainer)
+    special = ["<pad>", "</s>", "<unk>"]
+    train(tokenizer, [" ".join(WORDS)] * 4, trainers.UnigramTrainer, special, vocab_size=90, unk_token="<unk>")
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", EOS)])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from trained import train
 from transformers import (
     ByT5Tokenizer,
     CanineTokenizer,
@@ -62,8 +63,7 @@ def _bert(lowercase: bool) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=700, special_tokens=list(BERT.values()), show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    train(tokenizer, CORPUS, trainers.WordPieceTrainer, BERT.values(), vocab_size=700)
     return _fast(tokenizer, BERT, "[CLS]", "[SEP]")
 
 
@@ -71,13 +71,8 @@ def _byte_level(special: dict[str, str], begin: str, end: str, add_prefix_space:
     tokenizer = Tokenizer(models.BPE(unk_token=special["unk"]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=420,
-        special_tokens=list(special.values()),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    train(tokenizer, CORPUS, trainers.BpeTrainer, special.values(), vocab_size=420, initial_alphabet=alphabet)
     return _fast(tokenizer, special, begin, end)
 
 
@@ -91,13 +86,9 @@ def _metaspace(
     """With `byte_fallback`, all but the first text are unknown to the vocabulary."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizer
-    trainer = trainers.UnigramTrainer(
-        vocab_size=100 if byte_fallback else 600,
-        special_tokens=list(special.values()),
-        unk_token=special["unk"],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS[:3] if byte_fallback else CORPUS, trainer)
+    texts, vocab_size = (CORPUS[:3], 100) if byte_fallback else (CORPUS, 600)
+    options = {"vocab_size": vocab_size, "unk_token": special["unk"]}
+    train(tokenizer, texts, trainers.UnigramTrainer, special.values(), **options)
     if byte_fallback:
         state = json.loads(tokenizer.to_str())["model"]
         scores = [(token, score) for token, score in state["vocab"]]
@@ -108,15 +99,9 @@ def _metaspace(
 
 
 def _end_of_word(tokenizer: Tokenizer, special: dict[str, str], alphabet: list[str]) -> PreTrainedTokenizerFast:
-    trainer = trainers.BpeTrainer(
-        vocab_size=700 if alphabet else 600,
-        special_tokens=list(special.values()),
-        initial_alphabet=alphabet,
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
     tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    options = {"vocab_size": 700 if alphabet else 600, "initial_alphabet": alphabet, "end_of_word_suffix": "</w>"}
+    train(tokenizer, CORPUS, trainers.BpeTrainer, special.values(), **options)
     return _fast(tokenizer, special, special.get("bos"), special.get("eos"))
 
 
