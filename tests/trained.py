@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer, models, trainers
 
@@ -16,7 +16,7 @@ MARKED_LETTER = re.compile(r"##.|.</w>", re.DOTALL)
 
 
 def train(
-    tokenizer: Tokenizer, texts: Iterable[str], trainer: type[trainers.Trainer], special: Iterable[str], **options
+    tokenizer: Tokenizer, texts: Sequence[str], trainer: type[trainers.Trainer], special: Iterable[str], **options
 ) -> None:
     """Gives the tokenizer the special tokens, and a model of its kind trained on the texts."""
     special, letters = list(special), []
