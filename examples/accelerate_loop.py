@@ -54,12 +54,7 @@ def main() -> list[float]:
     steps_an_epoch = -(-len(train) // arguments.accumulation)  # the last step may have fewer batches
     losses = []
     for epoch in range(arguments.epochs):
-        collator.set_epoch(
-            epoch,
-            first_step=epoch * steps_an_epoch,
-            total_steps=arguments.epochs * steps_an_epoch,
-            gradient_accumulation_steps=arguments.accumulation,
-        )
+        collator.start_epoch(train, epoch, arguments.epochs * steps_an_epoch, arguments.accumulation)
         model.train()
         for batch in train:
             with accelerator.accumulate(model):

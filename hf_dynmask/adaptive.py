@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from hf_dynmask.arguments import checked_fraction, checked_positive
 from hf_dynmask.odds import of_tokens
 from hf_dynmask.ragged import IGNORE_INDEX
+from hf_dynmask.shared import SharedArray
 from hf_dynmask.units import MaskingTokens, Units
 
 _FIXED_POINT = float(1 << 20)
@@ -56,20 +57,23 @@ class TokenLosses:
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:
         self.decay, self.floor = checked_fraction(decay, "decay"), checked_fraction(floor, "floor")
         self.smoothing = checked_positive(smoothing, "smoothing")
-        self._table: torch.Tensor | None = None  # float64 [ids]; shared with workers, and made before they are
+        self._table: SharedArray | None = None  # float64 [ids]; shared with workers, and made before they are
         self.reset()
 
     def reset(self) -> None:
         """Forgets all losses."""
         self._epoch: int | None = None
-        self._history = np.zeros((2, 0 if self._table is None else len(self._table)))  # sums and counts of losses
+        self._history = np.zeros(
+            (2, 0 if self._table is None else len(self._table.values))
+        )  # sums and counts of losses
         self._of_epoch: torch.Tensor | None = None  # int64 [2, ids]: the same in fixed point, of all ranks
         self._of_step: torch.Tensor | None = None  # ... and of this rank since `synchronize`
+        self._is_silent = True  # whether no rank has noted a loss for the last `synchronize`
         self._publish()
 
     def weights(self, tokens: MaskingTokens, units: Units) -> np.ndarray:
         """The weights of units, float64 `[units]`: the mean of their tokens'."""
-        return of_tokens(tokens, units, self._weights_of(tokens.vocabulary.size).numpy())
+        return of_tokens(tokens, units, self._weights_of(tokens.vocabulary.size))
 
     def compute_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         """The mean cross entropy, as `Trainer` takes it for `compute_loss_func`; notes each token's while training.
@@ -87,23 +91,29 @@ class TokenLosses:
             num_items_in_batch = (labels != IGNORE_INDEX).sum().clamp(min=1)
         return losses.sum() / num_items_in_batch
 
+    def synchronize(self) -> None:
+        """Adds up what all ranks have noted. Called by all of them after each optimizer step, by the callback.
+
+        A rank without a label in a step has noted nothing, and takes part all the same: the others wait for it.
+        """
+        if self._table is None:
+            return
+        noted = self._of_step
+        of_step = self._zeros(_reduction_device()) if noted is None else noted
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(of_step)
+        self._is_silent = noted is None and not of_step[1].any()
+        known = torch.zeros_like(of_step) if self._of_epoch is None else self._of_epoch.to(of_step.device)
+        self._of_epoch, self._of_step = known + of_step, None
+
     def check_noted(self) -> None:
-        """Called after an optimizer step.
+        """Called by all ranks after [`synchronize`].
 
         Raises:
-            RuntimeError: if no loss was noted since the last.
+            RuntimeError: if neither this rank nor another has noted a loss for it.
         """
-        if self._of_step is None:
+        if self._is_silent:
             raise RuntimeError(_NOTHING_NOTED)
-
-    def synchronize(self) -> None:
-        """Adds up what all ranks have noted. Called by all of them after each optimizer step, by the callback."""
-        if self._of_step is None:
-            return
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(self._of_step)
-        known = torch.zeros_like(self._of_step) if self._of_epoch is None else self._of_epoch.to(self._of_step.device)
-        self._of_epoch, self._of_step = known + self._of_step, None
 
     def start_epoch(self, epoch: int) -> None:
         """Makes what the epoch before told count from now on.
@@ -111,8 +121,8 @@ class TokenLosses:
         Raises:
             RuntimeError: if no loss was noted.
         """
-        self.synchronize()
         if self._epoch not in (None, epoch):
+            self.synchronize()
             self._fold()
         self._epoch = epoch
 
@@ -128,9 +138,9 @@ class TokenLosses:
             ValueError: if it is of another vocabulary.
         """
         history, of_epoch = _decoded(state["history"], "<f8"), _decoded(state["of_epoch"], "<i8")
-        if self._table is not None and history.shape[1] not in (0, len(self._table)):
+        if self._table is not None and history.shape[1] not in (0, len(self._table.values)):
             raise ValueError(
-                f"the losses in the checkpoint must be of this vocabulary of {len(self._table)} ids, but are of "
+                f"the losses in the checkpoint must be of this vocabulary of {len(self._table.values)} ids, but are of "
                 f"{history.shape[1]}. Resume with the tokenizer of the checkpoint."
             )
         self.reset()
@@ -146,31 +156,31 @@ class TokenLosses:
             state[name] = None if state[name] is None else state[name].cpu()
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self._table is not None:
-            self._table.share_memory_()  # a copy arrives unshared
-
-    def _weights_of(self, size: int) -> torch.Tensor:
+    def _weights_of(self, size: int) -> np.ndarray:
+        """float64 `[ids]`."""
         if self._table is None:
-            self._table = torch.ones(size, dtype=torch.float64).share_memory_()
+            self._table = SharedArray(np.ones(size))
             self.reset()
-        return self._table
+        return self._table.values
+
+    def _zeros(self, device: torch.device | str) -> torch.Tensor:
+        """Sums and counts of losses, in fixed point, int64 `[2, ids]`."""
+        return torch.zeros((2, 0 if self._table is None else len(self._table.values)), dtype=torch.int64, device=device)
 
     def _note(self, labels: torch.Tensor, losses: torch.Tensor) -> None:
         if self._table is None or self._epoch is None:
             raise RuntimeError(
                 "losses are noted, but no collator follows them. Make a collator with the strategy of these losses, "
-                "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.set_epoch` in your own loop."
+                "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.start_epoch` in your own loop."
             )
         if self._of_step is None:
-            self._of_step = torch.zeros((2, len(self._table)), dtype=torch.int64, device=labels.device)
+            self._of_step = self._zeros(labels.device)
         counted = (labels != IGNORE_INDEX) & losses.isfinite()
         fixed = torch.where(counted, losses * _FIXED_POINT, 0.0).round().long()
         self._of_step.index_add_(1, labels.clamp(min=0), torch.stack([fixed, counted.long()]))
 
     def _fold(self) -> None:
-        if self._of_epoch is None:
+        if self._of_epoch is None or (self._is_silent and not self._of_epoch.any()):
             raise RuntimeError(_NOTHING_NOTED)
         sums, counts = self._of_epoch.cpu().numpy()
         self._history = self.decay * self._history + np.stack([sums / _FIXED_POINT, counts])
@@ -181,12 +191,18 @@ class TokenLosses:
         """Writes the weights to where workers read them."""
         if self._table is None:
             return
-        (sums, counts), weights = self._history, np.ones(len(self._table))
+        (sums, counts), weights = self._history, np.ones(len(self._table.values))
         if counts.any():
             mean = sums.sum() / counts.sum()
             weights = (sums + self.smoothing * mean) / (counts + self.smoothing)
             weights = np.maximum(weights, self.floor * mean)
-        self._table.copy_(torch.from_numpy(weights))
+        self._table.values[:] = weights
+
+
+def _reduction_device() -> str:
+    """Where ranks can add up what this one has nothing of."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return "cuda" if distributed and torch.distributed.get_backend() == "nccl" else "cpu"
 
 
 def _encoded(values: np.ndarray, dtype: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -15,21 +16,13 @@ from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.callers import calling_trainer
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.evaluation_loaders import serve
-from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
-from hf_dynmask.training_loader import (
-    check_order,
-    collated_per_batch,
-    collator_in,
-    drop_leftovers,
-    first_epoch,
-    first_step,
-    put_into,
-    turns_of,
-)
-from hf_dynmask.turns import Turns
+from hf_dynmask.position import EpochPlan
+from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, evaluation_rate, rate_at
+from hf_dynmask.training import Training
 
 _EVALUATION_RATE = 0.15
 _LOGGER = logging.getLogger("hf_dynmask")
+_TRAINED: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  # a model: the seeds of its masks
 
 
 class MaskRateCallback(TrainerCallback):
@@ -39,8 +32,9 @@ class MaskRateCallback(TrainerCallback):
     resuming; has evaluation use one fixed mask for each example at a fixed rate, and none in fine-tuning; and has
     checkpoints hold the losses that adaptive masks follow.
 
-    The `Trainer`'s collator is left as it is: a twin of it goes into the training `DataLoader` when training begins,
-    and another into those that the `Trainer` makes for evaluation. `mask_rate`, the rate of the last optimizer step,
+    The `Trainer`'s collator is left as it is. The training `DataLoader`, and those that the `Trainer` makes for
+    evaluation, send each batch's epoch and rate along with its indices, so it does not matter who else calls the
+    collator or iterates the loader, nor when workers began. `mask_rate`, the rate of the last optimizer step,
     is added to the training logs: to `trainer.state.log_history` and to what trackers (TensorBoard, W&B, ...) write.
 
     It keeps nothing between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
@@ -67,15 +61,18 @@ class MaskRateCallback(TrainerCallback):
         (0.225, 0.15)
     """
 
-    _turns: Turns
-
     def __init__(self, schedule: Rate | None = None, eval_mlm_probability: FixedRate | None = None) -> None:
+        for argument, rate in (("schedule", schedule), ("eval_mlm_probability", eval_mlm_probability)):
+            _check_is_no_collator(rate, argument)
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
         chosen = _EVALUATION_RATE if eval_mlm_probability is None else eval_mlm_probability
         self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability")
         self._evaluates_as_chosen = eval_mlm_probability is not None
-        self._collator: Any = None
-        self._epoch: int | None = None
+        self._training: Training | None = None
+
+    def evaluation_plan(self, seed: int) -> EpochPlan:
+        """What holds for the batches of an evaluation; `seed` counts where the collator has none."""
+        return EpochPlan(0, rate=evaluation_rate(self.eval_mlm_probability), seed=seed, evaluates=True)
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer = calling_trainer()
@@ -85,71 +82,69 @@ class MaskRateCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        loader = kwargs["train_dataloader"]
-        source = _collator_in(loader)
-        self._collator = source.for_training(self.schedule, args.seed)
-        scheduled = callable(self._collator.rate)
-        if scheduled:
-            check_order(loader)
-        self._turns = turns_of(loader, checked=scheduled)
-        self._collator.tell_turns(self._turns)
-        put_into(loader, self._collator)
-        self._epoch = None
+        training = self._training = Training(args, state, kwargs["train_dataloader"], self.schedule)
         trainer = calling_trainer()
         if trainer is not None:
             serve(trainer, self)  # also where this callback came later than the `Trainer`
             callbacks = trainer.callback_handler.callbacks
             callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
-            _resume_losses(self._collator.losses, state, callbacks)
+            _resume_losses(training.collator.losses, state, callbacks)
         if state.is_world_process_zero:
-            warned.of_schedules(source.rate, self.schedule)
-            self._say(state, kwargs.get("model"), evaluates=getattr(trainer, "eval_dataset", None) is not None)
+            evaluates = getattr(trainer, "eval_dataset", None) is not None
+            self._say(training, state, kwargs.get("model"), evaluates)
 
-    def _say(self, state: TrainerState, model: Any, evaluates: bool) -> None:
+    def _say(self, training: Training, state: TrainerState, model: Any, evaluates: bool) -> None:
         """Logs which masking this is, and warns of what it may not have been meant to be."""
-        _LOGGER.info("%s", self._collator)
+        collator = training.collator
+        _LOGGER.info("%s", collator)
         epochs = math.ceil(state.num_train_epochs)
-        warned.of_patterns(self._collator.num_mask_patterns, epochs)
-        if self._collator.losses is not None:
+        if training.has_two_schedules:
+            warned.of_schedules()
+        if state.global_step == 0 and collator.num_mask_patterns is None and collator.seed in _TRAINED.get(model, ()):
+            warned.of_repeated_epochs(collator.seed)
+        warned.of_patterns(collator.num_mask_patterns, epochs)
+        if collator.losses is not None:
             warned.of_a_single_epoch(epochs)
-        if getattr(self._collator, "padding_free", False):
+        if getattr(collator, "padding_free", False):
             warned.of_attention(getattr(getattr(model, "config", None), "_attn_implementation", None))
-        masked = isinstance(self._collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
+        masked = isinstance(collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
         if evaluates and masked and not self._evaluates_as_chosen:
             with suppress(Exception):  # a schedule that goes wrong at its end does so there, if training comes there
-                warned.of_rates(rate_at(self._collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
+                warned.of_rates(rate_at(collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        loader = kwargs["train_dataloader"]
-        resumed = self._epoch is None
-        self._epoch = first_epoch(args, state, loader) if self._epoch is None else self._epoch + 1
-        begin = first_step(args, state, loader) if resumed else state.global_step
-        drop_leftovers(loader)
-        self._collator.set_epoch(
-            self._epoch,
-            first_step=begin,
-            total_steps=state.max_steps,
-            gradient_accumulation_steps=args.gradient_accumulation_steps * collated_per_batch(loader),
-        )
-        self._turns.start_epoch((state.global_step - begin) * args.gradient_accumulation_steps)
+        if self._training is not None:
+            self._training.start_epoch(state)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._training is not None:
+            self._training.end_epoch()
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._turns.check_next()
+        if self._training is not None:
+            self._training.check_next()
 
     on_pre_optimizer_step = on_step_begin
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._turns.use()
+        if self._training is not None:
+            self._training.use()
 
     on_substep_end = on_step_end
 
-    def _serves(self, loader: Any) -> bool:
-        """Whether the loader collates with this callback's collator; of two callbacks, the last one's is in there."""
-        return loader is not None and self._collator is not None and collator_in(loader.collate_fn) is self._collator
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        training, self._training = self._training, None
+        if training is not None:
+            training.end()
+            _TRAINED.setdefault(kwargs["model"], set()).add(training.collator.seed)
 
     def on_log(
         self,
@@ -159,21 +154,19 @@ class MaskRateCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if logs is None or "loss" not in logs or not self._serves(kwargs["train_dataloader"]):
+        if logs is None or "loss" not in logs or self._training is None or not self._training.leads:
             return
-        logs["mask_rate"] = rate_at(self._collator.rate, max(state.global_step - 1, 0), state.max_steps)
-        state.log_history[-1]["mask_rate"] = logs["mask_rate"]  # a copy of `logs`, made before this event
+        rate = rate_at(self._training.collator.rate, max(state.global_step - 1, 0), state.max_steps)
+        logs["mask_rate"] = rate
+        state.log_history[-1]["mask_rate"] = rate  # a copy of `logs`, made before this event
 
 
-def _collator_in(loader: Any) -> ClockedCollator:
-    collator = collator_in(loader.collate_fn)
-    if collator is None:
+def _check_is_no_collator(rate: Any, argument: str) -> None:
+    if isinstance(rate, ClockedCollator):
         raise ValueError(
-            "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, in the "
-            f"training DataLoader, but got {type(loader.collate_fn).__name__}. Pass one as the Trainer's "
-            "`data_collator`; a wrapper must hold it as its attribute `data_collator`."
+            f"`{argument}` must be a mask rate or a schedule, but got a {type(rate).__name__}. Pass the collator to "
+            "`Trainer` as `data_collator`, and here a schedule such as `linear_schedule(0.30, 0.15)`, or nothing."
         )
-    return collator
 
 
 def _resume_losses(losses: TokenLosses | None, state: TrainerState, callbacks: list[TrainerCallback]) -> None:
@@ -200,8 +193,8 @@ class SavesTokenLosses(TrainerCallback, ExportableState):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._losses is not None:
-            self._losses.check_noted()
             self._losses.synchronize()
+            self._losses.check_noted()
 
     def state(self) -> dict[str, Any]:
         return {"args": {}, "attributes": {}, "losses": None if self._losses is None else self._losses.state_dict()}

@@ -16,11 +16,6 @@ def evaluating() -> bool:
     return any(_is_trainers(frame, "evaluation_loop") for frame in _callers())
 
 
-def training() -> bool:
-    """Whether a `Trainer`'s training is among the callers, also of an evaluation in it."""
-    return any(_is_trainers(frame, "_inner_training_loop") for frame in _callers())
-
-
 def calling_trainer() -> Trainer | None:
     """The `Trainer` that is calling right now."""
     if "transformers.trainer" not in sys.modules:

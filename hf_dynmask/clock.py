@@ -1,107 +1,112 @@
-"""Which epoch and optimizer step the batch at hand belongs to.
+"""Which epoch a batch belongs to whose position nobody knows: the one that `set_epoch` told, or none.
 
-Batches are collated long before they are trained on: workers prefetch, accelerate reads one batch ahead, gradient
-accumulation fetches a whole step's batches first. So nobody tells the collator the current step; it works out the step
-that its batch will be used in. What is true for a whole epoch stands in shared memory, written before the epoch's
-iterator is made; each worker counts the batches that it has collated since. A `DataLoader` hands batches to its
-workers in turn, so worker `w`'s `n`-th batch is batch `n * num_workers + w` of the epoch. Where that may fail,
-[`Turns`] notices.
+A collator that is called by hand, or by a `DataLoader` that [`start_epoch`] and [`MaskRateCallback`] have not seen,
+knows no more than what `set_epoch` told it last.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+import sys
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
 from hf_dynmask import warned
-from hf_dynmask.callers import training
-from hf_dynmask.turns import Turns
+from hf_dynmask.shared import SharedArray
+from hf_dynmask.uniforms import stream_keys
 
 MOST = (1 << 63) - 1  # what shared memory holds
 
 
-class Moment(NamedTuple):
-    """When a batch is used: its epoch, its optimizer step, and the steps of the whole training (None: not known)."""
+class _Pass(NamedTuple):
+    """An iteration, by accelerate's count, over a loader that it has prepared."""
 
-    epoch: int
-    step: int
-    total_steps: int | None
+    loader: int
+    iteration: int
+    batches_a_worker: float  # infinite where it is not known
 
 
 class Clock:
-    """Tells each batch its [`Moment`], alike in the main process and in every worker.
+    """Tells a collator the epoch, alike in the main process and in the workers of its loaders.
 
-    It is shared, not copied, when a `DataLoader` sends it to its workers, by fork or by spawn.
-
-    Attributes:
-        turns: what checks that workers take turns to the end; None if nobody does.
+    An epoch that is told is for one pass over the data. A pass by a loader that accelerate has prepared, such as any of
+    a `Trainer`'s, is known as such: in the pass after it, the epoch is not known.
     """
 
     def __init__(self) -> None:
-        self.turns: Turns | None = None
-        # epochs announced, then what `start_epoch` was told, then whether a `Trainer` was training; no epoch is known
-        # while the first is 0
-        self._shared = torch.zeros(6, dtype=torch.int64).share_memory_()
-        self._iteration: tuple[int, int | None] = (0, None)
-        self._collated = 0
-        self._sent_in_training = False
+        self._told = SharedArray(np.zeros(4, np.int64))  # times told, epoch, the pass it is for: its loader, iteration
+        self._calls = 0
+        self._used: tuple[int, int] = (0, 0)  # times told, batches since
+        self._sent_in: _Pass | None = None
 
-    def start_epoch(self, epoch: int, first_step: int, batches_per_step: int, total_steps: int | None) -> None:
-        """Announce an epoch. Called in the main process, before the epoch's iterator is made.
-
-        Args:
-            epoch: from 0.
-            first_step: the optimizer step that the first batch to be collated belongs to.
-            batches_per_step: how many collated batches one optimizer step takes.
-            total_steps: optimizer steps of the whole training, or None.
-        """
-        announced = int(self._shared[0]) + 1
-        steps = -1 if total_steps is None else total_steps
-        facts = [announced, epoch, first_step, batches_per_step, steps, training()]
-        self._shared.copy_(torch.tensor(facts, dtype=torch.int64))
+    def tell(self, epoch: int) -> None:
+        """The next pass is this epoch's."""
+        self._told.values[:] = [self._told.values[0] + 1, epoch, 0, 0]
 
     @property
-    def told(self) -> bool:
-        """Whether an epoch was announced."""
-        return bool(self._shared[0])
+    def epoch_is_known(self) -> bool:
+        return bool(self._told.values[0])
 
-    def tick(self) -> Moment | None:
-        """The moment of the batch about to be collated; None if no epoch was announced. Called once a batch.
+    def epoch(self) -> int | None:
+        """The epoch of a batch that is about to be collated; None if it is not known."""
+        told, epoch, loader, iteration = self._told.values.tolist()
+        if not told:
+            return None
+        current = _pass() or self._sent_in
+        if current is None:
+            return epoch
+        if not loader:
+            self._told.values[2:] = current[:2]
+        elif current[:2] != (loader, iteration):
+            warned.of_another_pass()
+            return None
+        return epoch if self._is_of_this_pass(told, current) else None
 
-        What was announced before a `Trainer` began to train, at a look at a batch, say, is not of its epochs.
+    def _is_of_this_pass(self, told: int, current: _Pass) -> bool:
+        """A persistent worker sees no other pass than its first: there, a pass is as long as a worker's share of it."""
+        if get_worker_info() is None:
+            return True
+        self._used = (told, self._used[1] + 1 if self._used[0] == told else 1)
+        if self._used[1] > current.batches_a_worker:
+            warned.of_another_pass()
+            return False
+        return True
+
+    def fresh(self, seeded: bool) -> int:
+        """A number in the place of an epoch that is not known, another one for each batch.
+
+        It follows from how many this collator has made, and in a worker from the worker's own seed as well, which is
+        new for each iterator. Without a seed it comes from torch's global generator.
         """
-        announced, epoch, first_step, batches_per_step, total_steps, by_trainer = self._shared.tolist()
-        if not announced:
-            return None
-        if not by_trainer and self._in_training():
-            warned.of_old_epoch()
-            return None
-        batch = self._count(announced)
-        return Moment(epoch, first_step + batch // batches_per_step, None if total_steps < 0 else total_steps)
-
-    def _count(self, announced: int) -> int:
-        """This batch's number in the epoch."""
+        if not seeded:
+            return int(torch.randint(2**62, ()))
         worker = get_worker_info()
-        # A forked worker inherits the parent's count; its own seed, new for each iterator, tells it to start afresh.
-        iteration = (announced, None if worker is None else worker.seed)
-        if iteration != self._iteration:
-            self._iteration, self._collated = iteration, 0
-        mine, self._collated = self._collated, self._collated + 1
+        number, self._calls = self._calls, self._calls + 1
         if worker is None:
-            return mine
-        if self.turns is not None:
-            self.turns.note(worker.id, self._collated)
-        return mine * worker.num_workers + worker.id
+            return number
+        return int(stream_keys(worker.seed, np.array([number], np.uint64), 0)[0] >> np.uint64(2))
 
-    def _in_training(self) -> bool:
-        return training() or (self._sent_in_training and get_worker_info() is not None)
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker that is spawned does not see the pass that it is for."""
+        return {**self.__dict__, "_sent_in": _pass()}
 
-    def __getstate__(self) -> dict[str, object]:
-        # a spawned worker does not see who calls, a forked one does
-        return {**self.__dict__, "_sent_in_training": training()}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._shared.share_memory_()  # a copy or a plain pickle arrives unshared
+def _pass() -> _Pass | None:
+    """The innermost pass that is going on here."""
+    state = sys.modules.get("accelerate.state")
+    loader = None if state is None else state.GradientState().active_dataloader
+    if loader is None:
+        return None
+    return _Pass(id(loader), getattr(loader, "iteration", 0), _batches_a_worker(loader))
+
+
+def _batches_a_worker(loader: Any) -> float:
+    try:
+        batches, workers = len(loader.base_dataloader), loader.num_workers
+    except (TypeError, AttributeError):  # a stream; a loader of another kind
+        return math.inf
+    worker = get_worker_info()
+    return math.inf if worker is None or not workers else math.ceil((batches - worker.id) / workers)

@@ -1,4 +1,4 @@
-"""What all collators here share: a clock that tells the epoch and the step, and what follows from them."""
+"""What all collators here share: they know the epoch and the step of a batch, and what follows from them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-import torch
-
 from hf_dynmask import warned
 from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.arguments import checked_integer, checked_tokenizer
 from hf_dynmask.callers import evaluating
 from hf_dynmask.clock import MOST, Clock
+from hf_dynmask.position import BatchPosition, current_position
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
-from hf_dynmask.turns import Turns, may_come_out_of_turn
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
 
 
@@ -32,6 +30,7 @@ class ClockedCollator:
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
     _strategy: Strategy
     evaluates = False  # whether it is the twin for evaluation
+    epoch_source: str | None = None  # what tells a twin the epoch, in words
     tokenizer: Any
     num_mask_patterns: int | None
     seed: int | None
@@ -70,7 +69,8 @@ class ClockedCollator:
         if name == "strategy":
             self._strategy = strategy_of(value)  # once: an adaptive one has losses, which twins share
         super().__setattr__(name, value)
-        self.__dict__.pop("_plan", None)
+        for made in ("_plan", "_twins"):
+            self.__dict__.pop(made, None)
         if name == "tokenizer":
             for read_off in self._read_off_tokenizer:
                 self.__dict__.pop(read_off, None)
@@ -85,42 +85,60 @@ class ClockedCollator:
         """The model's losses that the strategy follows, if it does."""
         return self._strategy.losses if hasattr(self, "_strategy") else None
 
-    def set_epoch(
-        self,
-        epoch: int,
-        first_step: int = 0,
-        total_steps: int | None = None,
-        gradient_accumulation_steps: int = 1,
-    ) -> None:
-        """Announces an epoch to this collator and to the workers of a `DataLoader` that has it.
+    def set_epoch(self, epoch: int) -> None:
+        """Tells this collator, and the workers of a `DataLoader` that has it, the epoch of the next pass over the data.
 
-        Call it in the main process, in each rank, before the loader is iterated; one call is for one pass over the
-        loader. [`MaskRateCallback`] does so for `Trainer`.
-
-        Masks follow the epoch alone. A schedule's rates also need batches in order (`in_order=True`) and a whole pass,
-        or workers that are not persistent. Where accelerate dispatches batches, as it does for streams, rank 0 collates
-        those of all ranks: multiply `gradient_accumulation_steps` by their number there.
+        Call it in the main process, in each rank, before each pass. For a schedule, call [`start_epoch`] instead, which
+        tells the optimizer steps as well; under `Trainer`, [`MaskRateCallback`] does all of that. To look at a batch,
+        call the collator with `epoch=`, which stores nothing.
 
         Args:
             epoch: from 0.
-            first_step: the optimizer steps done before the first batch to come.
-            total_steps: the optimizer steps of the whole training; needed if the rate is a schedule.
-            gradient_accumulation_steps: batches that one optimizer step takes.
 
         Raises:
-            ValueError: if an argument is out of its range, or `total_steps` is missing under a schedule.
+            ValueError: if `epoch` is no such integer, or the rate is a schedule.
         """
-        if total_steps is None and callable(self.rate):
+        if callable(self.rate):
             raise ValueError(
-                f"`total_steps` must be given when `{self.rate_argument}` is a schedule, but got None. "
-                "Pass the number of optimizer steps of the whole training."
+                f"`set_epoch` must be used with a constant `{self.rate_argument}`, but got a schedule, which follows "
+                "the optimizer step. Call `collator.start_epoch(loader, epoch, total_steps)`, or pass "
+                "`callbacks=[MaskRateCallback()]` to `Trainer`."
             )
-        self._clock.start_epoch(
-            checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST),
-            checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch.", MOST),
-            checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none.", MOST),
-            None if total_steps is None else checked_integer(total_steps, "total_steps", 1, "Pass all steps.", MOST),
-        )
+        self._clock.tell(checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST))
+        if self.losses is not None:
+            self.losses.start_epoch(epoch)
+
+    def start_epoch(
+        self,
+        loader: Any,
+        epoch: int,
+        total_steps: int | None = None,
+        gradient_accumulation_steps: int = 1,
+        first_step: int | None = None,
+    ) -> None:
+        """Tells the batches of a loader's next pass which epoch and which optimizer step they belong to.
+
+        Call it in the main process, in each rank, before the loader is iterated; one call is for one pass. The loader
+        numbers its batches in the order in which it draws them, so neither workers, nor ranks, nor batches that
+        somebody looks at change what a batch gets. A pass that resumes by accelerate's `skip_first_batches` of this
+        loader goes on with the right numbers.
+
+        Args:
+            loader: a torch `DataLoader` that collates with this collator, or what accelerate made of one.
+            epoch: from 0.
+            total_steps: the optimizer steps of the whole training; needed if the rate is a schedule.
+            gradient_accumulation_steps: batches that one optimizer step of this rank takes.
+            first_step: the optimizer steps that are done when the epoch begins; None for `epoch` times those of an
+                epoch, which needs a loader with a length under a schedule.
+
+        Raises:
+            ValueError: if an argument is out of its range; if the loader has no collator of this package, or several
+                loaders in it; under a schedule, if steps are not known: without `total_steps`, for a loader whose
+                batches come out of order, and for streamed data with several workers.
+        """
+        from hf_dynmask.numbering import start_epoch  # not at import: few have a loop of their own
+
+        start_epoch(self, loader, epoch, total_steps, gradient_accumulation_steps, first_step)
         if self.losses is not None:
             self.losses.start_epoch(epoch)
 
@@ -128,10 +146,6 @@ class ClockedCollator:
         """A twin with a clock of its own, at `rate` if one is given; `seed` counts where there is none yet."""
         changes = {self.rate_argument: self.rate if rate is None else rate}
         return self._twin(seed=seed if self.seed is None else self.seed, **changes)
-
-    def tell_turns(self, turns: Turns) -> None:
-        """Has this collator's workers note what `turns` checks."""
-        self._clock.turns = turns
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
         """The collator for evaluation."""
@@ -142,8 +156,17 @@ class ClockedCollator:
         twin = copy.copy(self)
         for name, value in changes.items():
             setattr(twin, name, value)
-        ClockedCollator.__post_init__(twin)
+        _ = twin._plan
         return twin
+
+    def __copy__(self) -> Any:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _clock=copy.copy(self._clock))
+        twin.__dict__.pop("_twins", None)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
 
     def __str__(self) -> str:
         from hf_dynmask.described import described  # not at import: few ask
@@ -153,44 +176,88 @@ class ClockedCollator:
     def _details(self) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> Any:
-        return self._collate(examples, return_tensors, *self._now())
+    def __call__(
+        self,
+        features: Sequence[Any],
+        return_tensors: str | None = None,
+        *,
+        epoch: int | None = None,
+        progress: float | None = None,
+    ) -> Any:
+        """The batch of these features.
+
+        Args:
+            features: see the class.
+            return_tensors: "pt" or "np", in the place of the collator's own.
+            epoch: to look at the batch as it is in this epoch; nothing is stored.
+            progress: under a schedule, to look at the batch as it is after this fraction of training, in [0, 1].
+        """
+        position = current_position() if epoch is None and progress is None else None
+        if position is not None and not (self.evaluates and position.evaluates):
+            return self._collate_at(position, features, return_tensors)
+        known = (
+            self._clock.epoch() if epoch is None else checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST)
+        )
+        return self._collate(features, return_tensors, self._rate_after(progress), self._pattern(known))
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
         raise NotImplementedError
 
-    def _now(self) -> tuple[FixedRate, int]:
-        """The rate and the pattern of the batch about to be collated. Called once a batch."""
-        moment = self._clock.tick()
+    def _collate_at(self, position: BatchPosition, features: Sequence[Any], return_tensors: str | None) -> Any:
+        twin = self._twin_for(position)
+        if not isinstance(twin, ClockedCollator):  # in fine-tuning, evaluation is without masks
+            return twin(features) if return_tensors is None else twin(features, return_tensors=return_tensors)
+        rate = twin._rate_at(position)
+        return twin._collate(features, return_tensors, rate, twin._pattern(position.epoch))
+
+    def _twin_for(self, position: BatchPosition) -> Any:
+        """This collator with what it takes from a position: a seed where it has none, and evaluation."""
+        evaluates = position.evaluates and not self.evaluates
+        seed = position.seed if self.seed is None else self.seed
+        if seed == self.seed and not evaluates:
+            return self
+        twins = self.__dict__.setdefault("_twins", {})
+        if (seed, evaluates) not in twins:
+            twin = self._twin(seed=seed)
+            twins[seed, evaluates] = twin.for_evaluation() if evaluates else twin
+        return twins[seed, evaluates]
+
+    def _rate_at(self, position: BatchPosition) -> FixedRate:
+        if isinstance(position.rate, Exception):
+            raise position.rate
+        if position.rate is not None:
+            return position.rate
+        if not callable(self.rate):
+            return self.rate
+        if position.step is None or position.total_steps is None:
+            return self._rate_after(None)
+        return rate_at(self.rate, position.step, position.total_steps)
+
+    def _rate_after(self, progress: float | None) -> FixedRate:
+        """The rate after a fraction of training."""
         rate = self.rate
-        if callable(rate):
-            if moment is None or moment.total_steps is None:
-                raise ValueError(
-                    f"`{self.rate_argument}` is a schedule, and the optimizer step must be known to follow it, but "
-                    "nobody told. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of your own, call "
-                    "`set_epoch` with `total_steps`; for evaluation, take `collator.for_evaluation()`."
-                )
-            if self._clock.turns is None and may_come_out_of_turn():
-                raise ValueError(
-                    f"`num_workers` must be 0 or 1 for streamed data when `{self.rate_argument}` is a schedule, but is "
-                    "more: workers whose shares end early leave their turns to others, and a batch's step is not "
-                    "known. Take one worker, or `Trainer` with `MaskRateCallback`, which notices when it happens."
-                )
-            rate = rate_at(rate, moment.step, moment.total_steps)
-        return rate, self._pattern(None if moment is None else moment.epoch)
+        if not callable(rate):
+            return rate
+        if progress is None:
+            raise ValueError(
+                f"`{self.rate_argument}` is a schedule, but the current optimizer step is unknown. Pass "
+                "`callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of your own, call `start_epoch` before each "
+                "pass; for evaluation, use `collator.for_evaluation()`; to look at a batch, pass `progress=`."
+            )
+        return rate_at(rate, progress, 1)
 
     def _pattern(self, epoch: int | None) -> int:
         if self.num_mask_patterns == 1:
             return 0
         if epoch is None:
             self._warn_of_unknown_epoch()
-            epoch = int(torch.randint(2**62, ()))
+            epoch = self._clock.fresh(seeded=self.seed is not None)
         return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns
 
     def _warn_of_unknown_epoch(self) -> None:
         if self._plan is None:
             return
-        if self.seed is not None and not self._clock.told:
+        if self.seed is not None and not self._clock.epoch_is_known:
             warned.of_seed()
         if evaluating():
             warned.of_evaluation()

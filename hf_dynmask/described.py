@@ -84,14 +84,13 @@ def _shape(schedule: Schedule) -> str:
 
 
 def _epoch(collator: ClockedCollator) -> str:
-    clock = collator._clock
-    if clock.turns is not None:
-        return "the epoch is known from MaskRateCallback"
-    if clock.told:
+    if collator.epoch_source is not None:
+        return f"the epoch is known from {collator.epoch_source}"
+    if collator._clock.epoch_is_known:
         return "the epoch is known from set_epoch"
     if collator.num_mask_patterns == 1 and not callable(collator.rate):
         return "the epoch does not matter"
-    return "the epoch is not known yet, MaskRateCallback or set_epoch tells it"
+    return "epoch not set yet (use MaskRateCallback or start_epoch)"
 
 
 def _percent(share: float) -> str:

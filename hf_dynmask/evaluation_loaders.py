@@ -1,4 +1,4 @@
-"""The loaders that a `Trainer` evaluates with: each collates with the twin of its collator that is for evaluation."""
+"""The loaders that a `Trainer` evaluates with: their batches are known to be for evaluation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hf_dynmask.training_loader import collator_in, put_into, restart_workers
+from hf_dynmask.loaders import collator_in
+from hf_dynmask.numbering import number_batches
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -51,8 +52,8 @@ class _Served:
             )
         loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)
         collator = collator_in(getattr(loader, "collate_fn", None))
-        serves = any(other is self._callback for other in trainer.callback_handler.callbacks)
-        if serves and collator is not None and not collator.evaluates:
-            put_into(loader, collator.for_evaluation(self._callback.eval_mlm_probability))
-            restart_workers(loader)  # of a kept loader: they have the collator that it had when they began
+        if collator is not None and not collator.evaluates:
+            serves = any(other is self._callback for other in trainer.callback_handler.callbacks)
+            sampler, _ = number_batches(loader)
+            sampler.plan = self._callback.evaluation_plan(trainer.args.seed) if serves else None
         return loader

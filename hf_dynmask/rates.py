@@ -137,7 +137,7 @@ def evaluation_rate(rate: object) -> FixedRate:
     return dataclasses.replace(checked, low_discrepancy=False) if isinstance(checked, RateDistribution) else checked
 
 
-def rate_at(rate: Rate, step: int, total_steps: int) -> float:
+def rate_at(rate: Rate, step: float, total_steps: int) -> float:
     """The mask rate at an optimizer step; of a distribution, the mean.
 
     Args:

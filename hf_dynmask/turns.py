@@ -1,4 +1,4 @@
-"""Whether a loader's workers take turns to its end: from a batch's turn the clock tells its optimizer step.
+"""Whether a loader's workers take turns to its end: from a batch's turn follows its optimizer step.
 
 With a map-style dataset they do. Streamed data comes in shares: a worker whose share has ended leaves its turns to the
 others, and nobody knows beforehand when that will be. So each worker notes how many batches it has collated, and a
@@ -7,32 +7,37 @@ batch that was handed out is out of turn if the worker whose turn it was has not
 
 from __future__ import annotations
 
-import torch
-from torch.utils.data import IterableDataset, get_worker_info
+import numpy as np
+from torch.utils.data import get_worker_info
+
+from hf_dynmask.position import BatchPosition
+from hf_dynmask.shared import SharedArray
 
 
 class Turns:
-    """Checks, in the main process, that the batches which a training uses come in turn.
+    """Checks, in the main process, that the batches which a training uses are collated in turn.
 
     Args:
         num_workers: of the loader.
         collated_per_batch: how many collated batches make one that is used.
-        checked: False for a loader of which it is sure.
     """
 
-    def __init__(self, num_workers: int, collated_per_batch: int, checked: bool) -> None:
-        self._collated = torch.zeros(num_workers, dtype=torch.int64).share_memory_()  # in the epoch, by each worker
-        self._per_batch, self._checked = collated_per_batch, checked
-        self._used = 0
+    def __init__(self, num_workers: int, collated_per_batch: int) -> None:
+        # for each worker, the epoch of the batch that it collated last, and how many it has collated of it
+        self._collated = SharedArray(np.full(2 * num_workers, -1, np.int64))
+        self._num_workers, self._per_batch = num_workers, collated_per_batch
+        self._epoch = self._used = 0
 
-    def start_epoch(self, used: int) -> None:
-        """An epoch begins; `used` batches of it have been used already, and will be collated and skipped."""
-        self._collated.zero_()
-        self._used = used
+    def start_epoch(self, epoch: int, used: int) -> None:
+        """An epoch begins; `used` batches of it have been used already, and are collated and skipped."""
+        self._epoch, self._used = epoch, used
 
-    def note(self, worker: int, collated: int) -> None:
-        """Called in a worker, before it hands a batch out."""
-        self._collated[worker] = collated
+    def note(self, position: BatchPosition) -> None:
+        """Called in a worker, before it hands out the batch at this position."""
+        worker = get_worker_info()
+        if worker is not None and not position.evaluates:
+            of_worker = slice(2 * worker.id, 2 * worker.id + 2)
+            self._collated.values[of_worker] = position.epoch, position.number // self._num_workers + 1
 
     def use(self) -> None:
         """A batch has been used."""
@@ -44,20 +49,14 @@ class Turns:
         self._check(self._used)
 
     def _check(self, batch: int) -> None:
-        if not self._checked:
-            return
-        collated = batch * self._per_batch  # the first of those that make it; the last ones of an epoch may be missing
-        round_, worker = divmod(collated, len(self._collated))
-        if self._collated[worker] <= round_:
+        first = batch * self._per_batch  # of those that make it; the last ones of an epoch may be missing
+        round_, worker = divmod(first, self._num_workers)
+        epoch, collated = self._collated.values[2 * worker : 2 * worker + 2].tolist()
+        collated = collated if epoch == self._epoch else 0
+        if collated <= round_:
             raise RuntimeError(
                 f"the workers must take turns to the end of the streamed data under a mask rate schedule, but worker "
-                f"{worker} has read its share of it, {int(self._collated[worker])} batches, before batch {batch} of "
-                "the epoch, and the rates would go out of step. Resume, or start, with at most as many "
-                "`dataloader_num_workers` as the data has shards, all of one length; 1 is always right."
+                f"{worker} has read its share of it, {collated} batches, before batch {batch} of the epoch, and the "
+                "rates would go out of step. Resume, or start, with at most as many `dataloader_num_workers` as the "
+                "data has shards, all of one length; 1 is always right."
             )
-
-
-def may_come_out_of_turn() -> bool:
-    """Whether this is a worker whose batches may come out of turn."""
-    worker = get_worker_info()
-    return worker is not None and worker.num_workers > 1 and isinstance(worker.dataset, IterableDataset)

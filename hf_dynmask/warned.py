@@ -15,13 +15,12 @@ def of_patterns(num_mask_patterns: int | None, epochs: int) -> None:
         )
 
 
-def of_schedules(collators: object, callbacks: object) -> None:
+def of_schedules() -> None:
     """Two schedules, of which one can count."""
-    if callable(collators) and callbacks is not None and callbacks is not collators:
-        _warn(
-            "the collator has a mask rate schedule, and `MaskRateCallback` another, which counts. Pass one: "
-            "`MaskRateCallback()` follows the collator's."
-        )
+    _warn(
+        "the collator has a mask rate schedule, and `MaskRateCallback` another, which counts. Pass one: "
+        "`MaskRateCallback()` follows the collator's."
+    )
 
 
 def of_rates(training: float, evaluation: float) -> None:
@@ -64,21 +63,30 @@ def of_evaluation() -> None:
 
 
 @cache
-def of_old_epoch() -> None:
-    """An epoch that was announced before a `Trainer` began, and would give all its epochs the same masks."""
+def of_another_pass() -> None:
+    """An epoch that was told for one pass over the data, and another pass."""
     _warn(
-        "`set_epoch` was called before `Trainer` began to train, and nobody tells the epochs of the training: what was "
-        "said is not counted there, so that masks are new at every batch, but not reproducible. Pass "
-        "`callbacks=[MaskRateCallback()]` to `Trainer`."
+        "`set_epoch` tells the epoch of one pass over the data, but another pass has begun since. Its masks are new at "
+        "every batch instead of those of an epoch. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of "
+        "your own, call `start_epoch` before each pass and evaluate with `collator.for_evaluation()`."
     )
 
 
 @cache
 def of_seed() -> None:
-    """A seed that gives no reproducible masks, because the epoch is not known."""
+    """A seed without an epoch."""
     _warn(
-        "`seed` needs an epoch to make masks reproducible, but nobody told: masks are drawn from torch's global "
-        "generator. Pass `callbacks=[MaskRateCallback()]` to `Trainer`, or, in a loop of your own, call `set_epoch`."
+        "`seed` is set but the epoch is unknown, so masks depend on how batches are loaded: they follow from the seed "
+        "and from how many batches this collator, or this worker's copy of it, has made. Pass "
+        "`callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of your own, call `start_epoch` before each pass."
+    )
+
+
+def of_repeated_epochs(seed: int) -> None:
+    """A model that is trained for a second time, with masks that it has seen."""
+    _warn(
+        f"this model was trained before in this process with seed {seed}, and training begins at epoch 0 again, so "
+        "examples that it has seen get the masks that it has seen. Pass another `seed` to the collator for new masks."
     )
 
 

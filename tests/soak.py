@@ -53,7 +53,7 @@ def batches(tokenizer, epochs: int) -> Iterator[int]:
         persistent_workers=True,
     )
     for epoch in range(epochs):
-        collator.set_epoch(epoch, first_step=epoch * EPOCH, total_steps=epochs * EPOCH)
+        collator.start_epoch(loader, epoch, total_steps=epochs * EPOCH)
         for batch in loader:
             assert (batch["labels"] != -100).any()
         gc.collect()

@@ -310,7 +310,7 @@ class TestSchedulesByHand:
             multiprocessing_context=multiprocessing.get_context(context),
         )
         for epoch in range(2):
-            collator.set_epoch(epoch, first_step=epoch * 4, total_steps=8, gradient_accumulation_steps=3)
+            collator.start_epoch(loader, epoch, total_steps=8, gradient_accumulation_steps=3)
             for number, batch in enumerate(loader):
                 rate = 0.6 - 0.5 * (epoch * 4 + number // 3) / 8
                 assert (batch["labels"] != -100).sum(1).tolist() == pytest.approx([rate * 500] * 2, abs=1)
@@ -423,20 +423,27 @@ class TestErrors:
 
     def test_a_schedule_whose_step_is_not_known(self, wordpiece, examples) -> None:
         collator = _collator(wordpiece, mlm_probability=linear_schedule(0.3, 0.1))
-        with pytest.raises(ValueError, match="the optimizer step must be known to follow it"):
+        with pytest.raises(ValueError, match="`mlm_probability` is a schedule, but the current optimizer step is unkn"):
             collator(examples)
-        with pytest.raises(ValueError, match="`total_steps` must be given when `mlm_probability` is a schedule"):
+        with pytest.raises(ValueError, match="`set_epoch` must be used with a constant `mlm_probability`, but got a s"):
             collator.set_epoch(0)
+        with pytest.raises(ValueError, match="`total_steps` must be given when `mlm_probability` is a schedule"):
+            collator.start_epoch(DataLoader(examples, collate_fn=collator), 0)
 
     @pytest.mark.parametrize("name", ["epoch", "first_step", "total_steps", "gradient_accumulation_steps"])
-    def test_bad_epochs(self, wordpiece, name) -> None:
+    def test_bad_epochs(self, wordpiece, examples, name) -> None:
+        collator = _collator(wordpiece)
+        loader = DataLoader(examples, collate_fn=collator)
         with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least"):
-            _collator(wordpiece).set_epoch(**{"epoch": 0, name: -1})
+            collator.start_epoch(loader, **{"epoch": 0, name: -1})
+        for call in (collator.set_epoch, lambda epoch: collator(examples, epoch=epoch)):
+            with pytest.raises(ValueError, match="`epoch` must be an integer of at least 0, but got -1"):
+                call(-1)
 
     def test_a_schedule_that_goes_wrong_in_a_worker(self, wordpiece, examples) -> None:
         collator = _collator(wordpiece, mlm_probability=_nan_later)
         loader = DataLoader(examples, batch_size=8, num_workers=2, collate_fn=collator)
-        collator.set_epoch(0, total_steps=6)
+        collator.start_epoch(loader, 0, total_steps=6)
         with pytest.raises(ValueError, match=r"schedule\(progress=0.5\) at step 3 of 6` must be a number"):
             list(loader)
 

@@ -61,8 +61,8 @@ def test_the_usual_one(wordpiece) -> None:
     collator = DataCollatorForDynamicMasking(wordpiece, strategy="whole_word", seed=3)
     assert str(collator) == (
         "Dynamic masking, new in every epoch; 15 % of the tokens; whole words; masked tokens become 80 % the mask "
-        "token, 10 % a random token, 10 % what they were; seed 3; the epoch is not known yet, MaskRateCallback or "
-        "set_epoch tells it."
+        "token, 10 % a random token, 10 % what they were; seed 3; epoch not set yet (use MaskRateCallback or "
+        "start_epoch)."
     )
     collator.set_epoch(0)
     assert str(collator).endswith("; seed 3; the epoch is known from set_epoch.")

@@ -120,10 +120,9 @@ def test_a_loop_of_ones_own_learns_at_a_falling_rate(run, wordpiece, monkeypatch
     rates = []
 
     class Noting(DataCollatorForDynamicMasking):
-        def _now(self):
-            rate, pattern = super()._now()
+        def _collate(self, examples, return_tensors, rate, pattern):
             rates.append(rate)
-            return rate, pattern
+            return super()._collate(examples, return_tensors, rate, pattern)
 
     monkeypatch.setattr(accelerate_loop, "DataCollatorForDynamicMasking", Noting)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")

@@ -371,7 +371,7 @@ class TestDeterminism:
         long = [{"input_ids": [5 + i % 40 for i in range(start, start + 200)]} for start in range(16)]
         collator = _collator(t5, noise_density=linear_schedule(0.6, 0.1))
         loader = DataLoader(long, batch_size=2, collate_fn=collator, num_workers=2)
-        collator.set_epoch(0, first_step=2, total_steps=8, gradient_accumulation_steps=2)
+        collator.start_epoch(loader, 0, total_steps=8, gradient_accumulation_steps=2, first_step=2)
         sentinels = sentinels_of(t5).tolist()
         for number, batch in enumerate(loader):
             density = 0.6 - 0.5 * (2 + number // 2) / 8
@@ -412,7 +412,9 @@ class TestErrors:
     def test_at_the_call(self, t5, examples) -> None:
         with pytest.raises(ValueError, match="`return_tensors` must be one of"):
             _collator(t5)(examples, return_tensors="tf")
-        with pytest.raises(ValueError, match="`noise_density` is a schedule, and the optimizer step must be known"):
+        with pytest.raises(
+            ValueError, match="`noise_density` is a schedule, but the current optimizer step is unknown"
+        ):
             _collator(t5, noise_density=linear_schedule(0.3, 0.1))(examples)
         with pytest.raises(ValueError, match="`mlm_probability` must be a number between 0 and 1, but got 2"):
             _collator(t5).for_evaluation(2)

@@ -96,7 +96,7 @@ class Stops(TrainerCallback):
 
 def _epoch(trainer: Trainer) -> int:
     (callback,) = (one for one in trainer.callback_handler.callbacks if isinstance(one, MaskRateCallback))
-    return callback._epoch
+    return callback._training.epoch
 
 
 def _row(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> tuple[int, str]:

@@ -83,9 +83,8 @@ def _tokenizer(name: str | None, texts: Sequence[str]) -> Any:
 
 def _masked(collator: DataCollatorForDynamicMasking, text: str, epoch: int, epochs: int) -> tuple[float, list[Piece]]:
     """The rate that was asked, and what became of the tokens."""
-    collator.set_epoch(epoch, first_step=epoch, total_steps=epochs)
     encoded = collator.tokenizer(text)
-    batch = collator([encoded])
+    batch = collator([encoded], epoch=epoch, progress=epoch / epochs)
     rows = batch["input_ids"][0], batch["labels"][0]
     pieces = pieces_of(collator.tokenizer, collator._vocabulary, encoded["input_ids"], *rows)
     return float(batch["mask_rate"][0]), list(pieces)

@@ -78,13 +78,14 @@ def _examples(**more: Callable[[np.ndarray], np.ndarray]) -> list[dict[str, Any]
     return [{"input_ids": row, **{name: make(np.array(row)) for name, make in more.items()}} for row in ROWS]
 
 
-def _masked(epoch: int = 0, steps: tuple[int, int | None] = (0, None), side: str = "right", **options: Any) -> str:
+def _masked(epoch: int = 0, progress: float | None = None, side: str = "right", **options: Any) -> str:
     options = {"mlm_probability": 0.3, "return_tensors": "np", **options}
     collator = DataCollatorForDynamicMasking(tokenizer(side), **options)
     if collator.losses is not None:  # as a checkpoint of this epoch, so that no losses are awaited from the one before
         collator.losses.load_state_dict({**collator.losses.state_dict(), "epoch": epoch})
-    collator.set_epoch(epoch, steps[0], steps[1])
-    batch = collator(_examples(tags=tags))
+    if collator.losses is not None:
+        collator.losses.start_epoch(epoch)
+    batch = collator(_examples(tags=tags), epoch=epoch, progress=progress)
     rates = [f"{rate:.5f}" for rate in batch.get("mask_rate", [])]
     return " ".join([*rates, shown(batch["input_ids"], batch["labels"], side)])
 
@@ -138,7 +139,7 @@ def options() -> Iterator[tuple[str, str]]:
     yield "padding_free", _masked(padding_free=True, return_flash_attn_kwargs=False)
     for name, schedule in SCHEDULES.items():
         for step in (0, 4, 9):
-            yield f"{name} schedule, step {step} of 10", _masked(steps=(step, 10), mlm_probability=schedule)
+            yield f"{name} schedule, step {step} of 10", _masked(progress=step / 10, mlm_probability=schedule)
     for name, distribution in DISTRIBUTIONS.items():
         for even in (False, True):
             rate = distribution(low_discrepancy=even)

@@ -177,7 +177,6 @@ class TestStreamsOfUnequalShares:
 
     def test_in_a_loop_of_ones_own_nobody_would_notice(self, wordpiece) -> None:
         collator = DataCollatorForDynamicMasking(wordpiece, SCHEDULE)
-        collator.set_epoch(0, total_steps=STEPS)
         loader = DataLoader(Stream(EXAMPLES), batch_size=6, num_workers=2, collate_fn=collator)
         with pytest.raises(ValueError, match="`num_workers` must be 0 or 1 for streamed data when"):
-            list(loader)
+            collator.start_epoch(loader, 0, total_steps=STEPS)

@@ -1,0 +1,140 @@
+"""What is in a `DataLoader`, however it is wrapped. Each private attribute of torch is used in one place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, IterableDataset
+
+_DEPTH = 5  # of wrappers in wrappers
+
+
+def torch_loader(loader: Any) -> DataLoader[Any]:
+    """The torch `DataLoader` that is iterated when `loader` is.
+
+    Raises:
+        ValueError: if `loader` is none, and does not hold exactly one.
+    """
+    return _layers(loader)[-1]
+
+
+def _layers(loader: Any) -> list[Any]:
+    """The loader, the one that it wraps, and so on to the torch `DataLoader`."""
+    layers = [loader]
+    while not issubclass(type(layers[-1]), DataLoader):  # accelerate's say that they are one, but hold one
+        held = [value for value in getattr(layers[-1], "__dict__", {}).values() if _is_loader(value)]
+        if len(held) != 1 or len(layers) > _DEPTH:
+            raise ValueError(
+                f"the training loader must be a torch `DataLoader`, or hold exactly one, but got a "
+                f"{type(loader).__name__}. Return a `DataLoader` from `get_train_dataloader`, so that each batch's "
+                "epoch and optimizer step are known."
+            )
+        layers += held
+    return layers
+
+
+def _is_loader(value: Any) -> bool:
+    return isinstance(value, DataLoader) or (hasattr(value, "collate_fn") and hasattr(value, "dataset"))
+
+
+def index_sampler_of(loader: DataLoader[Any]) -> Any:
+    """What draws the indices of each batch."""
+    return loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+
+
+def replace_index_sampler(loader: DataLoader[Any], sampler: Any) -> None:
+    """Has iterations that begin from now on draw indices by `sampler`, which draws what the loader's own draws.
+
+    torch refuses to set these attributes, because another order would not be that of the loader's arguments.
+    """
+    vars(loader)["sampler" if loader.batch_sampler is None else "batch_sampler"] = sampler
+
+
+def restart_workers(loader: DataLoader[Any]) -> None:
+    """Ends persistent workers; the next iteration starts new ones, which have the collator as it is then."""
+    if getattr(loader, "_iterator", None) is not None:
+        loader._iterator = None
+
+
+def collator_in(collate_fn: Any) -> Any | None:
+    """The collator of this package in a collate function, or None.
+
+    It is looked for in the attributes of wrappers, such as `RemoveColumnsCollator`, in partial functions and methods,
+    and among what functions refer to.
+    """
+    return _collator_in(collate_fn, _DEPTH)
+
+
+def _collator_in(value: Any, depth: int) -> Any | None:
+    if hasattr(type(value), "for_evaluation"):
+        return value
+    found = (_collator_in(held, depth - 1) for held in _held_by(value)) if depth else iter(())
+    return next((collator for collator in found if collator is not None), None)
+
+
+def _held_by(value: Any) -> Iterator[Callable[..., Any]]:
+    """The callables that a callable refers to."""
+    if isinstance(value, functools.partial):
+        held = [value.func, *value.args, *value.keywords.values()]
+    elif hasattr(value, "__self__"):
+        held = [value.__self__]
+    elif hasattr(value, "__code__"):
+        names = value.__code__.co_names
+        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        held = cells + [value.__globals__[name] for name in names if name in value.__globals__]
+    else:
+        held = list(getattr(value, "__dict__", {}).values())
+    return (each for each in held if callable(each) and not isinstance(each, type))
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def check_order(loader: Any) -> None:
+    """Refuses a loader whose batches are used in another order than they are drawn in, so that steps are not known.
+
+    Raises:
+        ValueError: if it is such a loader.
+    """
+    if not getattr(torch_loader(loader), "in_order", True):
+        raise ValueError(
+            "`in_order` of the training DataLoader must be True under a mask rate schedule, but got False: a batch's "
+            "optimizer step follows from its place in the order. Pass `dataloader_in_order=True`, or a constant rate."
+        )
+
+
+def collated_per_batch(loader: Any) -> int:
+    """How many batches are collated for one that is used.
+
+    accelerate's dispatcher has rank 0 collate a batch for each rank. If it is to split batches, that is one for all;
+    under tensor parallelism, one that all ranks get.
+    """
+    dispatcher = _dispatcher_in(loader)
+    if dispatcher is None or dispatcher.split_batches or getattr(dispatcher, "submesh_tp", None):
+        return 1
+    return int(dispatcher.state.num_processes)
+
+
+def is_collated_here(loader: Any) -> bool:
+    """Whether what this process uses is collated by its own loader, not by that of rank 0."""
+    dispatcher = _dispatcher_in(loader)
+    return dispatcher is None or dispatcher.state.process_index == 0
+
+
+def _dispatcher_in(loader: Any) -> Any | None:
+    from accelerate.data_loader import DataLoaderDispatcher  # not at import: it would double what that costs
+
+    return next((layer for layer in _layers(loader) if isinstance(layer, DataLoaderDispatcher)), None)
+
+
+def streams_unequally(loader: Any) -> bool:
+    """Whether several workers read a stream, so that the share of one may end before those of the others."""
+    inner = torch_loader(loader)
+    return isinstance(inner.dataset, IterableDataset) and inner.num_workers > 1
