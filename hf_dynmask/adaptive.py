@@ -171,7 +171,7 @@ class TokenLosses:
         if self._table is None or self._epoch is None:
             raise RuntimeError(
                 "losses are noted, but no collator follows them. Make a collator with the strategy of these losses, "
-                "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.start_epoch` in your own loop."
+                "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.start_epoch` in your loop."
             )
         if self._of_step is None:
             self._of_step = self._zeros(labels.device)

@@ -54,8 +54,9 @@ def replace_index_sampler(loader: DataLoader[Any], sampler: Any) -> None:
 
 def restart_workers(loader: DataLoader[Any]) -> None:
     """Ends persistent workers; the next iteration starts new ones, which have the collator as it is then."""
-    if getattr(loader, "_iterator", None) is not None:
-        loader._iterator = None
+    loader._iterator = None
+    if hasattr(loader, "_initial_iter_for_state_dict"):  # torchdata's, which made one to ask for its state
+        loader._initial_iter_for_state_dict = False
 
 
 def collator_in(collate_fn: Any) -> Any | None:

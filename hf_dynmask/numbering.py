@@ -48,19 +48,21 @@ class NumberedSampler:
         last: the position that was drawn last.
     """
 
-    _OWN = ("_sampler", "_ahead", "_drawn", "plan", "planner", "last")
+    _OWN = ("_sampler", "_ahead", "_drawn", "_number", "_first", "plan", "planner", "last")
 
     def __init__(self, sampler: Any, ahead: int) -> None:
         self._sampler, self._ahead = sampler, ahead
         self._drawn: EpochPlan | None = None  # the plan of an iteration that came to its end
+        self._number = self._first = 0  # batches drawn in this iteration; in the next, before it is resumed
         self.plan: EpochPlan | None = None
         self.planner: object = None
         self.last: BatchPosition | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        plan = self.plan
-        number = -1
-        for number, indices in enumerate(self._sampler):
+        plan, first, self._first = self.plan, self._first, 0
+        number = first - 1
+        for number, indices in enumerate(self._sampler, first):
+            self._number = number + 1
             if plan is None:
                 yield indices
             else:
@@ -81,7 +83,16 @@ class NumberedSampler:
     def __getattr__(self, name: str) -> Any:
         if name in NumberedSampler._OWN:  # not set yet, as in a copy
             raise AttributeError(name)
-        return getattr(self._sampler, name)
+        value = getattr(self._sampler, name)
+        return {"state_dict": self._state_dict, "load_state_dict": self._load_state_dict}.get(name, value)
+
+    def _state_dict(self) -> dict[str, Any]:
+        """Of a sampler that can be resumed, as torchdata's: its own, and how far it is."""
+        return {"sampler": self._sampler.state_dict(), "drawn": self._number}
+
+    def _load_state_dict(self, state: dict[str, Any]) -> None:
+        self._sampler.load_state_dict(state["sampler"])
+        self._first = state["drawn"]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in NumberedSampler._OWN:
