@@ -11,7 +11,14 @@ import numpy as np
 from hf_dynmask.arguments import checked_flag, checked_integer
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
-from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
+from hf_dynmask.maskable import (
+    attended_tokens,
+    check_columns,
+    column_of,
+    labelled_tokens,
+    maskable_tokens,
+    unlabelled_tokens,
+)
 from hf_dynmask.masking import Masked, MaskingPlan, causal, mask_tokens, put
 from hf_dynmask.ragged import (
     IGNORE_INDEX,
@@ -84,7 +91,9 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         - **input_ids**: integers; may come padded.
         - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
         - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
-        - **labels** (optional): -100 where never to mask; under `strategy="entity"`, the tags.
+        - **labels** (optional): -100 where never to mask, except that a token labelled -100 goes with its word if the
+          first token of the word has a label, as in data sets for named entity recognition: strategies that mask words
+          whole then mask and predict all of its tokens. Under `strategy="entity"`, the tags.
         - any further column: padded with 0 (`token_type_ids` with the tokenizer's own value) if it has a value for each
           token, stacked otherwise.
 
@@ -210,8 +219,11 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     def _masked(self, batch: RaggedBatch, attended: np.ndarray | None, rate: FixedRate, pattern: int) -> Masked:
         read = self._plan.strategy.columns
         maskable = of_attended(maskable_tokens(batch, self._vocabulary, read), attended)
+        unlabelled = unlabelled_tokens(batch, self._vocabulary, read)
+        if unlabelled is not None:
+            unlabelled = of_attended(unlabelled, attended)
         columns = {name: of_attended(column_of(batch, name), attended) for name in read}
-        return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns)
+        return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns, unlabelled)
 
     def _with_causal_labels(self, batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
         labelled = labelled_tokens(batch) if attended is None else labelled_tokens(batch) & attended

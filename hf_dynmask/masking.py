@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hf_dynmask.aligned import further_pieces
 from hf_dynmask.arguments import checked_flag, checked_integer, checked_odds
 from hf_dynmask.distributions import RateDistribution
 from hf_dynmask.odds import Weights, checked_weights, proportional, relative_weights, sum_by_row
@@ -111,9 +112,10 @@ def mask_tokens(
     pattern: int,
     plan: MaskingPlan,
     columns: Mapping[str, np.ndarray] | None = None,
+    unlabelled: np.ndarray | None = None,
 ) -> Masked:
     """Masks sequences. For the arguments, see [`select`]."""
-    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns)
+    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns, unlabelled)
     return Masked(masked, replaced(seen, masked, plan), rates)
 
 
@@ -132,6 +134,7 @@ def select(
     pattern: int,
     plan: MaskingPlan,
     columns: Mapping[str, np.ndarray] | None = None,
+    unlabelled: np.ndarray | None = None,
 ) -> Selection:
     """Which tokens are masked.
 
@@ -143,11 +146,14 @@ def select(
         pattern: which of the examples' masks.
         plan: everything else.
         columns: what the strategy asks for beside the ids, `[tokens]` each.
+        unlabelled: bool `[tokens]`, True where only a label of -100 says that a token must stay; None for nowhere.
     """
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
     vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
+    if unlabelled is not None:
+        seen.pieces = further_pieces(seen, unlabelled, plan.strategy.words)
     return Selection(_selected(units_of(seen, plan.strategy.partition), rates, plan), rates, seen)
 
 

@@ -73,6 +73,8 @@ class Strategy:
             its odds. None: independent uniform draws.
         columns: the columns of the examples, with a value for each token, that it reads from `tokens.columns`.
         losses: the losses that the weights follow, if they do (see [`adaptive`]).
+        words: as `partition`, True where a word begins; None for what the vocabulary says. It only matters where the
+            examples' own labels have -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
 
     Long words, whole, are preferred by:
 
@@ -88,6 +90,7 @@ class Strategy:
     numbers: OfUnits | None = None
     columns: tuple[str, ...] = ()
     losses: TokenLosses | None = None
+    words: Partition | None = None
 
     def for_evaluation(self) -> Strategy:
         """The same, but that all units are alike where their weights follow the model's losses."""
@@ -132,7 +135,8 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
     """
     if max_word_length is not None:
         checked_integer(max_word_length, "max_word_length", 1, "Pass None to split no word.")
-    return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter))
+    uncut = None if segmenter is None else partial(words, max_word_length=None, segmenter=segmenter)
+    return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter), words=uncut)
 
 
 def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> Strategy:
@@ -154,7 +158,8 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
     <Strategy span>
     """
     odds = geometric_lengths() if lengths is None else checked_length_odds(lengths)
-    return Strategy("span", partial(runs, partition=strategy_of(unit, "unit").partition, lengths=odds))
+    units = strategy_of(unit, "unit")
+    return dataclasses.replace(units, name="span", partition=partial(runs, partition=units.partition, lengths=odds))
 
 
 def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
@@ -187,7 +192,7 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     [0, 0, 0, 0, 1, 1, 1, 0]
     """
     numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
-    return Strategy(f"position:{kind}", strategy_of(unit, "unit").partition, numbers=numbers)
+    return dataclasses.replace(strategy_of(unit, "unit"), name=f"position:{kind}", numbers=numbers)
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
@@ -206,7 +211,7 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
     <Strategy weighted>
     """
     of_units = weights if callable(weights) else partial(of_tokens, weights=checked_weights(weights))
-    return Strategy("weighted", strategy_of(unit, "unit").partition, weights=of_units)
+    return dataclasses.replace(strategy_of(unit, "unit"), name="weighted", weights=of_units)
 
 
 def entity(
@@ -240,7 +245,8 @@ def entity(
     [0, 0, 1, 0, 0, 0, 1, 0]
     """
     probability = checked_rate(entity_probability, "entity_probability")
-    partition = strategy_of(unit, "unit").partition
+    units = strategy_of(unit, "unit")
+    partition = units.partition
     if tag_names is not None:
         if "O" not in tag_names or any(name != "O" and name[:2] not in ("B-", "I-") for name in tag_names):
             raise ValueError(
@@ -251,7 +257,8 @@ def entity(
         inside = tuple(tag for tag, name in enumerate(tag_names) if name.startswith("I-"))
         partition = partial(mentions, partition=partition, column=column, inside=inside, outside=outside)
     odds = partial(by_entity, probability=probability, column=column, outside=tuple(outside))
-    return Strategy("entity", partition, odds=odds, columns=(column,))
+    columns = (*units.columns, column)
+    return dataclasses.replace(units, name="entity", partition=partition, odds=odds, columns=columns)
 
 
 def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
@@ -274,7 +281,7 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     losses = TokenLosses() if losses is None else losses
     if not isinstance(losses, TokenLosses):
         raise ValueError(f"`losses` must be `TokenLosses(...)`, but got {losses!r}. Pass None for new ones.")
-    return Strategy("adaptive", strategy_of(unit, "unit").partition, weights=losses.weights, losses=losses)
+    return dataclasses.replace(strategy_of(unit, "unit"), name="adaptive", weights=losses.weights, losses=losses)
 
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -254,6 +255,110 @@ class TestEntities:
         collate = DataCollatorForDynamicMasking(wordpiece, strategy="entity")
         with pytest.raises(ValueError, match="must have the column `labels`, with one value for each token"):
             collate([{"input_ids": [5, 6]}])
+
+
+def _aligned(family: str, row: np.ndarray) -> np.ndarray:
+    """The tags of a data set, by the usual alignment: the first token of a word has one, and the others have -100."""
+    aligned = np.full(len(row), -100)
+    aligned[[word[0] for word in _words(family, row)]] = 1
+    return aligned
+
+
+class TestAlignedLabels:
+    """Labels of a data set for named entity recognition, in which only the first token of each word has a tag."""
+
+    PLAYING: ClassVar[list[str]] = ["[CLS]", "play", "##ing", "[SEP]"]
+
+    def _labels(self, tokenizer, tokens: list[str], labels: list[int], rate: float = 0.5, **options) -> np.ndarray:
+        """What is to be predicted in each of 400 epochs."""
+        columns = {name: options.pop(name) for name in list(options) if name == "special_tokens_mask"}
+        example = {"input_ids": tokenizer.convert_tokens_to_ids(tokens), "labels": labels, **columns}
+        collate = DataCollatorForDynamicMasking(tokenizer, rate, **{"strategy": "whole_word", "seed": 0, **options})
+        found = []
+        for epoch in range(400):
+            collate.set_epoch(epoch)
+            found.append(collate([example])["labels"][0].numpy())
+        return np.array(found)
+
+    def test_a_sequence_of_one_word_has_its_label(self, wordpiece) -> None:
+        labels = self._labels(wordpiece, self.PLAYING, [-100, 1, -100, -100])
+        ids = wordpiece.convert_tokens_to_ids(self.PLAYING)
+        assert (labels == [-100, *ids[1:3], -100]).all()
+
+    def test_the_rate_is_that_of_all_words(self, wordpiece) -> None:
+        tokens, labels = ["the", "play", "##ing", "cat", "##s"], [0, 1, -100, 0, -100]
+        masked = self._labels(wordpiece, tokens, labels, min_masked=0) != -100
+        assert (masked[:, 1] == masked[:, 2]).all()
+        assert stats.binomtest(int(masked[:, [0, 1, 3]].sum()), 1200, 0.5).pvalue > 1e-4
+
+    @pytest.mark.parametrize(
+        ("labels", "columns"),
+        [
+            ([-100, -100, -100, -100], {}),
+            ([-100, -100, 1, -100], {}),
+            ([-100, 1, -100, -100], {"special_tokens_mask": [1, 0, 1, 1]}),
+            ([-100, 1, -100, -100], {"special_tokens_mask": [1, 1, 0, 1]}),
+        ],
+        ids=str,
+    )
+    def test_a_word_that_is_ruled_out_stays(self, wordpiece, labels, columns) -> None:
+        assert (self._labels(wordpiece, self.PLAYING, labels, rate=1.0, **columns) == -100).all()
+
+    @pytest.mark.parametrize("strategy", ["token", "position", strategies.span(unit="token")], ids=str)
+    def test_by_single_tokens_what_has_no_label_is_never_masked(self, wordpiece, strategy) -> None:
+        labels = self._labels(wordpiece, self.PLAYING, [-100, 1, -100, -100], rate=1.0, strategy=strategy)
+        assert ((labels != -100) == [False, True, False, False]).all()
+
+    @pytest.mark.parametrize(
+        ("labels", "masked"), [([1, 1, -100, 0, -100], True), ([1, -100, -100, 0, -100], False)], ids=str
+    )
+    def test_units_of_your_own_go_by_the_words_in_them(self, wordpiece, labels, masked) -> None:
+        """All is one unit: its further pieces go with their words, and a word without a label is masked by none."""
+        tokens = ["the", "play", "##ing", "cat", "##s"]
+        found = self._labels(wordpiece, tokens, labels, 1.0, strategy=lambda tokens: tokens.positions < 0)
+        assert ((found != -100) == masked).all()
+
+    def test_a_unit_does_not_mask_the_further_pieces_of_a_word_that_begins_before_it(self, wordpiece) -> None:
+        tokens, labels = ["play", "##ing", "cat"], [1, -100, 1]
+        found = self._labels(wordpiece, tokens, labels, 1.0, strategy=lambda tokens: tokens.positions == 1)
+        assert ((found != -100) == [True, False, False]).all()
+
+    def test_the_words_are_those_of_the_segmenter(self) -> None:
+        tokenizer = ZOO["bert_cased"]()
+        (example,) = _examples("bert_cased", ["我们今天"])
+        labels = [-100, 1, -100, 1, -100, -100]
+        assert len(example["input_ids"]) == len(labels)
+        strategy = strategies.span(unit=strategies.whole_word(segmenter=_in_pairs))
+        collate = DataCollatorForDynamicMasking(tokenizer, 1.0, strategy, num_mask_patterns=1)
+        batch = collate([{"input_ids": example["input_ids"], "labels": labels}])
+        assert (batch["labels"][0] != -100).tolist() == [False, True, True, True, True, False]
+
+    @pytest.mark.parametrize("exact_count", [False, True])
+    @pytest.mark.parametrize("strategy", VARIANTS)
+    @pytest.mark.parametrize("family", ZOO)
+    def test_words_are_masked_as_they_are_without_labels(self, family, strategy, exact_count) -> None:
+        """And where single tokens are masked, those without a label never are."""
+        examples = [each for each in _long_examples(family) if not _has_a_cut_word(family, each["input_ids"])][:40]
+        labelled = [{**each, "labels": _aligned(family, each["input_ids"])} for each in examples]
+        collate = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1)
+        masks = _of_each(collate(labelled))
+        assert len(examples) > 10
+        if strategy in WHOLE_WORDS:
+            assert masks == _of_each(collate(examples))
+        else:
+            ignored = np.concatenate([each["labels"] == -100 for each in labelled])
+            assert not (np.concatenate([labels for _, labels in masks]) != -100)[ignored].any()
+        row = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1, padding_free=True)(labelled)
+        assert row["labels"][0].tolist() == [label for _, labels in masks for label in labels]
+
+
+def _has_a_cut_word(family: str, row: np.ndarray) -> bool:
+    tokens, table = RaggedTokens(row, np.array([len(row)])), vocabulary(ZOO[family]()).words
+    return bool((whole_words(tokens, table) != whole_words(tokens, table, max_word_length=None)).any())
+
+
+def _in_pairs(text: str) -> list[str]:
+    return [text[i : i + 2] for i in range(0, len(text), 2)]
 
 
 class TestWeights:
