@@ -100,7 +100,7 @@ class Strategy:
         return f"<Strategy {self.name}>"
 
 
-Unit = str | Strategy
+Unit = str | Strategy | Partition
 
 
 def token() -> Strategy:
@@ -149,16 +149,17 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
     Args:
         lengths: the odds of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
             [`poisson_lengths`] (BART), [`fixed_lengths`], or your own.
-        unit: what spans are made of: `"whole_word"`, `"token"` or a strategy made with arguments.
+        unit: what spans are made of: `"whole_word"`, `"token"`, a strategy made with arguments, or a function of your
+            own; one that only says where units begin.
 
     Raises:
-        ValueError: if `lengths` are no odds, or `unit` is no strategy.
+        ValueError: if `lengths` are no odds, or `unit` says more than where units begin.
 
     >>> span(fixed_lengths(3), unit="token")
     <Strategy span>
     """
     odds = geometric_lengths() if lengths is None else checked_length_odds(lengths)
-    units = strategy_of(unit, "unit")
+    units = _unit_of(unit)
     return dataclasses.replace(units, name="span", partition=partial(runs, partition=units.partition, lengths=odds))
 
 
@@ -184,7 +185,7 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
         unit: as for [`span`].
 
     Raises:
-        ValueError: if there is no such `kind`, or `unit` is no strategy.
+        ValueError: if there is no such `kind`, or `unit` says more than where units begin.
 
     >>> from hf_dynmask import DataCollatorForDynamicMasking
     >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.5, strategy=position("prefix"), num_mask_patterns=1)
@@ -192,7 +193,7 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     [0, 0, 0, 0, 1, 1, 1, 0]
     """
     numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
-    return dataclasses.replace(strategy_of(unit, "unit"), name=f"position:{kind}", numbers=numbers)
+    return dataclasses.replace(_unit_of(unit), name=f"position:{kind}", numbers=numbers)
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
@@ -211,7 +212,7 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
     <Strategy weighted>
     """
     of_units = weights if callable(weights) else partial(of_tokens, weights=checked_weights(weights))
-    return dataclasses.replace(strategy_of(unit, "unit"), name="weighted", weights=of_units)
+    return dataclasses.replace(_unit_of(unit), name="weighted", weights=of_units)
 
 
 def entity(
@@ -245,7 +246,7 @@ def entity(
     [0, 0, 1, 0, 0, 0, 1, 0]
     """
     probability = checked_rate(entity_probability, "entity_probability")
-    units = strategy_of(unit, "unit")
+    units = _unit_of(unit)
     partition = units.partition
     if tag_names is not None:
         if "O" not in tag_names or any(name != "O" and name[:2] not in ("B-", "I-") for name in tag_names):
@@ -273,7 +274,7 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
         unit: as for [`span`].
 
     Raises:
-        ValueError: if `losses` are no [`TokenLosses`], or `unit` is no strategy.
+        ValueError: if `losses` are no [`TokenLosses`], or `unit` says more than where units begin.
 
     >>> adaptive(TokenLosses(decay=0.9), unit="whole_word")
     <Strategy adaptive>
@@ -281,7 +282,7 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     losses = TokenLosses() if losses is None else losses
     if not isinstance(losses, TokenLosses):
         raise ValueError(f"`losses` must be `TokenLosses(...)`, but got {losses!r}. Pass None for new ones.")
-    return dataclasses.replace(strategy_of(unit, "unit"), name="adaptive", weights=losses.weights, losses=losses)
+    return dataclasses.replace(_unit_of(unit), name="adaptive", weights=losses.weights, losses=losses)
 
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -293,6 +294,22 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "entity": entity,
     "adaptive": adaptive,
 }
+
+
+def _unit_of(unit: Unit) -> Strategy:
+    """The strategy that says where units begin.
+
+    Raises:
+        ValueError: if it also says how likely each is, which the strategy that it is a unit of decides.
+    """
+    strategy = strategy_of(unit, "unit")
+    for name in ("weights", "odds", "numbers"):
+        if getattr(strategy, name) is not None:
+            raise ValueError(
+                f"`unit` must say no more than where units begin, but got {strategy!r}, whose `{name}` would be lost. "
+                'Pass it as `strategy` by itself, or another unit such as `"whole_word"`.'
+            )
+    return strategy
 
 
 def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:

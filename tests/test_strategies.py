@@ -429,11 +429,43 @@ class TestWeights:
         (lambda: strategies.poisson_lengths(50.0), "`mean` must not exceed `max_length`, but got 50.0 and 20"),
         (lambda: strategies.whole_word(0), "`max_word_length` must be an integer of at least 1"),
         (lambda: strategies.rarity_weights([1, -1]), "`counts` must be"),
+        (lambda: strategies.span(unit="entity"), "`unit` must say no more .* got <Strategy entity>, whose `odds`"),
+        (lambda: strategies.span(unit=strategies.weighted([1.0])), "got <Strategy weighted>, whose `weights` would"),
+        (lambda: strategies.weighted([1.0], unit="adaptive"), "got <Strategy adaptive>, whose `weights` would be lost"),
+        (lambda: strategies.entity(unit="position"), "got <Strategy position:block>, whose `numbers` would be lost"),
+        (lambda: strategies.adaptive(unit=strategies.entity()), "`unit` must say no more than where units begin"),
+        (lambda: strategies.position(unit=strategies.entity(tag_names=["O"])), "`unit` must say no more than where"),
     ],
 )
 def test_bad_arguments(call, message) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def _where_told(tokens) -> np.ndarray:
+    return tokens.columns["begins"] == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda unit: strategies.span(strategies.fixed_lengths(1), unit),
+        lambda unit: strategies.position("block", unit),
+        lambda unit: strategies.weighted(np.ones(51), unit),
+        lambda unit: strategies.entity(1.0, "tags", unit=unit),
+    ],
+    ids=["span", "position", "weighted", "entity"],
+)
+def test_units_that_read_a_column_are_made_into_others(wordpiece, make) -> None:
+    unit = strategies.Strategy("told", _where_told, columns=("begins",))
+    collate = DataCollatorForDynamicMasking(wordpiece, 0.5, make(unit))
+    example = {"input_ids": [5, 6, 7, 8, 9, 10], "begins": [1, 0, 0, 1, 0, 0], "tags": [0, 1, 0, 0, 0, 0]}
+    for epoch in range(20):
+        collate.set_epoch(epoch)
+        batch = collate([example])
+        assert "begins" not in batch
+        masked = batch["labels"][0] != -100
+        assert len(set(masked[:3].tolist())) == len(set(masked[3:].tolist())) == 1
 
 
 @pytest.mark.parametrize(
