@@ -76,6 +76,10 @@ class Strategy:
         words: as `partition`, True where a word begins; None for what the vocabulary says. It only matters where the
             examples' own labels have -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
 
+    Raises:
+        ValueError: if there are both `weights` and `odds`; from the collator, if a function fails or gives something
+            else than what it says here.
+
     Long words, whole, are preferred by:
 
     >>> from hf_dynmask.units import words
@@ -91,6 +95,13 @@ class Strategy:
     columns: tuple[str, ...] = ()
     losses: TokenLosses | None = None
     words: Partition | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and self.odds is not None:
+            raise ValueError(
+                f"`odds` must be None where there are `weights`, but `Strategy({self.name!r}, ...)` got both. Pass "
+                "`weights` to keep the rate, or `odds`, which do not."
+            )
 
     def for_evaluation(self) -> Strategy:
         """The same, but that all units are alike where their weights follow the model's losses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -484,6 +484,69 @@ def test_bad_weights(wordpiece, weights, message) -> None:
 def test_a_partition_of_another_size_is_named(wordpiece) -> None:
     with pytest.raises(ValueError, match="`strategy` must return a bool for each of 1 tokens"):
         DataCollatorForDynamicMasking(wordpiece, strategy=lambda tokens: np.ones(7, dtype=bool))
+
+
+def _second_token(tokens) -> np.ndarray:
+    return tokens.input_ids == tokens.input_ids[1]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "error", "message"),
+    [
+        (_second_token, IndexError, "<Strategy _second_token> fails for a sequence of one token: IndexError: index 1"),
+        (lambda tokens: tokens.words, AttributeError, "AttributeError: .* has no attribute 'words'"),
+        (lambda tokens: tokens.columns["tags"] == 1, KeyError, "KeyError: 'tags'"),
+        (lambda tokens: np.zeros(3) + np.zeros(2), ValueError, "ValueError: operands could not be broadcast"),
+        (strategies.span(unit=_second_token), IndexError, "<Strategy span> fails"),
+        (strategies.weighted(lambda tokens, units: units.lengths), AttributeError, "<Strategy weighted> fails"),
+    ],
+)
+def test_a_strategy_that_fails_is_named_and_says_how(wordpiece, strategy, error, message) -> None:
+    with pytest.raises(ValueError, match=f"`strategy` must be .*{message}") as refusal:
+        DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
+    assert type(refusal.value.__cause__) is error
+
+
+def _each(value) -> Any:
+    return lambda tokens, units, rates: np.full(len(units), value)
+
+
+@pytest.mark.parametrize("exact_count", [False, True])
+@pytest.mark.parametrize("argument", ["odds", "numbers"])
+@pytest.mark.parametrize(
+    ("function", "came"),
+    [
+        (_each(np.nan), "got nan"),
+        (_each(7), "got 7"),
+        (_each(-0.1), "got -0.1"),
+        (_each("0.5"), "got array"),
+        (lambda tokens, units, rates: 0.5, r"got 0.5"),
+        (lambda tokens, units, rates: np.zeros(len(units) + 1), r"got shape \(2,\)"),
+        (lambda tokens, units, rates: None, "got None"),
+    ],
+)
+def test_bad_odds_and_numbers(wordpiece, argument, function, came, exact_count) -> None:
+    strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: function})
+    with pytest.raises(ValueError, match=f"`{argument}` of <Strategy mine> must give .* for each of 1 units, .*{came}"):
+        DataCollatorForDynamicMasking(wordpiece, strategy=strategy, exact_count=exact_count)
+
+
+@pytest.mark.parametrize("argument", ["odds", "numbers"])
+def test_what_units_that_stay_are_given_does_not_matter(wordpiece, argument) -> None:
+    def half(tokens, units, rates) -> np.ndarray:
+        return np.where(units.maskable, 0.5, np.nan)
+
+    strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: half})
+    for exact_count in (False, True):
+        collate = DataCollatorForDynamicMasking(wordpiece, 0.6, strategy, exact_count=exact_count)
+        labels = collate([{"input_ids": [2, 5, 6, 7, 8, 3]}])["labels"][0]
+        assert (labels != -100).any()
+        assert labels[0] == labels[5] == -100
+
+
+def test_odds_and_weights_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="`odds` must be None where there are `weights`"):
+        strategies.Strategy("both", strategies.token().partition, weights=len, odds=len)
 
 
 @pytest.mark.parametrize(("strategy", "came"), [(int, "the class `int`"), (len, "has no len()")])
