@@ -145,8 +145,8 @@ def whole_words(
 
 def _cut(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
     """Cuts every word of more than `longest` characters' beginnings, in place."""
-    if bytes(longest) not in starts.tobytes():  # no word goes on for so many tokens: the usual case, known in no time
-        return
+    if longest >= len(starts) or bytes(longest) not in starts.tobytes():
+        return  # no word goes on for so many tokens: the usual case, known in no time
     first = np.flatnonzero(starts)
     begins = starts | ~table.joins[tokens.input_ids]
     word = np.cumsum(starts) - 1

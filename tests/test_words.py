@@ -323,6 +323,14 @@ def test_long_words_are_cut_into_equal_pieces(family: str, longest: int) -> None
     assert pieces[words].all()
 
 
+@pytest.mark.parametrize("longest", [2, 3, 44, 45, 46, 10**12, 10**30])
+def test_a_length_that_no_word_has_costs_nothing(longest: int) -> None:
+    """One word is all there is, so that the cut must not be missed where the batch is hardly longer than the limit."""
+    ids = _ids("canine", "e" * 45)
+    cut = whole_words(_tokens(ids), _table("canine"), max_word_length=longest)
+    assert cut.sum() - (len(ids) - 45) == -(-45 // longest)
+
+
 def _lexicon(text: str) -> list[str]:
     """The longest word of the lexicon from each place on."""
     words = []
