@@ -190,9 +190,9 @@ def words(tokens: MaskingTokens, max_word_length: int | None = 16, segmenter: Se
     """
     if tokens.vocabulary.words is None:
         raise ValueError(
-            '`strategy` needs a vocabulary that marks words with "##", "Ġ", "▁" or "</w>", or has a token for '
-            'white space, but this tokenizer\'s has neither. Use `"token"` as the strategy or its unit, or a function '
-            "of your own."
+            '`strategy` needs a vocabulary that marks words with "##", "Ġ", "▁" or "</w>", has a token for white '
+            "space, or is known to have whole words alone, but this tokenizer's does not tell. Use "
+            '`"token"` as the strategy or its unit, or a function of your own.'
         )
     return whole_words(tokens, tokens.vocabulary.words, max_word_length, segmenter)
 

@@ -1,7 +1,7 @@
 """Where words begin, known from the vocabulary alone: no offsets, no extra columns, any tokenizer.
 
-A word is what the tokenizer's marks say (`##`, `Ġ`, `▁`, `</w>`, `@@`; in a vocabulary of bytes or characters, spaces),
-and in every family:
+A word is what the tokenizer's marks say (`##`, `Ġ`, `▁`, `</w>`, `@@`; in a vocabulary of bytes or characters, spaces;
+in one of words that nothing can go on with, each token), and in every family:
 
 - punctuation and symbols are words of their own;
 - a token of a script written without spaces between words (Han, Kana, Thai, ...) is a word of its own;
