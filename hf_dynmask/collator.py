@@ -31,7 +31,7 @@ from hf_dynmask.ragged import (
     with_column,
     without,
 )
-from hf_dynmask.rates import FixedRate, Rate, evaluation_rate
+from hf_dynmask.rates import FixedRate, Rate, check_not_a_factory, evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
 
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
+        check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
         for name in _FLAGS:
