@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
 from typing import Any, ClassVar
 
@@ -359,6 +360,59 @@ def _has_a_cut_word(family: str, row: np.ndarray) -> bool:
 
 def _in_pairs(text: str) -> list[str]:
     return [text[i : i + 2] for i in range(0, len(text), 2)]
+
+
+def _ruled_out(family: str, examples: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    """With labels that one token in five lacks, and a `special_tokens_mask` that has one in twenty more."""
+    random, special = np.random.default_rng(1), vocabulary(ZOO[family]()).special
+    columns = [(random.random((2, len(each["input_ids"]))), special[each["input_ids"]]) for each in examples]
+    return [
+        {
+            **each,
+            "labels": np.where(draws[0] < 0.2, -100, 1),
+            "special_tokens_mask": (of_special | (draws[1] < 0.05)).astype(np.int64),
+        }
+        for each, (draws, of_special) in zip(examples, columns, strict=True)
+    ]
+
+
+def _may_be_masked(family: str, example: dict[str, np.ndarray], by_words: bool) -> set[int]:
+    """The tokens of the units that may be masked, token by token."""
+    row, labels, specials = example["input_ids"], example["labels"], example["special_tokens_mask"]
+    allowed = {i for i in range(len(row)) if not specials[i] and not vocabulary(ZOO[family]()).special[row[i]]}
+    labelled = {i for i in allowed if labels[i] != -100}
+    if not by_words:
+        return labelled
+    uncut = whole_words(RaggedTokens(row, np.array([len(row)])), vocabulary(ZOO[family]()).words, None)
+    first = np.maximum.accumulate(np.where(uncut, np.arange(len(row)), 0))
+    found: set[int] = set()
+    for word in _words(family, row):
+        goes = {i for i in word if i in allowed and first[i] in word and first[i] in labelled}
+        if set(word) <= labelled | goes:
+            found |= set(word)
+    return found
+
+
+@pytest.mark.parametrize("strategy", VARIANTS)
+@pytest.mark.parametrize("family", ZOO)
+def test_what_is_ruled_out_stays_and_the_rest_keeps_the_rate(family, strategy) -> None:
+    examples = _ruled_out(family, _long_examples(family)[:150])
+    by_words = strategy in WHOLE_WORDS
+    allowed = [_may_be_masked(family, each, by_words) for each in examples]
+    sizes = np.array(list(map(len, allowed)))
+    for exact_count, min_masked in itertools.product((False, True), (0, 2)):
+        options = {"exact_count": exact_count, "min_masked": min_masked}
+        masks = _of_each(_collator(family, strategy, 0.3, **options)(examples))
+        masked = [{i for i, label in enumerate(labels) if label != -100} for _, labels in masks]
+        assert all(some <= those for some, those in zip(masked, allowed, strict=True))
+        counts = np.array(list(map(len, masked)))
+        assert (counts >= np.minimum(min_masked, sizes)).all()
+        if strategy in KEEPS_THE_RATE and not min_masked:
+            errors = counts - 0.3 * sizes
+            assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(len(errors))
+        row = _collator(family, strategy, 0.3, padding_free=True, **options)(examples)
+        assert row["labels"][0].tolist() == [label for _, labels in masks for label in labels]
+        assert row["input_ids"][0].tolist() == [id_ for inputs, _ in masks for id_ in inputs]
 
 
 class TestWeights:
