@@ -192,7 +192,8 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     Args:
         kind: `"prefix"`: all after the first k units, `k = (1 - rate) * length` (prefix language modeling, Dong et al.
             2019, UniLM); `"suffix"`: all before the last k; `"block"`: one block at a random place; `"every_nth"`:
-            every n-th unit, `n = 1 / rate`, from a random one on.
+            every n-th unit, `n = 1 / rate`, from a random one on. That is an exact count already: with `exact_count`,
+            some units are masked more often than others.
         unit: as for [`span`].
 
     Raises:
@@ -238,6 +239,9 @@ def entity(
     The tags are those of a data set for named entity recognition, one for each token, as the usual alignment of tags
     and tokens gives them: a token that is tagged -100 is part of what it follows. Under `Trainer`, `labels` survives
     `remove_unused_columns`; the batch's own labels take its place.
+
+    With `exact_count`, the number of masked tokens is what the two probabilities give, but a word has its own only
+    roughly: at `entity_probability=1`, about one entity word in ten or twenty is not masked.
 
     Args:
         entity_probability: the odds of each entity word, or mention, to be masked, in [0, 1].
