@@ -34,7 +34,7 @@ from hf_dynmask.uniforms import (
     example_hashes,
     stream_keys,
 )
-from hf_dynmask.units import MaskingTokens, Units, units_of
+from hf_dynmask.units import MaskingTokens, Units, every_token, units_of
 from hf_dynmask.vocabulary import Vocabulary
 
 _LEAST_ODDS = 2.0**-64  # what has none comes last, in its own order
@@ -155,7 +155,7 @@ def select(
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
     vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
-    if unlabelled is not None:
+    if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks no token with another
         seen.pieces = further_pieces(seen, unlabelled, plan.strategy.words)
     return Selection(_selected(units_of(seen, plan.strategy.partition), rates, plan), rates, seen)
 

@@ -310,6 +310,13 @@ class TestAlignedLabels:
         labels = self._labels(wordpiece, self.PLAYING, [-100, 1, -100, -100], rate=1.0, strategy=strategy)
         assert ((labels != -100) == [False, True, False, False]).all()
 
+    @pytest.mark.parametrize("strategy", ["token", "position"])
+    def test_single_tokens_do_without_the_table_of_words(self, wordpiece, strategy) -> None:
+        collate = DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
+        known = collate._vocabulary = vocabulary_of(wordpiece)
+        collate([{"input_ids": [5, 6, 7], "labels": [1, -100, 1]}])
+        assert "words" not in vars(known)
+
     @pytest.mark.parametrize(
         ("labels", "masked"), [([1, 1, -100, 0, -100], True), ([1, -100, -100, 0, -100], False)], ids=str
     )
