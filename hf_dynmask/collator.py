@@ -11,7 +11,14 @@ import numpy as np
 from hf_dynmask.arguments import checked_flag, checked_integer
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
-from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
+from hf_dynmask.maskable import (
+    attended_tokens,
+    check_columns,
+    column_of,
+    labelled_tokens,
+    maskable_tokens,
+    unlabelled_tokens,
+)
 from hf_dynmask.masking import Masked, MaskingPlan, causal, mask_tokens, put
 from hf_dynmask.ragged import (
     IGNORE_INDEX,
@@ -24,7 +31,7 @@ from hf_dynmask.ragged import (
     with_column,
     without,
 )
-from hf_dynmask.rates import FixedRate, Rate, evaluation_rate
+from hf_dynmask.rates import FixedRate, Rate, check_not_a_factory, evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
 if TYPE_CHECKING:
@@ -84,7 +91,9 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         - **input_ids**: integers; may come padded.
         - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
         - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
-        - **labels** (optional): -100 where never to mask; under `strategy="entity"`, the tags.
+        - **labels** (optional): -100 where never to mask, except that a token labelled -100 goes with its word if the
+          first token of the word has a label, as in data sets for named entity recognition: strategies that mask words
+          whole then mask and predict all of its tokens. Under `strategy="entity"`, the tags.
         - any further column: padded with 0 (`token_type_ids` with the tokenizer's own value) if it has a value for each
           token, stacked otherwise.
 
@@ -153,6 +162,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
 
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
+        check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
         for name in _FLAGS:
@@ -210,8 +220,11 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     def _masked(self, batch: RaggedBatch, attended: np.ndarray | None, rate: FixedRate, pattern: int) -> Masked:
         read = self._plan.strategy.columns
         maskable = of_attended(maskable_tokens(batch, self._vocabulary, read), attended)
+        unlabelled = unlabelled_tokens(batch, self._vocabulary, read)
+        if unlabelled is not None:
+            unlabelled = of_attended(unlabelled, attended)
         columns = {name: of_attended(column_of(batch, name), attended) for name in read}
-        return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns)
+        return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns, unlabelled)
 
     def _with_causal_labels(self, batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
         labelled = labelled_tokens(batch) if attended is None else labelled_tokens(batch) & attended

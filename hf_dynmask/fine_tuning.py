@@ -15,7 +15,7 @@ from hf_dynmask.inner_batch import attention_of, check_fits, collated, put, rows
 from hf_dynmask.maskable import attended_tokens, check_columns, maskable_tokens
 from hf_dynmask.masking import MaskingPlan, replaced, select
 from hf_dynmask.ragged import RaggedTokens, only_attended, tokens_of
-from hf_dynmask.rates import FixedRate, Rate
+from hf_dynmask.rates import FixedRate, Rate, check_not_a_factory
 from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         return units(self._strategy, self.exact_count), outcome, f"over {over}"
 
     def _make_plan(self) -> MaskingPlan:
+        check_not_a_factory(self.rate, self.rate_argument)
         if self.losses is not None:
             raise ValueError(
                 "`strategy` must not follow the losses of masked language modeling, which fine-tuning does not have, "

@@ -81,6 +81,14 @@ def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection
     return maskable
 
 
+def unlabelled_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray | None:
+    """Which tokens would be [`maskable_tokens`] if they had a label: bool `[tokens]`; None for none."""
+    if "labels" not in batch.per_token or "labels" in read:
+        return None
+    unlabelled = maskable_tokens(batch, vocabulary, read=("labels",)) & ~labelled_tokens(batch)
+    return unlabelled if unlabelled.any() else None
+
+
 def column_of(batch: RaggedBatch, name: str) -> np.ndarray:
     """A column that the strategy reads: `[tokens]`.
 

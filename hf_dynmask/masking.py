@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hf_dynmask.aligned import further_pieces
 from hf_dynmask.arguments import checked_flag, checked_integer, checked_odds
 from hf_dynmask.distributions import RateDistribution
-from hf_dynmask.odds import Weights, checked_weights, proportional, relative_weights, sum_by_row
+from hf_dynmask.odds import Weights, checked_of_units, checked_weights, proportional, relative_weights, sum_by_row
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
 from hf_dynmask.rates import FixedRate
 from hf_dynmask.replacement import replace
@@ -33,7 +34,7 @@ from hf_dynmask.uniforms import (
     example_hashes,
     stream_keys,
 )
-from hf_dynmask.units import MaskingTokens, Units, units_of
+from hf_dynmask.units import MaskingTokens, Units, every_token, units_of
 from hf_dynmask.vocabulary import Vocabulary
 
 _LEAST_ODDS = 2.0**-64  # what has none comes last, in its own order
@@ -69,10 +70,13 @@ class MaskingPlan:
         one = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
         try:
             select(one, np.ones(1, bool), 0.5, 0, self, {name: np.zeros(1, np.int64) for name in self.strategy.columns})
-        except TypeError as error:
+        except Exception as error:
+            if isinstance(error, ValueError) and str(error).startswith("`"):  # names what is wrong already
+                raise
             raise ValueError(
-                f"`strategy` must be one of functions that take what `Strategy` says, but {self.strategy!r} fails for "
-                f"one token: {error}. A function of your own is called with the tokens, and returns a bool for each."
+                f"`strategy` must be made of functions that serve any sequences, but {self.strategy!r} fails for a "
+                f"sequence of one token: {type(error).__name__}: {error}. A function of your own takes `MaskingTokens` "
+                "and returns a bool for each token."
             ) from error
 
 
@@ -111,9 +115,10 @@ def mask_tokens(
     pattern: int,
     plan: MaskingPlan,
     columns: Mapping[str, np.ndarray] | None = None,
+    unlabelled: np.ndarray | None = None,
 ) -> Masked:
     """Masks sequences. For the arguments, see [`select`]."""
-    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns)
+    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns, unlabelled)
     return Masked(masked, replaced(seen, masked, plan), rates)
 
 
@@ -132,6 +137,7 @@ def select(
     pattern: int,
     plan: MaskingPlan,
     columns: Mapping[str, np.ndarray] | None = None,
+    unlabelled: np.ndarray | None = None,
 ) -> Selection:
     """Which tokens are masked.
 
@@ -143,11 +149,14 @@ def select(
         pattern: which of the examples' masks.
         plan: everything else.
         columns: what the strategy asks for beside the ids, `[tokens]` each.
+        unlabelled: bool `[tokens]`, True where only a label of -100 says that a token must stay; None for nowhere.
     """
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
     vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
+    if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks no token with another
+        seen.pieces = further_pieces(seen, unlabelled, plan.strategy.words)
     return Selection(_selected(units_of(seen, plan.strategy.partition), rates, plan), rates, seen)
 
 
@@ -208,7 +217,7 @@ def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.
 def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> _Chances:
     numbers = _numbers(units, row_rates, strategy)
     if strategy.odds is not None:
-        odds = strategy.odds(units.tokens, units, row_rates)
+        odds = checked_of_units(strategy.odds(units.tokens, units, row_rates), units, "odds", strategy)
         return _Chances(numbers, odds, odds)
     if strategy.weights is not None:
         weights = relative_weights(units, _weights(units, strategy.weights))
@@ -234,7 +243,7 @@ def _numbers(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
     """uint32 `[units]`. A unit's draw is that of its first token."""
     tokens = units.tokens
     if strategy.numbers is not None:
-        return as_draws(strategy.numbers(tokens, units, rates))
+        return as_draws(checked_of_units(strategy.numbers(tokens, units, rates), units, "numbers", strategy))
     return draws_in_rows(tokens.keys, units.counts, units.of_first(tokens.positions), Purpose.SELECTION)
 
 

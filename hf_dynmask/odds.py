@@ -88,6 +88,30 @@ def checked_weights(weights: Any) -> np.ndarray:
     return values
 
 
+def checked_of_units(values: Any, units: Units, argument: str, strategy: object) -> np.ndarray:
+    """What a function of a strategy gives for each unit, as float64 `[units]`; 0 where a unit must stay.
+
+    1 is taken where a number below 1 is asked for: division rounds to it now and then.
+
+    Raises:
+        ValueError: if it is not a number in [0, 1] for each unit that may be masked.
+    """
+    numbers = as_numbers(values)
+    came: Any = repr(values)
+    if numbers is not None and numbers.shape == (len(units),):
+        numbers = np.where(units.maskable, numbers, 0.0)
+        right = (numbers >= 0) & (numbers <= 1)
+        if right.all():
+            return numbers
+        came = numbers[~right][0]
+    elif numbers is not None and numbers.ndim:
+        came = f"shape {numbers.shape}"
+    raise ValueError(
+        f"`{argument}` of {strategy!r} must give a number between 0 and 1 for each of {len(units)} units, but got "
+        f"{came}. Return a float64 array of `len(units)`."
+    )
+
+
 def relative_weights(units: Units, weights: np.ndarray) -> np.ndarray:
     """Weights as fractions of the largest of their sequence's maskable units; 0 made positive, but next to nothing."""
     largest = reduced(np.maximum, weights * units.maskable, units.counts)

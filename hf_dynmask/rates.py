@@ -18,7 +18,7 @@ from numbers import Real
 import numpy as np
 
 from hf_dynmask.arguments import checked_rate
-from hf_dynmask.distributions import RateDistribution
+from hf_dynmask.distributions import RateDistribution, cosine_rate, truncated_normal_rate, uniform_rate
 
 Schedule = Callable[[float], float]
 FixedRate = float | RateDistribution
@@ -119,7 +119,24 @@ def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -
 
 def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
     """`rate` itself where it is a function, else the constant function."""
+    check_not_a_factory(rate, argument)
     return rate if callable(rate) else partial(_constant, rate=checked_rate(rate, argument, _SCHEDULE))
+
+
+def check_not_a_factory(rate: object, argument: str) -> None:
+    """Refuses a function of this package that makes a schedule or a distribution, in the place of what it makes.
+
+    It is callable, and would be taken for a schedule until its first rate is asked for.
+
+    Raises:
+        ValueError: if it is one.
+    """
+    for factory, call in _CALLS.items():
+        if rate is factory:
+            raise ValueError(
+                f"`{argument}` must be a rate, a schedule or a distribution, but got `{factory.__name__}` itself, "
+                f"which makes one. Call it: `{call}`, for example."
+            )
 
 
 def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
@@ -177,3 +194,17 @@ def _warmed(progress: float, *, schedule: Schedule, warmup: float, start: float)
     if progress < warmup:
         return start + (schedule(0.0) - start) * progress / warmup
     return schedule((progress - warmup) / (1 - warmup))
+
+
+_CALLS: dict[Callable[..., Rate], str] = {
+    constant_schedule: "constant_schedule(0.15)",
+    linear_schedule: "linear_schedule(0.30, 0.15)",
+    cosine_schedule: "cosine_schedule(0.30, 0.15)",
+    polynomial_schedule: "polynomial_schedule(0.30, 0.15, power=2)",
+    step_schedule: "step_schedule([0.30, 0.15], boundaries=[0.5])",
+    with_warmup: "with_warmup(linear_schedule(0.30, 0.15), warmup=0.1)",
+    uniform_rate: "uniform_rate()",
+    truncated_normal_rate: "truncated_normal_rate()",
+    cosine_rate: "cosine_rate()",
+    RateDistribution: "RateDistribution(quantile)",
+}

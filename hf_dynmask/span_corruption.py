@@ -14,7 +14,7 @@ from hf_dynmask.layout import check_layout, encoding, pad_token_id, padded
 from hf_dynmask.maskable import attended_tokens, check_columns, maskable_tokens
 from hf_dynmask.noise import NoisePlan, noise_tokens
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended, ragged_batch
-from hf_dynmask.rates import FixedRate, Rate, evaluation_rate
+from hf_dynmask.rates import FixedRate, Rate, check_not_a_factory, evaluation_rate
 from hf_dynmask.sentinels import corrupted, sentinels_of, targets
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         return sentinels_of(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:
+        check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         seed = 0 if self.seed is None else self.seed
         return NoisePlan(self.mean_noise_span_length, max_runs=len(self._sentinels) - 1, seed=seed)

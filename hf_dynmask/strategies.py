@@ -73,6 +73,12 @@ class Strategy:
             its odds. None: independent uniform draws.
         columns: the columns of the examples, with a value for each token, that it reads from `tokens.columns`.
         losses: the losses that the weights follow, if they do (see [`adaptive`]).
+        words: as `partition`, True where a word begins; None for what the vocabulary says. It only matters where the
+            examples' own labels have -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
+
+    Raises:
+        ValueError: if there are both `weights` and `odds`; from the collator, if a function fails or gives something
+            else than what it says here.
 
     Long words, whole, are preferred by:
 
@@ -88,6 +94,14 @@ class Strategy:
     numbers: OfUnits | None = None
     columns: tuple[str, ...] = ()
     losses: TokenLosses | None = None
+    words: Partition | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and self.odds is not None:
+            raise ValueError(
+                f"`odds` must be None where there are `weights`, but `Strategy({self.name!r}, ...)` got both. Pass "
+                "`weights` to keep the rate, or `odds`, which do not."
+            )
 
     def for_evaluation(self) -> Strategy:
         """The same, but that all units are alike where their weights follow the model's losses."""
@@ -97,7 +111,7 @@ class Strategy:
         return f"<Strategy {self.name}>"
 
 
-Unit = str | Strategy
+Unit = str | Strategy | Partition
 
 
 def token() -> Strategy:
@@ -132,7 +146,8 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
     """
     if max_word_length is not None:
         checked_integer(max_word_length, "max_word_length", 1, "Pass None to split no word.")
-    return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter))
+    uncut = None if segmenter is None else partial(words, max_word_length=None, segmenter=segmenter)
+    return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter), words=uncut)
 
 
 def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> Strategy:
@@ -145,16 +160,18 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
     Args:
         lengths: the odds of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
             [`poisson_lengths`] (BART), [`fixed_lengths`], or your own.
-        unit: what spans are made of: `"whole_word"`, `"token"` or a strategy made with arguments.
+        unit: what spans are made of: `"whole_word"`, `"token"`, a strategy made with arguments, or a function of your
+            own; one that only says where units begin.
 
     Raises:
-        ValueError: if `lengths` are no odds, or `unit` is no strategy.
+        ValueError: if `lengths` are no odds, or `unit` says more than where units begin.
 
     >>> span(fixed_lengths(3), unit="token")
     <Strategy span>
     """
     odds = geometric_lengths() if lengths is None else checked_length_odds(lengths)
-    return Strategy("span", partial(runs, partition=strategy_of(unit, "unit").partition, lengths=odds))
+    units = _unit_of(unit)
+    return dataclasses.replace(units, name="span", partition=partial(runs, partition=units.partition, lengths=odds))
 
 
 def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
@@ -175,11 +192,12 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     Args:
         kind: `"prefix"`: all after the first k units, `k = (1 - rate) * length` (prefix language modeling, Dong et al.
             2019, UniLM); `"suffix"`: all before the last k; `"block"`: one block at a random place; `"every_nth"`:
-            every n-th unit, `n = 1 / rate`, from a random one on.
+            every n-th unit, `n = 1 / rate`, from a random one on. That is an exact count already: with `exact_count`,
+            some units are masked more often than others.
         unit: as for [`span`].
 
     Raises:
-        ValueError: if there is no such `kind`, or `unit` is no strategy.
+        ValueError: if there is no such `kind`, or `unit` says more than where units begin.
 
     >>> from hf_dynmask import DataCollatorForDynamicMasking
     >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.5, strategy=position("prefix"), num_mask_patterns=1)
@@ -187,7 +205,7 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     [0, 0, 0, 0, 1, 1, 1, 0]
     """
     numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
-    return Strategy(f"position:{kind}", strategy_of(unit, "unit").partition, numbers=numbers)
+    return dataclasses.replace(_unit_of(unit), name=f"position:{kind}", numbers=numbers)
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
@@ -206,7 +224,7 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
     <Strategy weighted>
     """
     of_units = weights if callable(weights) else partial(of_tokens, weights=checked_weights(weights))
-    return Strategy("weighted", strategy_of(unit, "unit").partition, weights=of_units)
+    return dataclasses.replace(_unit_of(unit), name="weighted", weights=of_units)
 
 
 def entity(
@@ -221,6 +239,9 @@ def entity(
     The tags are those of a data set for named entity recognition, one for each token, as the usual alignment of tags
     and tokens gives them: a token that is tagged -100 is part of what it follows. Under `Trainer`, `labels` survives
     `remove_unused_columns`; the batch's own labels take its place.
+
+    With `exact_count`, the number of masked tokens is what the two probabilities give, but a word has its own only
+    roughly: at `entity_probability=1`, about one entity word in ten or twenty is not masked.
 
     Args:
         entity_probability: the odds of each entity word, or mention, to be masked, in [0, 1].
@@ -240,7 +261,8 @@ def entity(
     [0, 0, 1, 0, 0, 0, 1, 0]
     """
     probability = checked_rate(entity_probability, "entity_probability")
-    partition = strategy_of(unit, "unit").partition
+    units = _unit_of(unit)
+    partition = units.partition
     if tag_names is not None:
         if "O" not in tag_names or any(name != "O" and name[:2] not in ("B-", "I-") for name in tag_names):
             raise ValueError(
@@ -251,7 +273,8 @@ def entity(
         inside = tuple(tag for tag, name in enumerate(tag_names) if name.startswith("I-"))
         partition = partial(mentions, partition=partition, column=column, inside=inside, outside=outside)
     odds = partial(by_entity, probability=probability, column=column, outside=tuple(outside))
-    return Strategy("entity", partition, odds=odds, columns=(column,))
+    columns = (*units.columns, column)
+    return dataclasses.replace(units, name="entity", partition=partition, odds=odds, columns=columns)
 
 
 def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
@@ -266,7 +289,7 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
         unit: as for [`span`].
 
     Raises:
-        ValueError: if `losses` are no [`TokenLosses`], or `unit` is no strategy.
+        ValueError: if `losses` are no [`TokenLosses`], or `unit` says more than where units begin.
 
     >>> adaptive(TokenLosses(decay=0.9), unit="whole_word")
     <Strategy adaptive>
@@ -274,7 +297,7 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     losses = TokenLosses() if losses is None else losses
     if not isinstance(losses, TokenLosses):
         raise ValueError(f"`losses` must be `TokenLosses(...)`, but got {losses!r}. Pass None for new ones.")
-    return Strategy("adaptive", strategy_of(unit, "unit").partition, weights=losses.weights, losses=losses)
+    return dataclasses.replace(_unit_of(unit), name="adaptive", weights=losses.weights, losses=losses)
 
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -286,6 +309,22 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "entity": entity,
     "adaptive": adaptive,
 }
+
+
+def _unit_of(unit: Unit) -> Strategy:
+    """The strategy that says where units begin.
+
+    Raises:
+        ValueError: if it also says how likely each is, which the strategy that it is a unit of decides.
+    """
+    strategy = strategy_of(unit, "unit")
+    for name in ("weights", "odds", "numbers"):
+        if getattr(strategy, name) is not None:
+            raise ValueError(
+                f"`unit` must say no more than where units begin, but got {strategy!r}, whose `{name}` would be lost. "
+                'Pass it as `strategy` by itself, or another unit such as `"whole_word"`.'
+            )
+    return strategy
 
 
 def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,21 +24,35 @@ _FEW = 64  # lengths
 Partition = Callable[["MaskingTokens"], np.ndarray]
 
 
+class Pieces(NamedTuple):
+    """Tokens that may be masked together with the first token of their word, and not without it.
+
+    Attributes:
+        further: int64 `[pieces]`, their indices.
+        first: int64 `[pieces]`, the indices of the first tokens of their words.
+    """
+
+    further: np.ndarray
+    first: np.ndarray
+
+
 @dataclass(eq=False)
 class MaskingTokens(RaggedTokens):
     """What a strategy sees: the sequences of a batch, one after the other, without padding.
 
     Attributes:
         vocabulary: the tables over token ids.
-        maskable: bool `[tokens]`, False where a token must stay.
+        maskable: bool `[tokens]`, False where a token must stay, at least by itself.
         keys: uint64 `[sequences]`, each sequence's key for the draws of `hf_dynmask.uniforms`.
         columns: the further columns that the strategy asked for, `[tokens]` each.
+        pieces: the tokens that may be masked with their words, though not by themselves; None if there are none.
     """
 
     vocabulary: Vocabulary
     maskable: np.ndarray
     keys: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pieces: Pieces | None = None
 
 
 @dataclass(eq=False)
@@ -84,12 +99,21 @@ class Units:
     @cached_property
     def maskable(self) -> np.ndarray:
         """bool `[units]`: whether all of its tokens may be masked."""
-        return self.tokens.maskable if self.starts is None else ~self.any(~self.tokens.maskable)
+        return self.tokens.maskable if self.starts is None else ~self.any(self._fixed(self.starts))
 
     @cached_property
     def maskable_size(self) -> np.ndarray:
         """int64 `[units]`: its number of tokens, 0 where it may not be masked."""
         return self.size * self.maskable
+
+    def _fixed(self, starts: np.ndarray) -> np.ndarray:
+        """bool `[tokens]`: whether a token must stay. A further piece may go with its word, if both are in one unit."""
+        fixed = ~self.tokens.maskable
+        if self.tokens.pieces is not None:
+            further, first = self.tokens.pieces
+            unit = starts.cumsum(dtype=np.int32)
+            fixed[further[unit[further] == unit[first]]] = False
+        return fixed
 
     def of_first(self, values: np.ndarray) -> np.ndarray:
         """The values `[tokens]` of the units' first tokens: `[units]`."""
@@ -166,9 +190,9 @@ def words(tokens: MaskingTokens, max_word_length: int | None = 16, segmenter: Se
     """
     if tokens.vocabulary.words is None:
         raise ValueError(
-            '`strategy` needs a vocabulary that marks words with "##", "Ġ", "▁" or "</w>", or has a token for '
-            'white space, but this tokenizer\'s has neither. Use `"token"` as the strategy or its unit, or a function '
-            "of your own."
+            '`strategy` needs a vocabulary that marks words with "##", "Ġ", "▁" or "</w>", has a token for white '
+            "space, or is known to have whole words alone, but this tokenizer's does not tell. Use "
+            '`"token"` as the strategy or its unit, or a function of your own.'
         )
     return whole_words(tokens, tokens.vocabulary.words, max_word_length, segmenter)
 

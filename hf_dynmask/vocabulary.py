@@ -73,9 +73,14 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
 
 
 def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
+    from hf_dynmask.undivided import never_divides_words
     from hf_dynmask.word_marks import word_table  # not at import: it costs more than all else here
 
-    return word_table(tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
+    known = (tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
+    table = word_table(*known)
+    if table is None and never_divides_words(tokenizer):
+        table = word_table(*known, undivided=True)
+    return table
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -26,13 +26,16 @@ _BYTES = {chr(byte) for byte in range(256)}
 _WITHOUT_SPACES = (Class.IDEOGRAPH, Class.JOINER)
 
 
-def word_table(ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = ()) -> WordTable | None:
+def word_table(
+    ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = (), undivided: bool = False
+) -> WordTable | None:
     """The table for a vocabulary.
 
     Args:
         ids: each token's id.
         special: bool `[ids]`, True for special and unknown tokens and for ids that no token has.
         added: ids of tokens that were added to the vocabulary: tokenizers cut them out of a text first, whole.
+        undivided: whether each token is known to be a word, where the vocabulary has no marks.
 
     Returns:
         The table; None if the vocabulary does not tell where words begin.
@@ -41,7 +44,7 @@ def word_table(ids: Mapping[str, int], special: np.ndarray, added: Iterable[int]
     ordinary = dict(ids)
     for token in [token for token, id_ in ids.items() if is_special[id_]]:
         del ordinary[token]
-    family = _family(ordinary.keys())
+    family = _family(ordinary.keys()) or (_Family(_read_wordpiece) if undivided else None)
     if family is None:
         return None
     first, last = (np.full(len(special), Class.SPECIAL, dtype=np.uint8) for _ in range(2))

@@ -1,7 +1,7 @@
 """Where words begin, known from the vocabulary alone: no offsets, no extra columns, any tokenizer.
 
-A word is what the tokenizer's marks say (`##`, `Ġ`, `▁`, `</w>`, `@@`; in a vocabulary of bytes or characters, spaces),
-and in every family:
+A word is what the tokenizer's marks say (`##`, `Ġ`, `▁`, `</w>`, `@@`; in a vocabulary of bytes or characters, spaces;
+in one of words that nothing can go on with, each token), and in every family:
 
 - punctuation and symbols are words of their own;
 - a token of a script written without spaces between words (Han, Kana, Thai, ...) is a word of its own;
@@ -145,8 +145,8 @@ def whole_words(
 
 def _cut(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
     """Cuts every word of more than `longest` characters' beginnings, in place."""
-    if bytes(longest) not in starts.tobytes():  # no word goes on for so many tokens: the usual case, known in no time
-        return
+    if longest >= len(starts) or bytes(longest) not in starts.tobytes():
+        return  # no word goes on for so many tokens: the usual case, known in no time
     first = np.flatnonzero(starts)
     begins = starts | ~table.joins[tokens.input_ids]
     word = np.cumsum(starts) - 1

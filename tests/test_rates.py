@@ -1,21 +1,30 @@
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import DataCollatorWithPadding
 
 from hf_dynmask import (
+    DataCollatorForDynamicMasking,
+    DataCollatorForSpanCorruption,
+    DataCollatorWithDynamicMasking,
     constant_schedule,
+    cosine_rate,
     cosine_schedule,
     linear_schedule,
     polynomial_schedule,
     step_schedule,
+    truncated_normal_rate,
+    uniform_rate,
     with_warmup,
 )
-from hf_dynmask.rates import rate_at
+from hf_dynmask.distributions import RateDistribution
+from hf_dynmask.rates import check_not_a_factory, rate_at
 
 SCHEDULES = {
     "constant": constant_schedule(0.2),
@@ -84,3 +93,51 @@ def test_steps_beyond_the_end_count_as_the_end() -> None:
 def test_bad_arguments_are_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+FACTORIES = [
+    constant_schedule,
+    linear_schedule,
+    cosine_schedule,
+    polynomial_schedule,
+    step_schedule,
+    with_warmup,
+    uniform_rate,
+    truncated_normal_rate,
+    cosine_rate,
+    RateDistribution,
+]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize(
+    ("use", "argument"),
+    [
+        (lambda make, _: check_not_a_factory(make, "schedule"), "schedule"),
+        (lambda make, _: with_warmup(make, 0.1), "schedule"),
+        (lambda make, tokenizer: DataCollatorForDynamicMasking(tokenizer, make), "mlm_probability"),
+        (
+            lambda make, tokenizer: DataCollatorWithDynamicMasking(
+                DataCollatorWithPadding(tokenizer), mlm_probability=make
+            ),
+            "mlm_probability",
+        ),
+        (lambda make, tokenizer: DataCollatorForSpanCorruption(_with_sentinels(tokenizer), make), "noise_density"),
+    ],
+    ids=["check", "with_warmup", "dynamic masking", "fine-tuning", "span corruption"],
+)
+def test_a_function_that_makes_rates_is_no_rate(wordpiece, factory, use, argument) -> None:
+    name = factory.__name__
+    with pytest.raises(ValueError, match=rf"`{argument}` must be .* but got `{name}` itself.* Call it: `{name}\(.*\)`"):
+        use(factory, wordpiece)
+
+
+def _with_sentinels(tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": [f"<extra_id_{number}>" for number in range(3)]})
+    return tokenizer
+
+
+@pytest.mark.parametrize("rate", [0.15, uniform_rate(), linear_schedule(0.3, 0.1), lambda progress: 0.1])
+def test_what_they_make_is_a_rate(rate) -> None:
+    check_not_a_factory(rate, "schedule")

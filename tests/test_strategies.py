@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -256,6 +258,170 @@ class TestEntities:
             collate([{"input_ids": [5, 6]}])
 
 
+def _aligned(family: str, row: np.ndarray) -> np.ndarray:
+    """The tags of a data set, by the usual alignment: the first token of a word has one, and the others have -100."""
+    aligned = np.full(len(row), -100)
+    aligned[[word[0] for word in _words(family, row)]] = 1
+    return aligned
+
+
+class TestAlignedLabels:
+    """Labels of a data set for named entity recognition, in which only the first token of each word has a tag."""
+
+    PLAYING: ClassVar[list[str]] = ["[CLS]", "play", "##ing", "[SEP]"]
+
+    def _labels(self, tokenizer, tokens: list[str], labels: list[int], rate: float = 0.5, **options) -> np.ndarray:
+        """What is to be predicted in each of 400 epochs."""
+        columns = {name: options.pop(name) for name in list(options) if name == "special_tokens_mask"}
+        example = {"input_ids": tokenizer.convert_tokens_to_ids(tokens), "labels": labels, **columns}
+        collate = DataCollatorForDynamicMasking(tokenizer, rate, **{"strategy": "whole_word", "seed": 0, **options})
+        found = []
+        for epoch in range(400):
+            collate.set_epoch(epoch)
+            found.append(collate([example])["labels"][0].numpy())
+        return np.array(found)
+
+    def test_a_sequence_of_one_word_has_its_label(self, wordpiece) -> None:
+        labels = self._labels(wordpiece, self.PLAYING, [-100, 1, -100, -100])
+        ids = wordpiece.convert_tokens_to_ids(self.PLAYING)
+        assert (labels == [-100, *ids[1:3], -100]).all()
+
+    def test_the_rate_is_that_of_all_words(self, wordpiece) -> None:
+        tokens, labels = ["the", "play", "##ing", "cat", "##s"], [0, 1, -100, 0, -100]
+        masked = self._labels(wordpiece, tokens, labels, min_masked=0) != -100
+        assert (masked[:, 1] == masked[:, 2]).all()
+        assert stats.binomtest(int(masked[:, [0, 1, 3]].sum()), 1200, 0.5).pvalue > 1e-4
+
+    @pytest.mark.parametrize(
+        ("labels", "columns"),
+        [
+            ([-100, -100, -100, -100], {}),
+            ([-100, -100, 1, -100], {}),
+            ([-100, 1, -100, -100], {"special_tokens_mask": [1, 0, 1, 1]}),
+            ([-100, 1, -100, -100], {"special_tokens_mask": [1, 1, 0, 1]}),
+        ],
+        ids=str,
+    )
+    def test_a_word_that_is_ruled_out_stays(self, wordpiece, labels, columns) -> None:
+        assert (self._labels(wordpiece, self.PLAYING, labels, rate=1.0, **columns) == -100).all()
+
+    @pytest.mark.parametrize("strategy", ["token", "position", strategies.span(unit="token")], ids=str)
+    def test_by_single_tokens_what_has_no_label_is_never_masked(self, wordpiece, strategy) -> None:
+        labels = self._labels(wordpiece, self.PLAYING, [-100, 1, -100, -100], rate=1.0, strategy=strategy)
+        assert ((labels != -100) == [False, True, False, False]).all()
+
+    @pytest.mark.parametrize("strategy", ["token", "position"])
+    def test_single_tokens_do_without_the_table_of_words(self, wordpiece, strategy) -> None:
+        collate = DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
+        known = collate._vocabulary = vocabulary_of(wordpiece)
+        collate([{"input_ids": [5, 6, 7], "labels": [1, -100, 1]}])
+        assert "words" not in vars(known)
+
+    @pytest.mark.parametrize(
+        ("labels", "masked"), [([1, 1, -100, 0, -100], True), ([1, -100, -100, 0, -100], False)], ids=str
+    )
+    def test_units_of_your_own_go_by_the_words_in_them(self, wordpiece, labels, masked) -> None:
+        """All is one unit: its further pieces go with their words, and a word without a label is masked by none."""
+        tokens = ["the", "play", "##ing", "cat", "##s"]
+        found = self._labels(wordpiece, tokens, labels, 1.0, strategy=lambda tokens: tokens.positions < 0)
+        assert ((found != -100) == masked).all()
+
+    def test_a_unit_does_not_mask_the_further_pieces_of_a_word_that_begins_before_it(self, wordpiece) -> None:
+        tokens, labels = ["play", "##ing", "cat"], [1, -100, 1]
+        found = self._labels(wordpiece, tokens, labels, 1.0, strategy=lambda tokens: tokens.positions == 1)
+        assert ((found != -100) == [True, False, False]).all()
+
+    def test_the_words_are_those_of_the_segmenter(self) -> None:
+        tokenizer = ZOO["bert_cased"]()
+        (example,) = _examples("bert_cased", ["我们今天"])
+        labels = [-100, 1, -100, 1, -100, -100]
+        assert len(example["input_ids"]) == len(labels)
+        strategy = strategies.span(unit=strategies.whole_word(segmenter=_in_pairs))
+        collate = DataCollatorForDynamicMasking(tokenizer, 1.0, strategy, num_mask_patterns=1)
+        batch = collate([{"input_ids": example["input_ids"], "labels": labels}])
+        assert (batch["labels"][0] != -100).tolist() == [False, True, True, True, True, False]
+
+    @pytest.mark.parametrize("exact_count", [False, True])
+    @pytest.mark.parametrize("strategy", VARIANTS)
+    @pytest.mark.parametrize("family", ZOO)
+    def test_words_are_masked_as_they_are_without_labels(self, family, strategy, exact_count) -> None:
+        """And where single tokens are masked, those without a label never are."""
+        examples = [each for each in _long_examples(family) if not _has_a_cut_word(family, each["input_ids"])][:40]
+        labelled = [{**each, "labels": _aligned(family, each["input_ids"])} for each in examples]
+        collate = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1)
+        masks = _of_each(collate(labelled))
+        assert len(examples) > 10
+        if strategy in WHOLE_WORDS:
+            assert masks == _of_each(collate(examples))
+        else:
+            ignored = np.concatenate([each["labels"] == -100 for each in labelled])
+            assert not (np.concatenate([labels for _, labels in masks]) != -100)[ignored].any()
+        row = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1, padding_free=True)(labelled)
+        assert row["labels"][0].tolist() == [label for _, labels in masks for label in labels]
+
+
+def _has_a_cut_word(family: str, row: np.ndarray) -> bool:
+    tokens, table = RaggedTokens(row, np.array([len(row)])), vocabulary(ZOO[family]()).words
+    return bool((whole_words(tokens, table) != whole_words(tokens, table, max_word_length=None)).any())
+
+
+def _in_pairs(text: str) -> list[str]:
+    return [text[i : i + 2] for i in range(0, len(text), 2)]
+
+
+def _ruled_out(family: str, examples: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    """With labels that one token in five lacks, and a `special_tokens_mask` that has one in twenty more."""
+    random, special = np.random.default_rng(1), vocabulary(ZOO[family]()).special
+    columns = [(random.random((2, len(each["input_ids"]))), special[each["input_ids"]]) for each in examples]
+    return [
+        {
+            **each,
+            "labels": np.where(draws[0] < 0.2, -100, 1),
+            "special_tokens_mask": (of_special | (draws[1] < 0.05)).astype(np.int64),
+        }
+        for each, (draws, of_special) in zip(examples, columns, strict=True)
+    ]
+
+
+def _may_be_masked(family: str, example: dict[str, np.ndarray], by_words: bool) -> set[int]:
+    """The tokens of the units that may be masked, token by token."""
+    row, labels, specials = example["input_ids"], example["labels"], example["special_tokens_mask"]
+    allowed = {i for i in range(len(row)) if not specials[i] and not vocabulary(ZOO[family]()).special[row[i]]}
+    labelled = {i for i in allowed if labels[i] != -100}
+    if not by_words:
+        return labelled
+    uncut = whole_words(RaggedTokens(row, np.array([len(row)])), vocabulary(ZOO[family]()).words, None)
+    first = np.maximum.accumulate(np.where(uncut, np.arange(len(row)), 0))
+    found: set[int] = set()
+    for word in _words(family, row):
+        goes = {i for i in word if i in allowed and first[i] in word and first[i] in labelled}
+        if set(word) <= labelled | goes:
+            found |= set(word)
+    return found
+
+
+@pytest.mark.parametrize("strategy", VARIANTS)
+@pytest.mark.parametrize("family", ZOO)
+def test_what_is_ruled_out_stays_and_the_rest_keeps_the_rate(family, strategy) -> None:
+    examples = _ruled_out(family, _long_examples(family)[:150])
+    by_words = strategy in WHOLE_WORDS
+    allowed = [_may_be_masked(family, each, by_words) for each in examples]
+    sizes = np.array(list(map(len, allowed)))
+    for exact_count, min_masked in itertools.product((False, True), (0, 2)):
+        options = {"exact_count": exact_count, "min_masked": min_masked}
+        masks = _of_each(_collator(family, strategy, 0.3, **options)(examples))
+        masked = [{i for i, label in enumerate(labels) if label != -100} for _, labels in masks]
+        assert all(some <= those for some, those in zip(masked, allowed, strict=True))
+        counts = np.array(list(map(len, masked)))
+        assert (counts >= np.minimum(min_masked, sizes)).all()
+        if strategy in KEEPS_THE_RATE and not min_masked:
+            errors = counts - 0.3 * sizes
+            assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(len(errors))
+        row = _collator(family, strategy, 0.3, padding_free=True, **options)(examples)
+        assert row["labels"][0].tolist() == [label for _, labels in masks for label in labels]
+        assert row["input_ids"][0].tolist() == [id_ for inputs, _ in masks for id_ in inputs]
+
+
 class TestWeights:
     def test_rare_tokens_are_masked_more(self, wordpiece) -> None:
         texts = ["the cat sat on the mat and the dog sat on the cat"] * 50 + ["the summer had come early"]
@@ -324,11 +490,43 @@ class TestWeights:
         (lambda: strategies.poisson_lengths(50.0), "`mean` must not exceed `max_length`, but got 50.0 and 20"),
         (lambda: strategies.whole_word(0), "`max_word_length` must be an integer of at least 1"),
         (lambda: strategies.rarity_weights([1, -1]), "`counts` must be"),
+        (lambda: strategies.span(unit="entity"), "`unit` must say no more .* got <Strategy entity>, whose `odds`"),
+        (lambda: strategies.span(unit=strategies.weighted([1.0])), "got <Strategy weighted>, whose `weights` would"),
+        (lambda: strategies.weighted([1.0], unit="adaptive"), "got <Strategy adaptive>, whose `weights` would be lost"),
+        (lambda: strategies.entity(unit="position"), "got <Strategy position:block>, whose `numbers` would be lost"),
+        (lambda: strategies.adaptive(unit=strategies.entity()), "`unit` must say no more than where units begin"),
+        (lambda: strategies.position(unit=strategies.entity(tag_names=["O"])), "`unit` must say no more than where"),
     ],
 )
 def test_bad_arguments(call, message) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def _where_told(tokens) -> np.ndarray:
+    return tokens.columns["begins"] == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda unit: strategies.span(strategies.fixed_lengths(1), unit),
+        lambda unit: strategies.position("block", unit),
+        lambda unit: strategies.weighted(np.ones(51), unit),
+        lambda unit: strategies.entity(1.0, "tags", unit=unit),
+    ],
+    ids=["span", "position", "weighted", "entity"],
+)
+def test_units_that_read_a_column_are_made_into_others(wordpiece, make) -> None:
+    unit = strategies.Strategy("told", _where_told, columns=("begins",))
+    collate = DataCollatorForDynamicMasking(wordpiece, 0.5, make(unit))
+    example = {"input_ids": [5, 6, 7, 8, 9, 10], "begins": [1, 0, 0, 1, 0, 0], "tags": [0, 1, 0, 0, 0, 0]}
+    for epoch in range(20):
+        collate.set_epoch(epoch)
+        batch = collate([example])
+        assert "begins" not in batch
+        masked = batch["labels"][0] != -100
+        assert len(set(masked[:3].tolist())) == len(set(masked[3:].tolist())) == 1
 
 
 @pytest.mark.parametrize(
@@ -347,6 +545,69 @@ def test_bad_weights(wordpiece, weights, message) -> None:
 def test_a_partition_of_another_size_is_named(wordpiece) -> None:
     with pytest.raises(ValueError, match="`strategy` must return a bool for each of 1 tokens"):
         DataCollatorForDynamicMasking(wordpiece, strategy=lambda tokens: np.ones(7, dtype=bool))
+
+
+def _second_token(tokens) -> np.ndarray:
+    return tokens.input_ids == tokens.input_ids[1]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "error", "message"),
+    [
+        (_second_token, IndexError, "<Strategy _second_token> fails for a sequence of one token: IndexError: index 1"),
+        (lambda tokens: tokens.words, AttributeError, "AttributeError: .* has no attribute 'words'"),
+        (lambda tokens: tokens.columns["tags"] == 1, KeyError, "KeyError: 'tags'"),
+        (lambda tokens: np.zeros(3) + np.zeros(2), ValueError, "ValueError: operands could not be broadcast"),
+        (strategies.span(unit=_second_token), IndexError, "<Strategy span> fails"),
+        (strategies.weighted(lambda tokens, units: units.lengths), AttributeError, "<Strategy weighted> fails"),
+    ],
+)
+def test_a_strategy_that_fails_is_named_and_says_how(wordpiece, strategy, error, message) -> None:
+    with pytest.raises(ValueError, match=f"`strategy` must be .*{message}") as refusal:
+        DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
+    assert type(refusal.value.__cause__) is error
+
+
+def _each(value) -> Any:
+    return lambda tokens, units, rates: np.full(len(units), value)
+
+
+@pytest.mark.parametrize("exact_count", [False, True])
+@pytest.mark.parametrize("argument", ["odds", "numbers"])
+@pytest.mark.parametrize(
+    ("function", "came"),
+    [
+        (_each(np.nan), "got nan"),
+        (_each(7), "got 7"),
+        (_each(-0.1), "got -0.1"),
+        (_each("0.5"), "got array"),
+        (lambda tokens, units, rates: 0.5, r"got 0.5"),
+        (lambda tokens, units, rates: np.zeros(len(units) + 1), r"got shape \(2,\)"),
+        (lambda tokens, units, rates: None, "got None"),
+    ],
+)
+def test_bad_odds_and_numbers(wordpiece, argument, function, came, exact_count) -> None:
+    strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: function})
+    with pytest.raises(ValueError, match=f"`{argument}` of <Strategy mine> must give .* for each of 1 units, .*{came}"):
+        DataCollatorForDynamicMasking(wordpiece, strategy=strategy, exact_count=exact_count)
+
+
+@pytest.mark.parametrize("argument", ["odds", "numbers"])
+def test_what_units_that_stay_are_given_does_not_matter(wordpiece, argument) -> None:
+    def half(tokens, units, rates) -> np.ndarray:
+        return np.where(units.maskable, 0.5, np.nan)
+
+    strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: half})
+    for exact_count in (False, True):
+        collate = DataCollatorForDynamicMasking(wordpiece, 0.6, strategy, exact_count=exact_count)
+        labels = collate([{"input_ids": [2, 5, 6, 7, 8, 3]}])["labels"][0]
+        assert (labels != -100).any()
+        assert labels[0] == labels[5] == -100
+
+
+def test_odds_and_weights_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="`odds` must be None where there are `weights`"):
+        strategies.Strategy("both", strategies.token().partition, weights=len, odds=len)
 
 
 @pytest.mark.parametrize(("strategy", "came"), [(int, "the class `int`"), (len, "has no len()")])

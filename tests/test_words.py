@@ -7,14 +7,16 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers_zoo import TEXTS, ZOO
+from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
@@ -323,6 +325,14 @@ def test_long_words_are_cut_into_equal_pieces(family: str, longest: int) -> None
     assert pieces[words].all()
 
 
+@pytest.mark.parametrize("longest", [2, 3, 44, 45, 46, 10**12, 10**30])
+def test_a_length_that_no_word_has_costs_nothing(longest: int) -> None:
+    """One word is all there is, so that the cut must not be missed where the batch is hardly longer than the limit."""
+    ids = _ids("canine", "e" * 45)
+    cut = whole_words(_tokens(ids), _table("canine"), max_word_length=longest)
+    assert cut.sum() - (len(ids) - 45) == -(-45 // longest)
+
+
 def _lexicon(text: str) -> list[str]:
     """The longest word of the lexicon from each place on."""
     words = []
@@ -449,6 +459,66 @@ def test_the_family_is_that_of_most_marks(
     else:
         assert table is not None
         assert np.flatnonzero(table.starts(_tokens([ids[token] for token in text]))).tolist() == expected
+
+
+WORDS_ALONE = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat", "##", ","]
+IDS_ALONE = {token: id_ for id_, token in enumerate(WORDS_ALONE)}
+BERT_ROLES = {f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")}
+
+
+def _made_of(model: models.Model, pre_tokenizer: pre_tokenizers.PreTokenizer | None) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(model)
+    if pre_tokenizer is not None:
+        backend.pre_tokenizer = pre_tokenizer
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **BERT_ROLES)
+
+
+def _word_pieces(prefix: str = "##", more: tuple[str, ...] = ()) -> models.WordPiece:
+    ids = {token: id_ for id_, token in enumerate([*WORDS_ALONE, *more])}
+    return models.WordPiece(ids, unk_token="[UNK]", continuing_subword_prefix=prefix)
+
+
+def _berts(folder: Path) -> PreTrainedTokenizerBase:
+    """Slow with transformers 4, fast with 5."""
+    (folder / "vocab.txt").write_text("\n".join(WORDS_ALONE), encoding="utf-8")
+    return BertTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _berts,
+        lambda _: _made_of(_word_pieces(), pre_tokenizers.BertPreTokenizer()),
+        lambda _: _made_of(_word_pieces("%%"), pre_tokenizers.WhitespaceSplit()),
+        lambda _: _made_of(models.WordLevel(IDS_ALONE, "[UNK]"), pre_tokenizers.Whitespace()),
+        lambda _: _made_of(
+            models.WordLevel(IDS_ALONE, "[UNK]"),
+            pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]),
+        ),
+    ],
+    ids=["BERT's class", "WordPiece", "WordPiece, another mark", "WordLevel", "WordLevel, a sequence"],
+)
+def test_tokens_are_words_where_nothing_can_go_on_with_one(tmp_path, make) -> None:
+    ids = [IDS_ALONE[token] for token in ["the", "cat", ",", "the", "##", "[UNK]", "sat"]]
+    table = vocabulary_of(make(tmp_path)).words
+    assert table is not None
+    assert table.starts(_tokens(ids)).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _made_of(_word_pieces(""), pre_tokenizers.BertPreTokenizer()),
+        lambda: _made_of(_word_pieces("%%", ("%%s",)), pre_tokenizers.BertPreTokenizer()),
+        lambda: _made_of(_word_pieces(), None),
+        lambda: _made_of(_word_pieces(), pre_tokenizers.Split("", "isolated")),
+        lambda: _made_of(models.WordLevel(IDS_ALONE, "[UNK]"), pre_tokenizers.Split("", "isolated")),
+        lambda: _made_of(models.BPE(IDS_ALONE, []), pre_tokenizers.BertPreTokenizer()),
+    ],
+    ids=["no mark", "a mark that is not known", "no words", "characters", "WordLevel of characters", "BPE"],
+)
+def test_elsewhere_a_vocabulary_without_marks_does_not_tell(make) -> None:
+    assert vocabulary_of(make()).words is None
 
 
 def test_tokens_that_were_added_are_read_as_text() -> None:
