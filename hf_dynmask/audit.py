@@ -35,6 +35,10 @@ class Audit(NamedTuple):
         matches: False if the batch differs from what was asked. True if `kind` is `"none"`, as nothing was compared.
         masked: the number of masked tokens.
         eligible: the number of tokens that may be masked, as far as the ids tell.
+
+    >>> audit = Audit("full", reason="", matches=True, masked=30, eligible=200)
+    >>> audit.masked / audit.eligible  # the observed rate
+    0.15
     """
 
     kind: str
@@ -108,6 +112,8 @@ def restored_batch(collator: Any, batch: Mapping[str, Any]) -> MaskedTokens | Co
     Raises:
         NotAuditableError: if they cannot be restored.
     """
+    if not isinstance(batch, Mapping):
+        raise NotAuditableError(f"the batch is a {type(batch).__name__} and no mapping")
     if isinstance(collator, DataCollatorForDynamicMasking):
         return masked_tokens(collator, batch)
     if isinstance(collator, DataCollatorForSpanCorruption):

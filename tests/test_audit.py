@@ -23,6 +23,7 @@ from hf_dynmask import (
 )
 from hf_dynmask.audit import Audit, audit_batch
 from hf_dynmask.audit_explanation import Candidate, explain_mismatch
+from hf_dynmask.distributions import RateDistribution
 
 LAYOUTS = [
     "right",
@@ -41,6 +42,27 @@ LAYOUTS = [
 ]
 RATES = [0.0, 0.05, 0.15, 0.4, 1.0, uniform_rate()]
 EVERY = settings(derandomize=True, deadline=None, max_examples=60)
+
+
+def _pairs(tokens) -> np.ndarray:
+    return tokens.positions % 2 == 1
+
+
+def _between_what_stays(tokens) -> np.ndarray:
+    """Units that depend on which tokens may be masked."""
+    return tokens.maskable ^ np.roll(tokens.maskable, 1)
+
+
+def _rising(tokens, units, rates) -> np.ndarray:
+    return units.of_sequence(rates) * units.of_first(tokens.positions / 64).clip(0, 1)
+
+
+CUSTOM = [
+    strategies.strategy_of(_pairs),
+    strategies.strategy_of(_between_what_stays),
+    strategies.Strategy("rising", _pairs, odds=_rising),
+    strategies.span(unit=strategies.strategy_of(_between_what_stays)),
+]
 
 
 def _collator(tokenizer, **options) -> DataCollatorForDynamicMasking:
@@ -195,6 +217,19 @@ class TestRightBatchesMatch:
         evaluation = _collator(wordpiece, mlm_probability=linear_schedule(0.3, 0.1)).for_evaluation(0.2)
         batch = evaluation(_long(wordpiece))
         assert audit_batch(evaluation, batch, epoch=7)[:3] == ("full", "", True)
+
+    @pytest.mark.parametrize("exact_count", [False, True])
+    @pytest.mark.parametrize("columns", [[], ["special_tokens_mask"]])
+    @pytest.mark.parametrize("strategy", CUSTOM, ids=str)
+    def test_of_strategies_of_ones_own(self, wordpiece, strategy, columns, exact_count) -> None:
+        collator = _collator(wordpiece, strategy=strategy, exact_count=exact_count, mlm_probability=0.3)
+        examples = _long(wordpiece)
+        for example in examples if columns else []:
+            example["special_tokens_mask"] = [int(tag == 2) for tag in example["tags"]]
+        batch = _epoch_of(collator, examples, 1)
+        audit = audit_batch(collator, batch, epoch=1, columns=columns)
+        assert (audit.kind, audit.matches) == ("partial" if columns else "full", True)
+        assert not audit_batch(collator, batch, epoch=2, columns=columns).matches
 
     def test_a_schedules_rate_is_given(self, wordpiece) -> None:
         schedule = linear_schedule(0.3, 0.1)
@@ -369,12 +404,16 @@ class TestPartial:
             batch["mask_rate"] = batch["mask_rate"].flip(0) if part != "joined" else 1 - batch["mask_rate"]
             assert audit_batch(collator, batch, epoch=1).matches == (part == "whole")
 
-    def test_rates_in_single_precision_never_raise_a_false_alarm(self, wordpiece) -> None:
-        """Each draw of 60,000 may lie between a rate and what is left of it in single precision."""
-        generator = np.random.default_rng(0)
-        examples = [{"input_ids": generator.integers(5, len(wordpiece), 600).tolist()} for _ in range(100)]
-        collator = _collator(wordpiece, mlm_probability=uniform_rate(low_discrepancy=True), return_mask_rate=True)
+    def test_a_draw_between_a_rate_and_its_single_precision(self, wordpiece) -> None:
+        """`mask_rate` is rounded, so that the token with this draw is masked at the one and not at the other."""
+        examples = _long(wordpiece, sequences=4)
+        ids = examples[2]["input_ids"]
+        draws = [oracle.draw(oracle.key(42, ids, 1), position, 0) for position in range(1, len(ids) - 1)]
+        rate = next((d + 1) / 2**32 for d in draws if float(np.float32((d + 1) / 2**32)) < (d + 1) / 2**32)
+        as_collated = RateDistribution(lambda u: np.full(len(u), rate if len(u) == 4 else 0.9), low_discrepancy=True)
+        collator = _collator(wordpiece, mlm_probability=as_collated, return_mask_rate=True, min_masked=0)
         batch = {name: values[1:] for name, values in _epoch_of(collator, examples, 1).items()}
+        assert not audit_batch(collator, batch, epoch=1, rate=float(batch["mask_rate"][1])).matches
         assert audit_batch(collator, batch, epoch=1)[:3] == ("full", "", True)
 
 
@@ -423,6 +462,7 @@ class TestNone:
         dropout = DataCollatorWithDynamicMasking(DataCollatorWithPadding(wordpiece))
         stock = DataCollatorForLanguageModeling(wordpiece)
         batch = _epoch_of(_collator(wordpiece), _long(wordpiece), 0)
+        assert "a tuple and no mapping" in audit_batch(causal, (1, 2), epoch=0).reason
         for collator, reason in (
             (causal, "`mlm=False`"),
             (dropout, "DataCollatorWithDynamicMasking does not hold the original ids"),
@@ -433,14 +473,20 @@ class TestNone:
             assert reason in audit.reason
 
 
+@pytest.fixture(scope="module")
+def with_an_end(with_sentinels):
+    tokenizer = copy.deepcopy(with_sentinels)
+    tokenizer.eos_token = "[SEP]"
+    return tokenizer
+
+
 class TestSpanCorruption:
     @EVERY
     @given(data=st.data())
-    def test_right_batches_match(self, with_sentinels, data) -> None:
+    def test_right_batches_match(self, with_sentinels, with_an_end, data) -> None:
         """Also where the text holds sentinels of its own."""
-        tokenizer = copy.copy(with_sentinels)
+        tokenizer = copy.copy(data.draw(st.sampled_from([with_sentinels, with_an_end])))
         tokenizer.padding_side = data.draw(st.sampled_from(["left", "right"]))
-        tokenizer.eos_token = data.draw(st.sampled_from(["[SEP]", None]))
         sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
         ids = st.integers(1, sentinel - 1) | st.integers(sentinel, sentinel + 2)
         rows = data.draw(st.lists(st.lists(ids, max_size=25), min_size=1, max_size=5))
