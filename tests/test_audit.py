@@ -48,9 +48,9 @@ def _pairs(tokens) -> np.ndarray:
     return tokens.positions % 2 == 1
 
 
-def _between_what_stays(tokens) -> np.ndarray:
+def _pairs_of_maskable(tokens) -> np.ndarray:
     """Units that depend on which tokens may be masked."""
-    return tokens.maskable ^ np.roll(tokens.maskable, 1)
+    return tokens.maskable.cumsum() % 2 == 1
 
 
 def _rising(tokens, units, rates) -> np.ndarray:
@@ -59,9 +59,9 @@ def _rising(tokens, units, rates) -> np.ndarray:
 
 CUSTOM = [
     strategies.strategy_of(_pairs),
-    strategies.strategy_of(_between_what_stays),
+    strategies.strategy_of(_pairs_of_maskable),
     strategies.Strategy("rising", _pairs, odds=_rising),
-    strategies.span(unit=strategies.strategy_of(_between_what_stays)),
+    strategies.span(unit=strategies.strategy_of(_pairs_of_maskable)),
 ]
 
 
@@ -368,9 +368,9 @@ class TestPartial:
         assert audit_batch(collator, batch, epoch=0, columns=["special_tokens_mask"])[:3] == ("full", "", True)
 
     def test_a_masked_special_token_is_found(self, wordpiece) -> None:
-        collator, batch = self._restricted(
-            wordpiece, "special_tokens_mask", mask_replace_prob=1.0, random_replace_prob=0
-        )
+        """Also where nothing else follows: counts are exact, and every masked token becomes the mask token."""
+        only_mask_tokens = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "exact_count": True}
+        collator, batch = self._restricted(wordpiece, "special_tokens_mask", **only_mask_tokens)
         assert audit_batch(collator, batch, epoch=4, columns=["special_tokens_mask"]).matches
         cls = wordpiece.cls_token_id
         wrong = _altered(_altered(dict(batch), "labels", 0, 0, cls), "input_ids", 0, 0, wordpiece.mask_token_id)
@@ -403,6 +403,12 @@ class TestPartial:
         if return_mask_rate:
             batch["mask_rate"] = batch["mask_rate"].flip(0) if part != "joined" else 1 - batch["mask_rate"]
             assert audit_batch(collator, batch, epoch=1).matches == (part == "whole")
+
+    def test_a_mask_rate_that_the_collator_does_not_return_is_another(self, wordpiece) -> None:
+        collator = _collator(wordpiece, mlm_probability=uniform_rate(low_discrepancy=True))
+        batch = {name: values[5:9] for name, values in _epoch_of(collator, _long(wordpiece), 1).items()}
+        audit = audit_batch(collator, {**batch, "mask_rate": torch.full((4,), 0.5)}, epoch=1)
+        assert (audit.kind, audit.matches) == ("partial", True)
 
     def test_a_draw_between_a_rate_and_its_single_precision(self, wordpiece) -> None:
         """`mask_rate` is rounded, so that the token with this draw is masked at the one and not at the other."""
@@ -451,11 +457,22 @@ class TestNone:
     def test_where_sequences_end_without_padding(self, wordpiece) -> None:
         collator = _collator(wordpiece, padding_free=True)
         batch = dict(_epoch_of(collator, _long(wordpiece), 0))
+        for ends in (batch["cu_seq_lens_q"][:-1], batch["cu_seq_lens_q"][:0], batch["cu_seq_lens_q"] + 1):
+            assert audit_batch(collator, {**batch, "cu_seq_lens_q": ends}, epoch=0).matches, "position_ids tell as well"
         del batch["cu_seq_lens_q"]
         assert audit_batch(collator, batch, epoch=0).matches
         assert audit_batch(collator, {**batch, "position_ids": batch["position_ids"][:, 1:]}, epoch=0).kind == "none"
         del batch["position_ids"]
         assert "neither `position_ids` nor `cu_seq_lens_q`" in audit_batch(collator, batch, epoch=0).reason
+
+    def test_two_rows_without_padding(self, wordpiece) -> None:
+        """As accelerate joins batches of one length that it dispatches."""
+        collator = _collator(wordpiece, padding_free=True)
+        batches = [_epoch_of(collator, [[5 + i, *range(7, 40)], [9] * 6], 0) for i in range(2)]
+        joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0] if "max" not in name}
+        assert joined["input_ids"].shape == (2, 40)
+        assert audit_batch(collator, joined, epoch=0)[:3] == ("full", "", True)
+        assert not audit_batch(collator, joined, epoch=1).matches
 
     def test_collators_whose_batch_does_not_tell(self, wordpiece) -> None:
         causal = _collator(wordpiece, mlm=False)
@@ -474,6 +491,13 @@ class TestNone:
 
 
 @pytest.fixture(scope="module")
+def with_ordinary_sentinels(wordpiece):
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.add_tokens([f"<extra_id_{i}>" for i in range(10)])
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
 def with_an_end(with_sentinels):
     tokenizer = copy.deepcopy(with_sentinels)
     tokenizer.eos_token = "[SEP]"
@@ -483,9 +507,9 @@ def with_an_end(with_sentinels):
 class TestSpanCorruption:
     @EVERY
     @given(data=st.data())
-    def test_right_batches_match(self, with_sentinels, with_an_end, data) -> None:
+    def test_right_batches_match(self, with_sentinels, with_an_end, with_ordinary_sentinels, data) -> None:
         """Also where the text holds sentinels of its own."""
-        tokenizer = copy.copy(data.draw(st.sampled_from([with_sentinels, with_an_end])))
+        tokenizer = copy.copy(data.draw(st.sampled_from([with_sentinels, with_an_end, with_ordinary_sentinels])))
         tokenizer.padding_side = data.draw(st.sampled_from(["left", "right"]))
         sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
         ids = st.integers(1, sentinel - 1) | st.integers(sentinel, sentinel + 2)
@@ -547,6 +571,27 @@ class TestSpanCorruption:
         assert f"`{column}`" in audit.reason
         swapped = _altered(batch, "labels", 0, 0, 52)
         assert not audit_batch(collator, swapped, epoch=0, columns=[column]).matches
+
+    @pytest.mark.parametrize("columns", [[], ["labels"]])
+    @pytest.mark.parametrize(
+        ("inputs", "labels"),
+        [
+            ([51, 5, 6, 7], [51, 2, 52]),  # a special token is noise
+            ([51, 5] * 12, [*[51, 6] * 12, 52]),  # more runs than sentinels
+            ([5, 6, 7], [5, 51]),  # noise before the first sentinel
+            ([51, 5, 6, 7], [51, 52]),  # no noise in a run
+            ([51, 52, 6, 7], [51, 5, 52, 6, 53]),  # two runs that touch
+            ([5, 6, 7], [8]),
+            ([5, 6, 7], [-100]),
+        ],
+    )
+    def test_what_is_no_corruption_of_anything(self, collator, inputs, labels, columns) -> None:
+        batch = {
+            "input_ids": torch.tensor([inputs]),
+            "attention_mask": torch.ones(1, len(inputs)),
+            "labels": torch.tensor([labels]),
+        }
+        assert not audit_batch(collator, batch, epoch=0, columns=columns).matches
 
     def test_what_cannot_be_restored_is_named(self, with_sentinels, collator) -> None:
         batch = dict(_epoch_of(collator, _long(with_sentinels), 0))
@@ -626,6 +671,7 @@ class TestExplanation:
             wordpiece, 2, 0.3, [Candidate("epoch 2", 2)], strategy=strategies.entity(0.5, "tags")
         )
         assert str(explanation) == "masks of epoch 2"
+        assert self._explained(wordpiece, 2, 0.3, strategy=strategies.entity(0.5, "tags")).candidate is None
 
 
 @pytest.mark.parametrize(
