@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hf_dynmask.arguments import checked_integer, checked_rate
-from hf_dynmask.audit_originals import MaskedTokens, NotAuditableError, masked_tokens
+from hf_dynmask.audit_columns import NotAuditableError
+from hf_dynmask.audit_masks import MaskedTokens, masked_tokens
 from hf_dynmask.audit_spans import CorruptedSpans, corrupted_spans
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.collator import DataCollatorForDynamicMasking

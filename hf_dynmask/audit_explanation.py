@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from hf_dynmask.audit import compared, restored_batch
-from hf_dynmask.audit_originals import MaskedTokens
+from hf_dynmask.audit_masks import MaskedTokens
 from hf_dynmask.audit_spans import CorruptedSpans
 from hf_dynmask.distributions import RateDistribution
 from hf_dynmask.rates import FixedRate

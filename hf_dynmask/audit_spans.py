@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_dynmask.audit_originals import NotAuditableError, clear_outside, ids_of, without_padding
+from hf_dynmask.audit_columns import NotAuditableError, clear_outside, ids_of, without_padding
 from hf_dynmask.noise import NoisePlan, noise_tokens
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
 from hf_dynmask.rates import FixedRate
