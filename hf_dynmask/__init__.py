@@ -18,9 +18,11 @@ from hf_dynmask.rates import (
 )
 
 if TYPE_CHECKING:
+    from hf_dynmask.audit import audit_batch
     from hf_dynmask.callback import MaskRateCallback
     from hf_dynmask.fine_tuning import DataCollatorWithDynamicMasking
     from hf_dynmask.span_corruption import DataCollatorForSpanCorruption
+    from hf_dynmask.trainer_audit import MaskAuditError
 
 __version__ = "0.1.0"
 
@@ -28,7 +30,9 @@ __all__ = [
     "DataCollatorForDynamicMasking",
     "DataCollatorForSpanCorruption",
     "DataCollatorWithDynamicMasking",
+    "MaskAuditError",
     "MaskRateCallback",
+    "audit_batch",
     "constant_schedule",
     "cosine_rate",
     "cosine_schedule",
@@ -45,7 +49,9 @@ __all__ = [
 _ON_DEMAND = {
     "DataCollatorForSpanCorruption": "span_corruption",
     "DataCollatorWithDynamicMasking": "fine_tuning",
+    "MaskAuditError": "trainer_audit",
     "MaskRateCallback": "callback",
+    "audit_batch": "audit",
 }
 
 

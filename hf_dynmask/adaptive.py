@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class TokenLosses:
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:
         self.decay, self.floor = checked_fraction(decay, "decay"), checked_fraction(floor, "floor")
         self.smoothing = checked_positive(smoothing, "smoothing")
+        self.watcher: Callable[[torch.Tensor], None] | None = None  # is given the labels that are trained on
         self._table: SharedArray | None = None  # float64 [ids]; shared with workers, and made before they are
         self.reset()
 
@@ -86,6 +88,8 @@ class TokenLosses:
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         losses = cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
         if torch.is_grad_enabled():
+            if self.watcher is not None:
+                self.watcher(labels)
             self._note(labels.flatten(), losses.detach())
         if num_items_in_batch is None:
             num_items_in_batch = (labels != IGNORE_INDEX).sum().clamp(min=1)
@@ -151,7 +155,7 @@ class TokenLosses:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is on a device comes to the CPU: a worker process that is spawned need not have the device."""
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "watcher": None}
         for name in ("_of_epoch", "_of_step"):
             state[name] = None if state[name] is None else state[name].cpu()
         return state

@@ -8,6 +8,7 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
+import torch
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
@@ -17,7 +18,8 @@ from hf_dynmask.callers import calling_trainer
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.evaluation_loaders import serve
 from hf_dynmask.position import EpochPlan
-from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, evaluation_rate, rate_at
+from hf_dynmask.rates import FixedRate, Rate, check_not_a_factory, checked_fixed_rate, evaluation_rate, rate_at
+from hf_dynmask.trainer_audit import TrainerAudit, watch
 from hf_dynmask.training import Training
 
 _EVALUATION_RATE = 0.15
@@ -46,10 +48,14 @@ class MaskRateCallback(TrainerCallback):
             that is a schedule as well.
         eval_mlm_probability: the rate of evaluation, in [0, 1], or a distribution; None for 0.15, with a warning if
             training ends at a higher rate.
+        audit: whether to check that the masks which the model is given are those that were asked for: True checks the
+            first steps of a training, the first of each epoch and those that are logged; `"every_step"` each one.
+            Where a batch does not hold what that takes, a message says so, once; see [`audit_batch`].
 
     Raises:
         ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no
             collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
+        MaskAuditError: a RuntimeError, before an optimizer step with masks of another step, epoch or seed.
         RuntimeError: under a schedule, once the workers of a streamed dataset no longer take turns, because the share
             of one has ended before those of the others; before a step is made with a batch of another step's rate.
 
@@ -61,14 +67,25 @@ class MaskRateCallback(TrainerCallback):
         (0.225, 0.15)
     """
 
-    def __init__(self, schedule: Rate | None = None, eval_mlm_probability: FixedRate | None = None) -> None:
+    def __init__(
+        self,
+        schedule: Rate | None = None,
+        eval_mlm_probability: FixedRate | None = None,
+        audit: bool | str = True,
+    ) -> None:
         for argument, rate in (("schedule", schedule), ("eval_mlm_probability", eval_mlm_probability)):
             _check_is_no_collator(rate, argument)
+            check_not_a_factory(rate, argument)
+        if audit not in (True, False, "every_step"):
+            raise ValueError(f'`audit` must be True, False or "every_step", but got {audit!r}.')
+        self.audit = audit
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
         chosen = _EVALUATION_RATE if eval_mlm_probability is None else eval_mlm_probability
         self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability")
         self._evaluates_as_chosen = eval_mlm_probability is not None
         self._training: Training | None = None
+        self._audit: TrainerAudit | None = None
+        self._watches: Any = None
 
     def evaluation_plan(self, seed: int) -> EpochPlan:
         """What holds for the batches of an evaluation; `seed` counts where the collator has none."""
@@ -89,9 +106,25 @@ class MaskRateCallback(TrainerCallback):
             callbacks = trainer.callback_handler.callbacks
             callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
             _resume_losses(training.collator.losses, state, callbacks)
+        self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
             evaluates = getattr(trainer, "eval_dataset", None) is not None
             self._say(training, state, kwargs.get("model"), evaluates)
+
+    def _begin_audit(self, training: Training, model: Any) -> None:
+        self._end_audit()
+        collator = training.collator
+        if self.audit and collator.is_audited and isinstance(model, torch.nn.Module):
+            rate = evaluation_rate(self.eval_mlm_probability)
+            self._audit = TrainerAudit(collator, rate, training.columns, self.audit == "every_step")
+            self._watches = watch(model, self._audit)
+            if collator.losses is not None:
+                collator.losses.watcher = self._audit.given_labels
+
+    def _end_audit(self) -> None:
+        if self._watches is not None:
+            self._watches.remove()
+        self._audit = self._watches = None
 
     def _say(self, training: Training, state: TrainerState, model: Any, evaluates: bool) -> None:
         """Logs which masking this is, and warns of what it may not have been meant to be."""
@@ -129,8 +162,14 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         if self._training is not None:
             self._training.check_next()
+            if self._audit is not None and self._training.leads:
+                self._audit.begin_step(args, state, self._training.epoch)
 
-    on_pre_optimizer_step = on_step_begin
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._training is not None:
+            self._training.check_next()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._training is not None:
@@ -142,6 +181,7 @@ class MaskRateCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         training, self._training = self._training, None
+        self._end_audit()
         if training is not None:
             training.end()
             _TRAINED.setdefault(kwargs["model"], set()).add(training.collator.seed)
@@ -156,6 +196,8 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         if logs is None or "loss" not in logs or self._training is None or not self._training.leads:
             return
+        if self._audit is not None:
+            self._audit.check()
         rate = rate_at(self._training.collator.rate, max(state.global_step - 1, 0), state.max_steps)
         logs["mask_rate"] = rate
         state.log_history[-1]["mask_rate"] = rate  # a copy of `logs`, made before this event

@@ -12,7 +12,7 @@ from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.arguments import checked_integer, checked_tokenizer
 from hf_dynmask.callers import evaluating
 from hf_dynmask.clock import MOST, Clock
-from hf_dynmask.position import BatchPosition, current_position
+from hf_dynmask.position import BatchPosition, current_position, note_columns
 from hf_dynmask.rates import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
@@ -30,6 +30,7 @@ class ClockedCollator:
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
     _strategy: Strategy
     evaluates = False  # whether it is the twin for evaluation
+    is_audited: ClassVar[bool] = True  # whether a batch tells which masks it has
     epoch_source: str | None = None  # what tells a twin the epoch, in words
     tokenizer: Any
     num_mask_patterns: int | None
@@ -79,6 +80,11 @@ class ClockedCollator:
     def rate(self) -> Rate:
         """The mask rate: a number, a distribution or a schedule."""
         return getattr(self, self.rate_argument)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the examples that the strategy reads."""
+        return self._strategy.columns if hasattr(self, "_strategy") else ()
 
     @property
     def losses(self) -> TokenLosses | None:
@@ -208,7 +214,9 @@ class ClockedCollator:
         if not isinstance(twin, ClockedCollator):  # in fine-tuning, evaluation is without masks
             return twin(features) if return_tensors is None else twin(features, return_tensors=return_tensors)
         rate = twin._rate_at(position)
-        return twin._collate(features, return_tensors, rate, twin._pattern(position.epoch))
+        batch = twin._collate(features, return_tensors, rate, twin._pattern(position.epoch))
+        note_columns(features)
+        return batch
 
     def _twin_for(self, position: BatchPosition) -> Any:
         """This collator with what it takes from a position: a seed where it has none, and evaluation."""

@@ -150,6 +150,11 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         strategy = self._strategy.for_evaluation()
         return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1, evaluates=True)
 
+    @property
+    def is_audited(self) -> bool:  # type: ignore[override]
+        """Whether it masks anything."""
+        return self.mlm
+
     def __str__(self) -> str:
         return super().__str__() if self.mlm else "No masking: labels for causal language modeling."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -75,6 +75,8 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         >>> batch["labels"].tolist()
         [[-100, 0, 1, 0, 0, 0, 1, -100]]
     """
+
+    is_audited: ClassVar[bool] = False
 
     collator: Callable[..., Any]
     mlm_probability: Rate = 0.15

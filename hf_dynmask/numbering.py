@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch.utils.data import get_worker_info
 
 from hf_dynmask.arguments import checked_integer
@@ -23,7 +24,17 @@ from hf_dynmask.loaders import (
     streams_unequally,
     torch_loader,
 )
-from hf_dynmask.position import BatchPosition, EpochPlan, arrived, collating, sent
+from hf_dynmask.position import (
+    DECIDING_COLUMNS,
+    BatchPosition,
+    EpochPlan,
+    arrived,
+    collating,
+    forget,
+    noted_columns,
+    sent,
+)
+from hf_dynmask.shared import SharedArray
 from hf_dynmask.turns import Turns
 
 if TYPE_CHECKING:
@@ -66,8 +77,11 @@ class NumberedSampler:
             if plan is None:
                 yield indices
             else:
-                self.last = plan.position(number)
-                yield sent(indices, self.last, to_worker=self._ahead > 0)
+                position = self.last = plan.position(number)
+                try:
+                    yield sent(indices, position, to_worker=self._ahead > 0)
+                finally:
+                    forget(position)  # if the stream ended, its batch is not collated
         if plan is not None and plan.once and self.plan is plan:
             self._end(plan, batches=number + 1)
 
@@ -121,14 +135,25 @@ class PositionedCollate:
         self._sampler: NumberedSampler | None = sampler
         self._resumed: EpochPlan | None = None
         self._counted = 0
+        self._columns = SharedArray(np.zeros(len(DECIDING_COLUMNS), dtype=bool))
 
     def __call__(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         position = arrived() or self._unnumbered()
         with collating(position):
             batch = self.data_collator(features, *args, **kwargs)
+        self._note_columns()
         if self.turns is not None and position is not None:
             self.turns.note(position)
         return batch
+
+    @property
+    def columns(self) -> list[str]:
+        """The deciding columns that examples have had, in whichever worker."""
+        return [name for name, has in zip(DECIDING_COLUMNS, self._columns.values, strict=True) if has]
+
+    def _note_columns(self) -> None:
+        for name in noted_columns():
+            self._columns.values[DECIDING_COLUMNS.index(name)] = True
 
     @property
     def resumed(self) -> EpochPlan | None:

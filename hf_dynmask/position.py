@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -94,7 +94,11 @@ def _portable(error: Exception) -> Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
+DECIDING_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them beside the ids
+
+
 class _Thread(threading.local):
+    columns: frozenset[str] = frozenset()  # those of the deciding ones that the examples of a batch had
     arrived: BatchPosition | None = None  # of the batch whose indices were drawn, or received, last
     current: BatchPosition | None = None  # of the batch that is being collated
 
@@ -113,6 +117,12 @@ def arrived() -> BatchPosition | None:
     return position
 
 
+def forget(position: BatchPosition) -> None:
+    """Nothing was collated at this position."""
+    if _THREAD.arrived is position:
+        _THREAD.arrived = None
+
+
 def current_position() -> BatchPosition | None:
     """The position of the batch that is being collated; None if it is not known."""
     return _THREAD.current
@@ -126,6 +136,17 @@ def collating(position: BatchPosition | None) -> Iterator[None]:
         yield
     finally:
         _THREAD.current = before
+
+
+def note_columns(features: Any) -> None:
+    """Remembers which deciding columns the examples of the batch have that is being collated."""
+    if isinstance(features[0], Mapping):
+        _THREAD.columns = frozenset(name for name in DECIDING_COLUMNS if name in features[0])
+
+
+def noted_columns() -> frozenset[str]:
+    """What was remembered last in this thread."""
+    return _THREAD.columns
 
 
 class _Sent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from torch.utils.data import IterableDataset
@@ -19,7 +20,7 @@ from hf_dynmask.loaders import (
     torch_loader,
 )
 from hf_dynmask.numbering import number_batches
-from hf_dynmask.position import EpochPlan
+from hf_dynmask.position import DECIDING_COLUMNS, EpochPlan
 from hf_dynmask.rates import Rate
 from hf_dynmask.trainer_progress import first_epoch, skipped_batches
 from hf_dynmask.turns import Turns
@@ -63,6 +64,10 @@ class Training:
     @property
     def leads(self) -> bool:
         return self._sampler.planner is self
+
+    def columns(self) -> Collection[str]:
+        """The columns of the examples, as far as anything is known of them, that masks depend on beside the ids."""
+        return self._collate.columns if is_collated_here(self._loader) else DECIDING_COLUMNS
 
     @property
     def is_scheduled(self) -> bool:

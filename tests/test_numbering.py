@@ -15,6 +15,7 @@ from witness import TellsTheTime, Witness, witnessed
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 from hf_dynmask.loaders import collated_per_batch, collator_in, torch_loader
+from hf_dynmask.position import arrived
 
 EXAMPLES, BATCH, STEPS = 16, 4, 8  # two epochs of four steps
 SCHEDULE = linear_schedule(0.8, 0.1)
@@ -348,3 +349,12 @@ def test_a_collator_is_found_in_what_calls_it(collator) -> None:
     assert all(collator_in(way) is collator for way in ways)
     assert collator_in(len) is None
     assert collator_in(None) is None
+
+
+def test_the_end_of_a_stream_leaves_no_position_behind(wordpiece) -> None:
+    """There, indices are drawn whose batch is never collated."""
+    collator = DataCollatorForDynamicMasking(wordpiece, SCHEDULE, return_mask_rate=True)
+    loader = DataLoader(Stream(EXAMPLES), batch_size=BATCH, collate_fn=collator)
+    collator.start_epoch(loader, 0, total_steps=STEPS)
+    assert len(list(loader)) == 4
+    assert arrived() is None
