@@ -6,6 +6,7 @@ knows no more than what `set_epoch` told it last.
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._told = SharedArray(np.zeros(4, np.int64))  # times told, epoch, the pass it is for: its loader, iteration
+        self._told = SharedArray(np.zeros(4, np.int64), inherited=False)  # times told, epoch, and its pass
         self._calls = 0
         self._used: tuple[int, int] = (0, 0)  # times told, batches since
         self._sent_in: _Pass | None = None
@@ -88,6 +89,11 @@ class Clock:
         if worker is None:
             return number
         return int(stream_keys(worker.seed, np.array([number], np.uint64), 0)[0] >> np.uint64(2))
+
+    def __copy__(self) -> Clock:
+        twin = Clock()
+        twin.__dict__.update(self.__dict__, _told=copy.copy(self._told))
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker that is spawned does not see the pass that it is for."""

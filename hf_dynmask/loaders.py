@@ -118,7 +118,7 @@ def collated_per_batch(loader: Any) -> int:
     under tensor parallelism, one that all ranks get.
     """
     dispatcher = _dispatcher_in(loader)
-    if dispatcher is None or dispatcher.split_batches or getattr(dispatcher, "submesh_tp", None):
+    if dispatcher is None or dispatcher.split_batches or getattr(dispatcher, "submesh_tp", None) is not None:
         return 1
     return int(dispatcher.state.num_processes)
 

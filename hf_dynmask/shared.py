@@ -24,16 +24,18 @@ class SharedArray:
 
     Args:
         values: what it holds at first, `[n]`.
+        inherited: whether another process that gets it begins with what it holds then; if not, with zeros.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, inherited: bool = True) -> None:
+        self._inherited = inherited
         self._own(values)
 
     @property
     def values(self) -> np.ndarray:
         """The array itself, `[n]`: what is written to it, workers see."""
         if self._owner != os.getpid() and not self._serves_owner():
-            self._own(self._values)
+            self._own(self._values if self._inherited else np.zeros_like(self._values))
         return self._values
 
     def _own(self, values: np.ndarray) -> None:
@@ -53,12 +55,13 @@ class SharedArray:
 
     def __getstate__(self) -> dict[str, Any]:
         if get_spawning_popen() is None:  # a copy, or a pickle for later
-            return {"copied": self.values.copy()}
-        return {"_owner": self._owner, "_memory": self._memory, "_dtype": self._dtype}
+            return {"_inherited": self._inherited, "copied": self.values.copy()}
+        return {name: value for name, value in self.__dict__.items() if name != "_values"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "copied" in state:
-            self._own(state["copied"])
-        else:
-            self.__dict__.update(state)
+        copied = state.pop("copied", None)
+        self.__dict__.update(state)
+        if copied is None:
             self._values = self._view()
+        else:
+            self._own(copied)
