@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -131,7 +130,7 @@ def accelerate_told_to_shard(engine: str | None) -> Iterator[None]:
 
 def by_trainer(model: Model, collator: DataCollatorForDynamicMasking, scenario: dict[str, Any]) -> tuple[list, Any]:
     engine = scenario["engine"]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"bf16": scenario.get("bf16", False)} if engine else {}  # or as launched
     if engine == "FSDP2":
         options |= {"fsdp": "full_shard", "fsdp_config": {"version": 2, "auto_wrap_policy": "NO_WRAP"}}
     if engine == "TP2":
@@ -140,7 +139,7 @@ def by_trainer(model: Model, collator: DataCollatorForDynamicMasking, scenario: 
         options["parallelism_config"] = ParallelismConfig(tp_size=2)
         sharded(model, engine)
     arguments = TrainingArguments(
-        tempfile.mkdtemp(),
+        scenario["output_dir"],
         use_cpu=not torch.cuda.is_available(),
         per_device_train_batch_size=scenario["batch"],
         max_steps=STEPS,
@@ -182,7 +181,8 @@ def main(tokenizer: str, scenarios: list[dict[str, Any]]) -> None:
     torch.set_num_threads(1)
     state = PartialState(cpu=not torch.cuda.is_available())
     loaded = AutoTokenizer.from_pretrained(tokenizer)
-    results = {scenario["name"]: run(loaded, scenario) for scenario in scenarios}
+    folder = {"output_dir": f"{tokenizer}-trained"}
+    results = {scenario["name"]: run(loaded, {**folder, **scenario}) for scenario in scenarios}
     if state.is_main_process:
         print("SHARDED", json.dumps(results))
     leave(0)

@@ -7,6 +7,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.commands.config.config_args import ClusterConfig
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 from benchmarks.ner import launch
 from benchmarks.ner.launch import (
@@ -208,5 +211,26 @@ def test_one_process_is_observed_without_a_process_group():
     }
 
 
-def test_a_model_that_nothing_shards():
-    assert training_strategy(nn.Sequential(nn.Linear(2, 2))) is None
+@pytest.fixture
+def one_rank():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:FSDP is switching to use `NO_SHARD`", "ignore:.*NO_SHARD.*deprecated")
+def test_what_shards_a_model_is_read_off_it(one_rank):
+    def model():
+        return nn.Sequential(nn.Linear(2, 2))
+
+    class DeepSpeedEngine(nn.Module):
+        def zero_optimization_stage(self):
+            return 2
+
+    mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("tp",))
+    assert training_strategy(model()) is None
+    assert training_strategy(nn.parallel.DistributedDataParallel(model())) is None
+    assert training_strategy(fully_shard(model(), mesh=mesh)) == "FSDP2"
+    assert training_strategy(nn.Sequential(FullyShardedDataParallel(model(), device_id=torch.device("cpu")))) == "FSDP"
+    assert training_strategy(DeepSpeedEngine()) == "DEEPSPEED"
+    assert training_strategy(parallelize_module(model(), mesh, {"0": ColwiseParallel()})) is None, "over one process"

@@ -40,7 +40,7 @@ TWO = {
     "TP2, loop": {"engine": "TP2", "batch": 4, **LOOP},
 }
 TWO_BY_TRAINER = {
-    "FSDP2, Trainer": {"engine": "FSDP2", "batch": 2, "workers": 2, **TRAINER},
+    "FSDP2, Trainer": {"engine": "FSDP2", "batch": 2, "workers": 2, "bf16": True, **TRAINER},
     "TP2, Trainer": {"engine": "TP2", "batch": 4, **TRAINER},
     "TP2, Trainer, stream": {"engine": "TP2", "batch": 4, **STREAM, **TRAINER},
 }
@@ -122,10 +122,12 @@ def _check(result: Result, expected: list[dict[int, str]], copies: int) -> list[
     return [sorted(rows) for rows in steps]
 
 
-@pytest.mark.parametrize("way", ["loop", pytest.param("Trainer", marks=needs_sharding)])
-def test_fully_shard_on_two_processes_is_as_one_process(one, two, expected, way) -> None:
+@pytest.mark.parametrize(
+    ("way", "dtype"), [("loop", "float32"), pytest.param("Trainer", "bfloat16", marks=needs_sharding)]
+)
+def test_fully_shard_on_two_processes_is_as_one_process(one, two, expected, way, dtype) -> None:
     sharded = two[f"FSDP2, {way}"]
-    assert sharded["strategy"] == "FSDP2"
+    assert (sharded["strategy"], sharded["dtype"]) == ("FSDP2", f"torch.{dtype}")
     assert len(sharded["ranks"]) == 2
     assert _check(sharded, expected, copies=1) == _check(one[way], expected, copies=1)
 
