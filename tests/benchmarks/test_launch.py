@@ -218,7 +218,7 @@ def one_rank():
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.filterwarnings("ignore:FSDP is switching to use `NO_SHARD`", "ignore:.*NO_SHARD.*deprecated")
+@pytest.mark.filterwarnings("ignore:FSDP is switching to use `NO_SHARD`", "ignore:DTensor random operators")
 def test_what_shards_a_model_is_read_off_it(one_rank):
     def model():
         return nn.Sequential(nn.Linear(2, 2))

@@ -23,9 +23,11 @@ from sharded import EPOCHS, EXAMPLES, GLOBAL_BATCH, SCHEDULE, STEPS, collator_of
 from benchmarks.ner.launches import named_launch, written_launches
 
 ROOT = Path(__file__).parents[2]
+CPUS_SHARD = hasattr(torch.cpu.Stream, "record_event")  # torch 2.6 has no such method, and `fully_shard` calls it
 TRAINER_SHARDS = Version(transformers.__version__) >= Version("5") and Version(accelerate.__version__) >= Version(
     "1.12"
 )
+needs_fully_shard = pytest.mark.skipif(not CPUS_SHARD, reason="this torch has `fully_shard` on GPUs only")
 needs_sharding = pytest.mark.skipif(not TRAINER_SHARDS, reason="needs transformers 5 and accelerate 1.12")
 
 LOOP, TRAINER = {"trainer": False}, {"trainer": True}
@@ -35,11 +37,9 @@ ONE = {
     "Trainer": {"engine": None, "batch": 4, **TRAINER},
     "Trainer, stream": {"engine": None, "batch": 4, "stream": True, **TRAINER},
 }
-TWO = {
-    "FSDP2, loop": {"engine": "FSDP2", "batch": 2, "workers": 2, **LOOP},
-    "TP2, loop": {"engine": "TP2", "batch": 4, **LOOP},
-}
-TWO_BY_TRAINER = {
+FULLY_SHARD = {"FSDP2, loop": {"engine": "FSDP2", "batch": 2, "workers": 2, **LOOP}}
+TENSOR_PARALLEL = {"TP2, loop": {"engine": "TP2", "batch": 4, **LOOP}}
+BY_TRAINER = {
     "FSDP2, Trainer": {"engine": "FSDP2", "batch": 2, "workers": 2, "bf16": True, **TRAINER},
     "TP2, Trainer": {"engine": "TP2", "batch": 4, **TRAINER},
     "TP2, Trainer, stream": {"engine": "TP2", "batch": 4, **STREAM, **TRAINER},
@@ -88,7 +88,8 @@ def one(tokenizer) -> dict[str, Result]:
 
 @pytest.fixture(scope="module")
 def two(tokenizer) -> dict[str, Result]:
-    return _launched(named_launch("cpu_2_fp32"), TWO | (TWO_BY_TRAINER if TRAINER_SHARDS else {}), tokenizer)
+    fully_shard, by_trainer = FULLY_SHARD if CPUS_SHARD else {}, BY_TRAINER if TRAINER_SHARDS else {}
+    return _launched(named_launch("cpu_2_fp32"), TENSOR_PARALLEL | fully_shard | by_trainer, tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,7 @@ def _check(result: Result, expected: list[dict[int, str]], copies: int) -> list[
     return [sorted(rows) for rows in steps]
 
 
+@needs_fully_shard
 @pytest.mark.parametrize(
     ("way", "dtype"), [("loop", "float32"), pytest.param("Trainer", "bfloat16", marks=needs_sharding)]
 )
