@@ -68,9 +68,6 @@ class TellsTheTime(TrainerCallback):
 
 def witnessed(collator: Any, data: Any, directory: Path, callbacks: list[TrainerCallback], **arguments: Any) -> Trainer:
     """A `Trainer` of a [`Witness`], on the CPU and silent."""
-    if "group_by_length" in arguments and not hasattr(TrainingArguments, "group_by_length"):  # transformers 5
-        grouped = arguments.pop("group_by_length")
-        arguments["train_sampling_strategy"] = "group_by_length" if grouped else "random"
     defaults = {
         "output_dir": str(directory),
         "use_cpu": True,

@@ -78,7 +78,7 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     config = configuration(task, arm, seed)
     with _machinery(task, result_path(Path(), arm.name, seed, run_id(config)).stem) as machinery:
         mlm, ner = _stages(task, arm, seed, machinery, report)
-    observed = observed_launch(PartialState(), ner.compute_dtype)
+    observed = observed_launch(PartialState(), ner.compute_dtype, ner.strategy)
     measured = _measured(mlm, ner)
     return {
         **config,

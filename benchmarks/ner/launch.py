@@ -2,8 +2,8 @@
 
 `accelerate launch` can start less than it was asked for without an error: `--cpu --num_processes 2` and a config
 of distributed type MULTI_CPU start one process, two processes on CPU stay unconnected unless the script itself
-asks for CPU, and fp16 on CPU computes in float32. So what was asked is read from the launcher's own command line,
-and what runs is observed.
+asks for CPU, FSDP on CPU trains plain DDP, and fp16 on CPU computes in float32. So what was asked is read from the
+launcher's own command line, and what runs is observed: processes that answer, a layer's output, the model's wrappers.
 """
 
 import os
@@ -22,6 +22,8 @@ from accelerate.commands.config.config_args import BaseConfig
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import str_to_bool
 from torch import nn
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
 
 DTYPE_OF_PRECISION = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -32,7 +34,8 @@ def requested_launch() -> dict[str, Any]:
     """What the launcher of this process was asked for.
 
     Returns `num_processes`, `mixed_precision` ("no", "bf16", "fp16"), `use_cpu` and `config`, the stem of the config
-    file or None; where it is asked for, also `strategy` ("FSDP", "DEEPSPEED") and `num_machines`.
+    file or None; where it is asked for, also `num_machines` and `strategy`: "FSDP" (its first version), "FSDP2",
+    "DEEPSPEED", "TP2" (tensor parallelism of 2 processes), "FSDP2+TP2" and the like.
     Call it before the working directory changes: a config file may be named relative to it.
     """
     for ancestor in psutil.Process().parents():
@@ -91,14 +94,33 @@ def parse_launch(cmdline: Sequence[str], env: Mapping[str, str]) -> dict[str, An
 
 def _beyond_one_machine_and_ddp(flags: Namespace, config: BaseConfig | None) -> dict[str, Any]:
     """Only what is asked for: most launches ask for neither, and the results of those do not mention it."""
-    asked = {"FSDP": flags.use_fsdp, "DEEPSPEED": flags.use_deepspeed}
-    kind = getattr(config, "distributed_type", None)
-    strategy = next((name for name in SHARDED if asked[name] or kind == name), None)
+    strategy = _requested_strategy(flags, config)
     machines = flags.num_machines or getattr(config, "num_machines", 1)
     return {
         **({"strategy": strategy} if strategy else {}),
         **({"num_machines": machines} if machines > 1 else {}),
     }
+
+
+def _requested_strategy(flags: Namespace, config: BaseConfig | None) -> str | None:
+    by_flag = {"FSDP": flags.use_fsdp, "DEEPSPEED": flags.use_deepspeed}
+    by_file = None if flags.multi_gpu or any(by_flag.values()) else getattr(config, "distributed_type", None)
+    sharded = next((name for name in SHARDED if by_flag[name] or by_file == name), None)
+    if sharded == "FSDP" and str(_option("fsdp_version", "fsdp_config", flags, config)) == "2":
+        sharded = "FSDP2"
+    tensor_parallel = int(_option("parallelism_config_tp_size", "parallelism_config", flags, config) or 1)
+    return _joined(sharded, tensor_parallel)
+
+
+def _option(name: str, section: str, flags: Namespace, config: BaseConfig | None) -> Any:
+    """As the launcher reads it: a flag that is given, then the config file's section, then the flag's default."""
+    default = getattr(flags, name, None)
+    given = name in getattr(flags, "nondefault", ())
+    return default if given else (getattr(config, section, None) or {}).get(name, default)
+
+
+def _joined(sharded: str | None, tensor_parallel: int) -> str | None:
+    return "+".join([*filter(None, [sharded]), *([f"TP{tensor_parallel}"] if tensor_parallel > 1 else [])]) or None
 
 
 def config_file(named: str | None, cpu: bool) -> str | None:
@@ -147,12 +169,14 @@ class ComputeDtype:
 
 
 def observed_launch(
-    source: Accelerator | PartialState | TrainingArguments, compute_dtype: torch.dtype | None
+    source: Accelerator | PartialState | TrainingArguments,
+    compute_dtype: torch.dtype | None,
+    strategy: str | None = None,
 ) -> dict[str, int | str | None]:
     """The launch that runs; a collective call, for all ranks.
 
     Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device`, `threads` a process, `strategy`
-    (None where nothing is sharded) and whether float32 products are in `tf32`.
+    as [`training_strategy`] saw it, and whether float32 products are in `tf32`.
     """
     device = source.device
     connected = PartialState().num_processes > 1
@@ -162,9 +186,24 @@ def observed_launch(
         "compute_dtype": None if compute_dtype is None else str(compute_dtype).removeprefix("torch."),
         "device": f"cuda:{torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
-        "strategy": next((name for name in SHARDED if PartialState().distributed_type == name), None),
+        "strategy": strategy,
         "tf32": computes_in_tf32(device),
     }
+
+
+def training_strategy(wrapped: nn.Module) -> str | None:
+    """How the parameters of a model are sharded, by what it is wrapped in to be trained; None where they are not.
+
+    The names are those of [`requested_launch`]. What accelerate says of itself is not asked: it says what it was told.
+    """
+    wrappers = {
+        "DEEPSPEED": hasattr(wrapped, "zero_optimization_stage"),
+        "FSDP2": any(isinstance(module, FSDPModule) for module in wrapped.modules()),
+        "FSDP": any(isinstance(module, FullyShardedDataParallel) for module in wrapped.modules()),
+    }
+    meshes = (parameter.device_mesh for parameter in wrapped.parameters() if isinstance(parameter, DTensor))
+    tensor_parallel = max((mesh["tp"].size() for mesh in meshes if "tp" in (mesh.mesh_dim_names or ())), default=1)
+    return _joined(next((name for name, found in wrappers.items() if found), None), tensor_parallel)
 
 
 def computes_in_tf32(device: torch.device) -> bool:

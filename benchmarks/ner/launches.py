@@ -26,6 +26,15 @@ STRATEGIES: dict[str, dict[str, Any]] = {  # what accelerate's file says of each
             "fsdp_use_orig_params": True,
         },
     },
+    "fsdp2": {
+        "distributed_type": "FSDP",
+        "fsdp_config": {
+            "fsdp_version": 2,
+            "fsdp_reshard_after_forward": True,
+            "fsdp_auto_wrap_policy": "NO_WRAP",
+            "fsdp_state_dict_type": "FULL_STATE_DICT",
+        },
+    },
     "zero2": {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}},
 }
 DEVICES = ("gpu", "cpu")

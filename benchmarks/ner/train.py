@@ -13,7 +13,7 @@ from benchmarks.ner.arms import Arm
 from benchmarks.ner.budget import Budget, Machinery, training_arguments
 from benchmarks.ner.curve import curve
 from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
-from benchmarks.ner.launch import ComputeDtype
+from benchmarks.ner.launch import ComputeDtype, training_strategy
 from benchmarks.ner.metrics import EntityF1, sentence_counts
 from benchmarks.ner.observed import mlm_counts, ner_counts
 from benchmarks.ner.sentences import document_lengths
@@ -28,6 +28,7 @@ class Stage:
     speed: dict[str, Any] | None
     memory: dict[str, Any] | None
     compute_dtype: torch.dtype | None
+    strategy: str | None = None
 
 
 def pretrain(
@@ -136,6 +137,7 @@ def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, co
         speed=speed_summary(timer.steps, collate_time(collator, train, trainer.args.per_device_train_batch_size)),
         memory=memory.summary(),
         compute_dtype=observed.dtype,
+        strategy=training_strategy(trainer.model_wrapped),
     )
 
 

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.commands.config.config_args import ClusterConfig
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 from benchmarks.ner import launch
 from benchmarks.ner.launch import (
@@ -15,8 +19,12 @@ from benchmarks.ner.launch import (
     observed_launch,
     parse_launch,
     requested_launch,
+    training_strategy,
 )
 
+needs_parallelism = pytest.mark.skipif(
+    not hasattr(ClusterConfig, "parallelism_config"), reason="accelerate before 1.10 has no parallelism_config"
+)
 CONFIGS = Path(launch.__file__).parent / "launch"
 LAUNCHER = ["/env/bin/python3", "/env/bin/accelerate", "launch"]
 SCRIPT = ["benchmarks/ner/run.py", "--num_processes", "9"]
@@ -61,6 +69,12 @@ def with_config(name, *flags):
         (with_config("cpu_2_bf16", "--mixed_precision", "no"), {}, asked(2, "no", True, "cpu_2_bf16")),
         (with_config("cpu_1_fp32", "--num_processes", "4"), {}, asked(4, "no", True, "cpu_1_fp32")),
         ([*LAUNCHER, "--use_fsdp", "--num_processes", "2", *SCRIPT], {}, asked(2, strategy="FSDP")),
+        (
+            [*LAUNCHER, "--use_fsdp", "--fsdp_version", "2", "--num_processes", "2", *SCRIPT],
+            {},
+            asked(2, strategy="FSDP2"),
+        ),
+        ([*LAUNCHER, "--use_deepspeed", "--num_processes", "2", *SCRIPT], {}, asked(2, strategy="DEEPSPEED")),
         ([*LAUNCHER, "--num_machines", "2", "--num_processes", "4", *SCRIPT], {}, asked(4, num_machines=2)),
         (["torchrun", "run.py"], {"WORLD_SIZE": "2", "ACCELERATE_MIXED_PRECISION": "bf16"}, asked(2, "bf16")),
         (["python", "run.py"], {}, asked()),
@@ -76,6 +90,35 @@ def test_the_config_of_the_user_counts_as_the_launcher_counts_it(tmp_path):
     )
     assert parse_launch([*LAUNCHER, *SCRIPT], {}) == asked(2, "bf16", True, "default_config")
     assert parse_launch([*LAUNCHER, "--cpu", *SCRIPT], {}) == asked(1, use_cpu=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "flags", "strategy"),
+    [
+        ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 1}\n", [], "FSDP"),
+        ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n", [], "FSDP2"),
+        ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n", ["--fsdp_version", "1"], "FSDP"),
+        ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n", ["--multi_gpu"], None),
+        ("distributed_type: FSDP\n", ["--use_deepspeed"], "DEEPSPEED"),
+        ("distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 2}\n", [], "DEEPSPEED"),
+    ],
+)
+def test_what_is_to_shard_the_model_is_read_as_the_launcher_reads_it(tmp_path, config, flags, strategy):
+    file = tmp_path / "given.yaml"
+    file.write_text(f"num_processes: 2\nmixed_precision: 'no'\nuse_cpu: true\n{config}")
+    request = parse_launch([*LAUNCHER, "--config_file", str(file), *flags, *SCRIPT], {})
+    assert request.get("strategy") == strategy
+
+
+@needs_parallelism
+@pytest.mark.parametrize(
+    ("kind", "strategy"), [("MULTI_GPU", "TP2"), ("FSDP\nfsdp_config: {fsdp_version: 2}", "FSDP2+TP2")]
+)
+def test_tensor_parallelism_is_asked_for_in_a_config_file(tmp_path, kind, strategy):
+    file = tmp_path / "given.yaml"
+    sizes = "parallelism_config: {parallelism_config_tp_size: 2, parallelism_config_dp_shard_size: 1}"
+    file.write_text(f"num_processes: 2\nuse_cpu: true\n{sizes}\ndistributed_type: {kind}\n")
+    assert parse_launch([*LAUNCHER, "--config_file", str(file), *SCRIPT], {})["strategy"] == strategy
 
 
 @pytest.mark.parametrize(
@@ -119,6 +162,8 @@ def seen(world_size=1, compute_dtype="float32", device="cpu", **further):
         (asked(1, "fp8"), seen(), "mixed_precision fp8 computes in fp8, float32 was seen"),
         (asked(strategy="FSDP"), seen(strategy="FSDP"), None),
         (asked(strategy="FSDP"), seen(strategy=None), "FSDP was asked for, DDP trains"),
+        (asked(strategy="FSDP2"), seen(strategy="FSDP"), "FSDP2 was asked for, FSDP trains"),
+        (asked(strategy="FSDP2+TP2"), seen(strategy="FSDP2"), "FSDP2+TP2 was asked for, FSDP2 trains"),
         (asked(), seen(strategy="DEEPSPEED"), "DDP was asked for, DEEPSPEED trains"),
         (asked(tf32=True), seen(tf32=True), None),
         (asked(tf32=True), seen(tf32=False), "products in TF32 were asked for, others were seen"),
@@ -164,3 +209,28 @@ def test_one_process_is_observed_without_a_process_group():
         "strategy": None,
         "tf32": False,
     }
+
+
+@pytest.fixture
+def one_rank():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:FSDP is switching to use `NO_SHARD`", "ignore:DTensor random operators")
+def test_what_shards_a_model_is_read_off_it(one_rank):
+    def model():
+        return nn.Sequential(nn.Linear(2, 2))
+
+    class DeepSpeedEngine(nn.Module):
+        def zero_optimization_stage(self):
+            return 2
+
+    mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("tp",))
+    assert training_strategy(model()) is None
+    assert training_strategy(nn.parallel.DistributedDataParallel(model())) is None
+    assert training_strategy(fully_shard(model(), mesh=mesh)) == "FSDP2"
+    assert training_strategy(nn.Sequential(FullyShardedDataParallel(model(), device_id=torch.device("cpu")))) == "FSDP"
+    assert training_strategy(DeepSpeedEngine()) == "DEEPSPEED"
+    assert training_strategy(parallelize_module(model(), mesh, {"0": ColwiseParallel()})) is None, "over one process"

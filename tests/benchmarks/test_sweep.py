@@ -119,7 +119,7 @@ def test_a_grid_is_each_combination_once() -> None:
 def test_the_grids_that_come_along() -> None:
     assert len(read_grid(GRIDS / "cpu_smoke.yaml").cells) == 2 * 2 * 4
     gpu = read_grid(GRIDS / "gpu.yaml").cells
-    assert len(gpu) == len(set(map(str, gpu))) == 4 * 2 * (5 * 4 * 3) * 3
+    assert len(gpu) == len(set(map(str, gpu))) == 4 * 2 * (5 * 4 * 4) * 3
     assert {cell.arguments.tf32 for cell in gpu if "tf32" in cell.launch.name} == {True}
     assert {cell.arguments.tf32 for cell in gpu if "tf32" not in cell.launch.name} == {False}
 
@@ -141,7 +141,7 @@ def test_a_command_line_gives_back_its_arguments() -> None:
 # -- Launches ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp", "zero2"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp", "fsdp2", "zero2"])
 @pytest.mark.parametrize(("precision", "mixed"), [("fp32", "no"), ("tf32", "no"), ("bf16", "bf16"), ("fp8", "fp8")])
 @pytest.mark.parametrize("processes", [1, 8])
 def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precision, mixed, processes) -> None:
@@ -151,8 +151,13 @@ def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precis
     (path,) = tmp_path.iterdir()
     assert parse_launch(["accelerate", "launch", "--config_file", str(path), "run.py"], {}) == {
         **{"num_processes": processes, "mixed_precision": mixed, "use_cpu": False},
-        "config": f"gpu_{processes}_{precision}" + {"ddp": "", "fsdp": "_fsdp", "zero2": "_zero2"}[strategy],
-        **{"ddp": {}, "fsdp": {"strategy": "FSDP"}, "zero2": {"strategy": "DEEPSPEED"}}[strategy],
+        "config": f"gpu_{processes}_{precision}" + ("" if strategy == "ddp" else f"_{strategy}"),
+        **{
+            "ddp": {},
+            "fsdp": {"strategy": "FSDP"},
+            "fsdp2": {"strategy": "FSDP2"},
+            "zero2": {"strategy": "DEEPSPEED"},
+        }[strategy],
     }
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import resumable
+from transformers import trainer_pt_utils
 
 ROOT = Path(__file__).parents[2]
+BALANCES = hasattr(trainer_pt_utils, "BatchRebalanceSampler")
 EXAMPLES, EPOCHS, STOP = 44, 2, 15  # 11 steps an epoch at a global batch of 4
 FALLING, FIXED = (0.4, 0.1), (0.3, 0.3)  # the first and the last rate
 Seen = dict[tuple[int, int], str]
@@ -34,6 +36,9 @@ WAYS = {
     "stream, split": (2, {"per_device_train_batch_size": 4, **_loading(dispatch_batches=True, split_batches=True)}),
     "stream, sharded": (2, {"per_device_train_batch_size": 2, **_loading(dispatch_batches=False)}),
 }
+BALANCED = {"train_sampling_strategy": "batch_rebalance"}
+WAYS["balanced"] = (1, {**WAYS["1 process"][1], **BALANCED})
+WAYS["balanced, 2 processes"] = (2, {**WAYS["2 processes"][1], **BALANCED})
 for way in ("stream, dispatched", "stream, sharded"):
     WAYS[f"{way}, workers"] = (2, {**WAYS[way][1], "dataloader_num_workers": 2})
 
@@ -132,6 +137,15 @@ def test_ranks_that_share_a_stream_and_resume(tokenizer, tmp_path, whole_stream,
     begun = _launch(tokenizer, tmp_path, shared, FALLING, stop=5)
     resumed = _launch(tokenizer, tmp_path, shared, FALLING)
     assert {**begun, **resumed} == whole_stream
+
+
+@pytest.mark.skipif(not BALANCES, reason="transformers before 5 has no `batch_rebalance`")
+def test_ranks_whose_batches_are_balanced_by_length(tokenizer, tmp_path, stress) -> None:
+    if not stress:
+        pytest.skip("under --stress only")
+    seen = _launch(tokenizer, tmp_path / "one", "balanced", FALLING)
+    assert len(seen) == EPOCHS * EXAMPLES
+    assert _launch(tokenizer, tmp_path / "two", "balanced, 2 processes", FALLING) == seen
 
 
 @pytest.mark.parametrize("way", ["stream, dispatched, workers", "stream, sharded, workers"])
