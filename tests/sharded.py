@@ -89,7 +89,7 @@ def in_a_loop(model: Model, collator: DataCollatorForDynamicMasking, scenario: d
     found: list[Any] = []
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
-        collator.set_epoch(epoch, first_step=len(found), total_steps=STEPS)
+        collator.start_epoch(loader, epoch, total_steps=STEPS)
         for batch in loader:
             found.append(seen(batch, epoch, len(found)))
             model(**batch)["loss"].backward()

@@ -42,9 +42,7 @@ def test_a_batch_of_mappings(make, wordpiece, examples) -> None:
     assert batch["attention_mask"].sum(1).tolist() == list(map(len, ROWS))
 
 
-def test_examples_by_the_name_that_transformers_uses(make, wordpiece, examples, request) -> None:
-    if make is DataCollatorForDynamicMasking:
-        request.applymarker(pytest.mark.xfail(strict=True, raises=TypeError, reason="the argument is `examples`"))
+def test_examples_by_the_name_that_transformers_uses(make, wordpiece, examples) -> None:
     assert set(make(wordpiece)(features=examples)) >= EXPECTED
 
 

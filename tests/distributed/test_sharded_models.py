@@ -134,18 +134,12 @@ def test_fully_shard_on_two_processes_is_as_one_process(one, two, expected, way,
     assert _check(sharded, expected, copies=1) == _check(one[way], expected, copies=1)
 
 
-DISPATCHED = pytest.mark.xfail(
-    strict=True,
-    reason="accelerate's dispatcher gives all ranks of tensor parallelism one batch, which is counted as one for each",
-)
-
-
 @pytest.mark.parametrize(
     "way",
     [
         "loop",
         pytest.param("Trainer", marks=needs_sharding),
-        pytest.param("Trainer, stream", marks=[needs_sharding, DISPATCHED]),
+        pytest.param("Trainer, stream", marks=needs_sharding),
     ],
 )
 def test_tensor_parallel_ranks_see_the_batches_of_one_process(one, two, expected, way) -> None:
