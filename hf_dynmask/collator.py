@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_dynmask.arguments import checked_flag, checked_integer
 from hf_dynmask.clocked import ClockedCollator
+from hf_dynmask.columns import check_names
 from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
 from hf_dynmask.maskable import attended_tokens, check_columns, column_of, labelled_tokens, maskable_tokens
 from hf_dynmask.masking import Masked, MaskingPlan, causal, mask_tokens, put
@@ -78,6 +79,8 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         return_flash_attn_kwargs: without padding, the batch also holds `cu_seq_lens_q`, `cu_seq_lens_k`,
             `max_length_q` and `max_length_k`, from which FlashAttention learns where sequences end: some models, such
             as ModernBERT, do not tell it by `position_ids`. False for models that take no such arguments.
+        per_token_columns: the names of further columns with a value for each token, where the examples have them. What
+            a column is depends on its name alone: one that is neither named here nor known is stacked.
 
     Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
 
@@ -85,8 +88,10 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
         - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
         - **labels** (optional): -100 where never to mask; under `strategy="entity"`, the tags.
-        - any further column: padded with 0 (`token_type_ids` with the tokenizer's own value) if it has a value for each
-          token, stacked otherwise.
+        - further columns with a value for each token, padded with 0 (`token_type_ids` with the tokenizer's own value):
+          those that transformers' tokenizers make, such as `position_ids` and `bbox`; those that the strategy reads;
+          and `per_token_columns`.
+        - any other column: stacked, and so of one shape for every example.
 
     Returns a `BatchEncoding` of what `model.forward` takes:
 
@@ -130,6 +135,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     position_ids_start: int = field(default=0, kw_only=True)
     return_seq_idx: bool = field(default=False, kw_only=True)
     return_flash_attn_kwargs: bool = field(default=True, kw_only=True)
+    per_token_columns: Sequence[str] = field(default=(), kw_only=True)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
         """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.
@@ -154,6 +160,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
         check_layout(self.pad_to_multiple_of, self.return_tensors)
+        check_names(self.per_token_columns)
         checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
         for name in _FLAGS:
             checked_flag(getattr(self, name), name)
@@ -192,16 +199,17 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     def _collate(
         self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
     ) -> BatchEncoding:
-        batch = ragged_batch(examples)
+        plan = self._plan  # first: it checks what was set since the last call
+        batch = ragged_batch(examples, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         attended = attended_tokens(batch, self._vocabulary)
-        if self._plan is None:
+        if plan is None:
             rates: float | np.ndarray = 0.0
             columns = self._laid_out(self._with_causal_labels(batch, attended), attended)
         else:
             masked = self._masked(batch, attended, rate, pattern)
             rates = masked.rates
-            columns = self._laid_out(without(batch, ("labels", *self._plan.strategy.columns)), attended)
+            columns = self._laid_out(without(batch, ("labels", *plan.strategy.columns)), attended)
             columns["labels"] = put(columns["input_ids"], self._places(masked.places, batch, attended), masked.ids)
         if self.return_mask_rate:
             columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
