@@ -87,7 +87,8 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         - **input_ids**: integers; may come padded.
         - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
         - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
-        - **labels** (optional): -100 where never to mask; under `strategy="entity"`, the tags.
+        - **labels** (optional): -100 where never to mask; under `strategy="entity"`, the tags. One number for each
+          example, its class, is not read: the labels of masking take its place, as in the stock collator.
         - further columns with a value for each token, padded with 0 (`token_type_ids` with the tokenizer's own value):
           those that transformers' tokenizers make, such as `position_ids` and `bbox`; those that the strategy reads;
           and `per_token_columns`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from numbers import Number
 from typing import Any
 
 # What transformers' tokenizers make for each token, and what its models take.
@@ -63,6 +64,11 @@ def check_lengths(name: str, found: Sequence[int | None], rows: Sequence[Any], l
         f"{lengths[number]} tokens. Make it as long as `input_ids`, drop it with "
         f'`dataset.remove_columns("{name}")`, or {last_remedy}.'
     )
+
+
+def are_classes(rows: Sequence[Any]) -> bool:
+    """Whether the values are one number for each example, as the `labels` of classification are."""
+    return all(isinstance(row, Number) or getattr(row, "ndim", 1) == 0 for row in rows)
 
 
 def refuse_unnamed(name: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hf_dynmask.columns import PER_TOKEN, check_lengths, refuse_unnamed
+from hf_dynmask.columns import PER_TOKEN, are_classes, check_lengths, refuse_unnamed
 from hf_dynmask.rows import begins_of, counted, places_in_rows
 
 IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no loss
@@ -75,12 +75,18 @@ def ragged_batch(examples: Sequence[Any], per_token_columns: Collection[str] = (
         examples: the mappings or sequences.
         per_token_columns: the columns with a value for each token, besides those that are known to have one.
 
+    Returns:
+        The columns, without `labels` that are one number for each example, its class: what masking predicts takes its
+        place.
+
     Raises:
         ValueError: if there is no example, an example has no `input_ids` or lacks a column that the first one has, a
             column has not one value for each token where it must, or its values cannot be put into one array.
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
     columns = _columns(examples)
+    if "labels" not in per_token_columns and are_classes(columns.get("labels", ())):
+        columns.pop("labels", None)
     lengths = _lengths(columns["input_ids"])
     counts = lengths.tolist()
     per_token, per_sequence = {}, {}

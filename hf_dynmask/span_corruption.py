@@ -62,7 +62,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         - **special_tokens_mask** (optional): 1 where never noise, besides special and unknown tokens and sentinels. A
           span of noise that goes on beyond such a token is two, with a sentinel each; where the sentinels do not
           suffice for that, as many spans as there are too many, drawn at random, are no noise after all.
-        - **labels** (optional): -100 where never noise.
+        - **labels** (optional): -100 where never noise. One number for each example, its class, is not read.
         - further columns with a value for each token: dropped, as they make no sense after corruption. These are those
           that transformers' tokenizers make, such as `token_type_ids` and `bbox`, and `per_token_columns`.
         - any other column: stacked, and so of one shape for every example.

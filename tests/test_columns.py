@@ -112,6 +112,40 @@ def test_what_the_strategy_reads_goes_with_the_tokens_without_being_named(wordpi
     assert batch["soft"].shape == (2, 5)
 
 
+class TestClasses:
+    """`labels` that are one number for each example, as data for classification have them."""
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("length", [1, 5])
+    def test_they_change_nothing(self, with_sentinels, layout, length) -> None:
+        collator = _collator(with_sentinels, layout, return_tensors="np")
+        plain, given = (
+            collator(_examples([length, 5], **more)) for more in ({}, {"labels": lambda number, length: number})
+        )
+        assert set(given) == set(plain)
+        assert all(np.array_equal(given[name], plain[name]) for name in plain)
+
+    @BOTH
+    @pytest.mark.parametrize("labels", [[3], [0, 1, 0], "positive", None])
+    def test_what_is_no_number_is_refused(self, with_sentinels, make, labels) -> None:
+        with pytest.raises(ValueError, match="`labels` must have a value for each token of its example, but example 0"):
+            make(with_sentinels)(_examples([5, 4], labels=lambda number, length: labels))
+
+    @BOTH
+    def test_numbers_in_some_examples_only_are_refused(self, with_sentinels, make) -> None:
+        examples = _examples([5, 4], labels=lambda number, length: number if number else [0] * length)
+        with pytest.raises(
+            ValueError, match=r"`labels` must have a value for each token .* 1 has one int for 4 tokens"
+        ):
+            make(with_sentinels)(examples)
+
+    def test_they_are_no_tags(self, wordpiece) -> None:
+        for options in ({"strategy": "entity"}, {"per_token_columns": ["labels"]}):
+            collator = _collator(wordpiece, "padded right", **options)
+            with pytest.raises(ValueError, match=r"`labels` must have a value for each token .* 0 has one int for 5"):
+                collator(_examples([5, 4], labels=lambda number, length: number))
+
+
 class TestErrors:
     @BOTH
     @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def test_token_type_ids_are_padded(make, wordpiece) -> None:
     assert batch["token_type_ids"].sum(1).tolist() == list(map(len, ROWS))
 
 
+@pytest.mark.parametrize("kind", [int, np.int64, torch.tensor, float, bool], ids=str)
+@pytest.mark.parametrize("mlm", [True, False])
+def test_the_class_of_an_example_gives_way_to_the_labels(make, wordpiece, mlm, kind) -> None:
+    """As data for classification have it."""
+    batch = make(wordpiece, mlm=mlm)([{"input_ids": row, "labels": kind(number)} for number, row in enumerate(ROWS)])
+    assert set(batch) == EXPECTED | {"attention_mask"}
+    assert batch["labels"].shape == (3, 42)
+    assert batch["labels"].dtype == torch.int64
+
+
 def test_without_a_mask_token(make, wordpiece) -> None:
     tokenizer = copy.deepcopy(wordpiece)
     tokenizer.mask_token = None
