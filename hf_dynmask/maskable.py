@@ -36,7 +36,7 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
         raise ValueError(
             f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
             f"{int(outside[0])}. Pass the tokenizer that the examples were made with; if tokens were added "
-            "to it since, set `collator.tokenizer` again."
+            "to it while workers were running, let them begin anew."
         )
 
 

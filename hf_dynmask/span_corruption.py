@@ -41,7 +41,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
     Args:
         tokenizer: a transformers tokenizer, fast or slow, with at least 3 sentinels, tokens named `<extra_id_0>`,
             `<extra_id_1>`, ..., whatever their ids. A text with more spans than there are sentinels, less two, has
-            fewer and longer ones instead.
+            fewer and longer ones instead. Later changes count as in [`DataCollatorForDynamicMasking`].
         noise_density: the fraction of tokens that are noise, in [0, 1]; or a schedule: a function from training
             progress in [0, 1] to such a fraction; or a distribution that each sequence draws its own from. The count
             is rounded up or down at random, so that the mean is right; but at a density strictly between 0 and 1, two
@@ -114,6 +114,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
 
     @cached_property
     def _sentinels(self) -> np.ndarray:
+        _ = self._vocabulary  # read together: that one tells when the tokenizer has changed, and both are read anew
         return sentinels_of(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Vocabulary:
         pad_token_id: what fills up a batch; None if the tokenizer has none.
         pad_token_type_id: what fills up `token_type_ids`.
         pads_unmistakably: the pad token has no other role, so that it is padding wherever it stands.
+        state: what the tokenizer was like when it was read, as [`_state_of`] tells.
+        marked: the ids that were marked as special in the tokenizer, whether or not they had a role.
     """
 
     special: np.ndarray
@@ -36,6 +38,8 @@ class Vocabulary:
     pad_token_id: int | None
     pad_token_type_id: int
     pads_unmistakably: bool
+    state: tuple[Any, ...] = ()
+    marked: frozenset[int] = frozenset()
 
     @cached_property
     def words(self) -> WordTable | None:
@@ -52,6 +56,14 @@ class Vocabulary:
         """The number of ids: every id is in [0, size)."""
         return len(self.special)
 
+    def is_current(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Whether the tokenizer still has as many tokens, with the same roles: takes a microsecond."""
+        return self.state == _state_of(tokenizer)
+
+    def is_current_in_full(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Whether it also marks the same tokens as special: takes time in proportion to those that were added."""
+        return self.is_current(tokenizer) and self.marked == _marked_in(tokenizer)
+
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     """The tables for a tokenizer, fast or slow."""
@@ -59,7 +71,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     size = max(len(tokenizer), max(ids.values(), default=-1) + 1)
     special = np.ones(size, dtype=bool)
     special[list(ids.values())] = False
-    special[_special_ids(tokenizer)] = True
+    marked = _marked_in(tokenizer)
+    special[[*tokenizer.all_special_ids, *marked]] = True
     pad = tokenizer.pad_token_id
     return Vocabulary(
         special=special,
@@ -69,6 +82,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
         pad_token_id=pad,
         pad_token_type_id=getattr(tokenizer, "pad_token_type_id", 0),
         pads_unmistakably=pad is not None and _roles(tokenizer).count(pad) == 1,
+        state=_state_of(tokenizer),
+        marked=marked,
     )
 
 
@@ -78,9 +93,17 @@ def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTa
     return word_table(tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
 
 
-def _special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    added = [id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special]
-    return [*tokenizer.all_special_ids, *added]
+def _state_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
+    """What is quick to tell of a tokenizer: its size, and which tokens have a role, among them those with no name.
+
+    transformers 4 has these in `special_tokens_map`, too; transformers 5 has no public name for them that is as quick.
+    """
+    unnamed = vars(tokenizer).get("_extra_special_tokens", ())
+    return len(tokenizer), tokenizer.special_tokens_map, tuple(unnamed)
+
+
+def _marked_in(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    return frozenset(id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
 
 
 def _roles(tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
