@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -60,6 +60,13 @@ class ClockedCollator:
     def _vocabulary(self) -> Vocabulary:
         return vocabulary_of(self.tokenizer)
 
+    def _follow_tokenizer(self, is_current: Callable[[Vocabulary, Any], bool]) -> None:
+        """Reads the tokenizer anew if it has changed since it was read."""
+        vocabulary = self.__dict__.get("_vocabulary")
+        if vocabulary is not None and not is_current(vocabulary, self.tokenizer):
+            self.tokenizer = self.tokenizer
+            _ = self._plan  # here and now, so that workers that are about to begin need not
+
     def __setattr__(self, name: str, value: Any) -> None:
         """What is set later counts from the next batch on: the plan is made, and checked, anew."""
         if name == self.rate_argument and isinstance(value, bool):
@@ -115,6 +122,7 @@ class ClockedCollator:
                 f"`total_steps` must be given when `{self.rate_argument}` is a schedule, but got None. "
                 "Pass the number of optimizer steps of the whole training."
             )
+        self._follow_tokenizer(Vocabulary.is_current_in_full)
         self._clock.start_epoch(
             checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST),
             checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch.", MOST),
@@ -154,6 +162,7 @@ class ClockedCollator:
         raise NotImplementedError
 
     def __call__(self, examples: Sequence[Any], return_tensors: str | None = None) -> Any:
+        self._follow_tokenizer(Vocabulary.is_current)
         return self._collate(examples, return_tensors, *self._now())
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:

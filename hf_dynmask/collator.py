@@ -47,7 +47,11 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     reproducible across workers and ranks.
 
     Args:
-        tokenizer: a transformers tokenizer with a mask token.
+        tokenizer: a transformers tokenizer with a mask token. What changes in it later, tokens that are added or their
+            roles, counts from the next batch on; in workers that are running already, which have a copy, once they
+            begin anew. A token that is only marked as special, without a role, by `add_tokens(...,
+            special_tokens=True)`, counts from the next epoch that is announced, or from `collator.tokenizer =
+            tokenizer` on.
         mlm_probability: the fraction of tokens to mask, in [0, 1]; or a schedule: a function from training progress in
             [0, 1] to such a fraction; or a distribution that each sequence draws its own from, such as
             `uniform_rate()`.
