@@ -13,6 +13,7 @@ from variants import VARIANTS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
 from hf_dynmask.vocabulary import vocabulary_of
+from hf_dynmask.word_marks import word_table
 
 LENGTHS = (64, 1024)
 
@@ -78,6 +79,12 @@ def test_a_tokenizer_that_has_not_changed_is_known_by_few_calls(wordpiece, added
     tokenizer = copy.deepcopy(wordpiece)
     tokenizer.add_tokens([f"<{number}>" for number in range(added)], special_tokens=True)
     assert _calls(vocabulary_of(tokenizer).is_current, tokenizer) < 50
+
+
+def test_the_table_of_words_takes_few_calls_a_token() -> None:
+    ids = {f"{'##' * (number % 2)}{number}é": number for number in range(10_000)}
+    special = np.arange(len(ids)) < 5
+    assert _calls(lambda ids: word_table(ids, special), ids) < 12 * len(ids)
 
 
 def test_a_call_for_each_token_is_noticed(wordpiece) -> None:
