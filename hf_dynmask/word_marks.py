@@ -112,7 +112,10 @@ def _each(function: Callable[[Any], Any], values: Collection[Any], dtype: type) 
 
 
 def _class_at(end: np.ufunc, classes: np.ndarray, passed_over: Class, starts: np.ndarray) -> np.ndarray:
-    """The first or last class of each token, by np.minimum or np.maximum, but one; that one if there is no other."""
+    """uint8 `[tokens]`: each token's first class (`np.minimum`) or last one (`np.maximum`) other than `passed_over`.
+
+    `passed_over` itself for a token that has no other.
+    """
     nowhere = -1 if end is np.maximum else len(classes)
     indices = np.where(classes == passed_over, nowhere, np.arange(len(classes)))
     return np.append(classes, np.uint8(passed_over))[end.reduceat(indices, starts)]

@@ -178,9 +178,9 @@ def _stretches(tokens: RaggedTokens, table: WordTable) -> list[tuple[int, int]]:
 
 
 class _KnownEnds(dict[tuple[Segmenter, bytes], np.ndarray]):
-    """The [`_word_ends`] of the stretches that were met, which take a segmenter a thousand times as long to tell.
+    """A cache of [`_word_ends`], which a segmenter needs a thousand times as long to find.
 
-    Forgotten all at once when they take more than 8 MiB, in each worker: many short ones, or a few documents.
+    Each worker has one. It is emptied when it takes more than 8 MiB, which is many short stretches or a few documents.
     """
 
     held = 0

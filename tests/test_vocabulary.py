@@ -88,7 +88,7 @@ def test_a_mask_token_that_is_gone_is_missed(tokenizer) -> None:
 
 
 @pytest.mark.parametrize("announced", [False, True])
-def test_a_word_that_is_but_marked_as_special_is_seen_when_an_epoch_begins(tokenizer, announced) -> None:
+def test_a_word_that_is_only_marked_as_special_is_seen_when_an_epoch_begins(tokenizer, announced) -> None:
     """It has no role, and the vocabulary is as large as before: to look costs too much for every batch."""
     collator = DataCollatorForDynamicMasking(tokenizer, 1.0)
     cat = tokenizer.convert_tokens_to_ids("cat")
