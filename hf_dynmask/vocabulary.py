@@ -28,6 +28,7 @@ class Vocabulary:
         pad_token_type_id: what fills up `token_type_ids`.
         pads_unmistakably: the pad token has no other role, so that it is padding wherever it stands.
         state: what the tokenizer was like when it was read, as [`_state_of`] tells.
+        count: how many tokens it had.
         marked: the ids that were marked as special in the tokenizer, whether or not they had a role.
     """
 
@@ -39,6 +40,7 @@ class Vocabulary:
     pad_token_type_id: int
     pads_unmistakably: bool
     state: tuple[Any, ...] = ()
+    count: int = 0
     marked: frozenset[int] = frozenset()
 
     @cached_property
@@ -57,12 +59,12 @@ class Vocabulary:
         return len(self.special)
 
     def is_current(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        """Whether the tokenizer still has as many tokens, with the same roles: takes a microsecond."""
-        return self.state == _state_of(tokenizer)
+        """Whether the tokenizer has no more tokens, and the same ones have roles: takes a microsecond."""
+        return self.state == _state_of(tokenizer, self.size)
 
     def is_current_in_full(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        """Whether it also marks the same tokens as special: takes time in proportion to those that were added."""
-        return self.is_current(tokenizer) and self.marked == _marked_in(tokenizer)
+        """Whether it also marks the same tokens as special: takes time in proportion to the tokens."""
+        return self.is_current(tokenizer) and (self.count, self.marked) == (len(tokenizer), _marked_in(tokenizer))
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
@@ -82,7 +84,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
         pad_token_id=pad,
         pad_token_type_id=getattr(tokenizer, "pad_token_type_id", 0),
         pads_unmistakably=pad is not None and _roles(tokenizer).count(pad) == 1,
-        state=_state_of(tokenizer),
+        state=_state_of(tokenizer, size),
+        count=len(tokenizer),
         marked=marked,
     )
 
@@ -93,13 +96,17 @@ def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTa
     return word_table(tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
 
 
-def _state_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
-    """What is quick to tell of a tokenizer: its size, and which tokens have a role, among them those with no name.
+def _state_of(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any, ...]:
+    """What is quick to tell of a tokenizer: whether it has outgrown a size, and which tokens have a role.
 
-    transformers 4 has these in `special_tokens_map`, too; transformers 5 has no public name for them that is as quick.
+    The public names of the roles take up to 40 times as long. They serve where transformers has no private ones.
     """
-    unnamed = vars(tokenizer).get("_extra_special_tokens", ())
-    return len(tokenizer), tokenizer.special_tokens_map, tuple(unnamed)
+    attributes = vars(tokenizer)
+    named = attributes.get("_special_tokens_map") or tokenizer.special_tokens_map
+    unnamed = attributes.get("_extra_special_tokens") or named.get("additional_special_tokens") or ()  # since 5; in 4
+    # `len` of a fast tokenizer looks at every token in tokenizers 0.22; the next token that is added has the next id
+    outgrown = tokenizer.backend_tokenizer.id_to_token(size) if tokenizer.is_fast else len(tokenizer)
+    return outgrown, tuple(named.values()), tuple(unnamed)
 
 
 def _marked_in(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
