@@ -84,16 +84,34 @@ def checked_number(value: object, argument: str, remedy: str) -> float:
 
 
 def checked_tokenizer(tokenizer: object) -> None:
-    """Refuses what has no vocabulary.
+    """Refuses what has no vocabulary with roles of tokens.
 
     Raises:
-        ValueError: if it is not a tokenizer.
+        ValueError: if it is not a tokenizer of transformers.
     """
-    if isinstance(tokenizer, type) or not hasattr(tokenizer, "get_vocab"):
-        raise ValueError(
-            f"`tokenizer` must be a transformers tokenizer, but got {tokenizer!r}. Pass what "
-            "`AutoTokenizer.from_pretrained(...)` returns."
+    if isinstance(tokenizer, type) or not all(hasattr(tokenizer, name) for name in ("get_vocab", "all_special_ids")):
+        kind = type(tokenizer)
+        got = repr(tokenizer) if kind.__module__ == "builtins" else f"a `{kind.__module__}.{kind.__qualname__}`"
+        raise ValueError(f"`tokenizer` must be a transformers tokenizer, but got {got}. {_way_to_tokenizer(tokenizer)}")
+
+
+def _way_to_tokenizer(given: object) -> str:
+    library = type(given).__module__.split(".")[0]
+    if isinstance(given, str):
+        return f"Pass `AutoTokenizer.from_pretrained({given!r})`."
+    if hasattr(getattr(given, "tokenizer", None), "get_vocab"):
+        return "Pass its `tokenizer` attribute, such as `processor.tokenizer`."
+    if library == "tokenizers":
+        return (
+            'Pass `PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token="[MASK]", pad_token="[PAD]", ...)`, '
+            "with the roles of its special tokens."
         )
+    if library == "tiktoken":
+        return (
+            "Convert it with `transformers.integrations.tiktoken.convert_tiktoken_to_fast(encoding, folder)`, and pass "
+            "`AutoTokenizer.from_pretrained(folder)`."
+        )
+    return "Pass what `AutoTokenizer.from_pretrained(...)` returns."
 
 
 def checked_choice(value: object, argument: str, choices: Collection[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -60,6 +60,13 @@ class ClockedCollator:
     def _vocabulary(self) -> Vocabulary:
         return vocabulary_of(self.tokenizer)
 
+    def _follow_tokenizer(self, is_current: Callable[[Vocabulary, Any], bool]) -> None:
+        """Reads the tokenizer anew if it has changed since it was read."""
+        vocabulary = self.__dict__.get("_vocabulary")
+        if vocabulary is not None and not is_current(vocabulary, self.tokenizer):
+            self.tokenizer = self.tokenizer
+            _ = self._plan  # here and now, so that workers that are about to begin need not
+
     def __setattr__(self, name: str, value: Any) -> None:
         """What is set later counts from the next batch on: the plan is made, and checked, anew."""
         if name == self.rate_argument and isinstance(value, bool):
@@ -110,6 +117,7 @@ class ClockedCollator:
                 "the optimizer step. Call `collator.start_epoch(loader, epoch, total_steps)`, or pass "
                 "`callbacks=[MaskRateCallback()]` to `Trainer`."
             )
+        self._follow_tokenizer(Vocabulary.is_current_in_full)
         self._clock.tell(checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST))
         if self.losses is not None:
             self.losses.start_epoch(epoch)
@@ -144,6 +152,7 @@ class ClockedCollator:
         """
         from hf_dynmask.numbering import start_epoch  # not at import: few have a loop of their own
 
+        self._follow_tokenizer(Vocabulary.is_current_in_full)
         start_epoch(self, loader, epoch, total_steps, gradient_accumulation_steps, first_step)
         if self.losses is not None:
             self.losses.start_epoch(epoch)
@@ -198,6 +207,7 @@ class ClockedCollator:
             epoch: to look at the batch as it is in this epoch; nothing is stored.
             progress: under a schedule, to look at the batch as it is after this fraction of training, in [0, 1].
         """
+        self._follow_tokenizer(Vocabulary.is_current)
         position = current_position() if epoch is None and progress is None else None
         if position is not None and not (self.evaluates and position.evaluates):
             return self._collate_at(position, features, return_tensors)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_dynmask.arguments import checked_flag, checked_integer
 from hf_dynmask.clocked import ClockedCollator
+from hf_dynmask.columns import check_names
 from hf_dynmask.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
 from hf_dynmask.maskable import (
     attended_tokens,
@@ -53,7 +54,11 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     reproducible across workers and ranks.
 
     Args:
-        tokenizer: a transformers tokenizer with a mask token.
+        tokenizer: a transformers tokenizer with a mask token. What changes in it later, tokens that are added or their
+            roles, counts from the next batch on; in workers that are running already, which have a copy, once they
+            begin anew. A token that is only marked as special, without a role, by `add_tokens(...,
+            special_tokens=True)`, counts from the next epoch that is announced, or from `collator.tokenizer =
+            tokenizer` on.
         mlm_probability: the fraction of tokens to mask, in [0, 1]; or a schedule: a function from training progress in
             [0, 1] to such a fraction; or a distribution that each sequence draws its own from, such as
             `uniform_rate()`.
@@ -85,6 +90,8 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         return_flash_attn_kwargs: without padding, the batch also holds `cu_seq_lens_q`, `cu_seq_lens_k`,
             `max_length_q` and `max_length_k`, from which FlashAttention learns where sequences end: some models, such
             as ModernBERT, do not tell it by `position_ids`. False for models that take no such arguments.
+        per_token_columns: the names of further columns with a value for each token, where the examples have them. What
+            a column is depends on its name alone: one that is neither named here nor known is stacked.
 
     Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
 
@@ -93,9 +100,12 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
         - **labels** (optional): -100 where never to mask, except that a token labelled -100 goes with its word if the
           first token of the word has a label, as in data sets for named entity recognition: strategies that mask words
-          whole then mask and predict all of its tokens. Under `strategy="entity"`, the tags.
-        - any further column: padded with 0 (`token_type_ids` with the tokenizer's own value) if it has a value for each
-          token, stacked otherwise.
+          whole then mask and predict all of its tokens. Under `strategy="entity"`, the tags. One number for each
+          example, its class, is not read: the labels of masking take its place, as in the stock collator.
+        - further columns with a value for each token, padded with 0 (`token_type_ids` with the tokenizer's own value):
+          those that transformers' tokenizers make, such as `position_ids` and `bbox`; those that the strategy reads;
+          and `per_token_columns`.
+        - any other column: stacked, and so of one shape for every example.
 
     Returns a `BatchEncoding` of what `model.forward` takes:
 
@@ -139,6 +149,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     position_ids_start: int = field(default=0, kw_only=True)
     return_seq_idx: bool = field(default=False, kw_only=True)
     return_flash_attn_kwargs: bool = field(default=True, kw_only=True)
+    per_token_columns: Sequence[str] = field(default=(), kw_only=True)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
         """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.
@@ -169,6 +180,7 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         """None if nothing is masked."""
         check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
+        check_names(self.per_token_columns)
         checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
         for name in _FLAGS:
             checked_flag(getattr(self, name), name)
@@ -207,16 +219,17 @@ class DataCollatorForDynamicMasking(ClockedCollator):
     def _collate(
         self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
     ) -> BatchEncoding:
-        batch = ragged_batch(examples)
+        plan = self._plan  # first: it checks what was set since the last call
+        batch = ragged_batch(examples, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         attended = attended_tokens(batch, self._vocabulary)
-        if self._plan is None:
+        if plan is None:
             rates: float | np.ndarray = 0.0
             columns = self._laid_out(self._with_causal_labels(batch, attended), attended)
         else:
             masked = self._masked(batch, attended, rate, pattern)
             rates = masked.rates
-            columns = self._laid_out(without(batch, ("labels", *self._plan.strategy.columns)), attended)
+            columns = self._laid_out(without(batch, ("labels", *plan.strategy.columns)), attended)
             columns["labels"] = put(columns["input_ids"], self._places(masked.places, batch, attended), masked.ids)
         if self.return_mask_rate:
             columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)

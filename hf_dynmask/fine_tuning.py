@@ -49,7 +49,8 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         num_mask_patterns: how many masks a sequence has: None for a new one each epoch, 1 for one and the same.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence.
         min_masked: mask at least so many tokens of a sequence.
-        tokenizer: tells which ids are special; None for the `tokenizer` of `collator`, or of its `processor`.
+        tokenizer: tells which ids are special; None for the `tokenizer` of `collator`, or of its `processor`. Later
+            changes of it count as in [`DataCollatorForDynamicMasking`].
 
     The batch of `collator` is a mapping of numpy arrays or torch tensors with:
 

@@ -87,7 +87,7 @@ def pad_token_id(vocabulary: Vocabulary, lengths: np.ndarray, multiple: int | No
         return 0  # nothing will be padded
     raise ValueError(
         "`tokenizer` must have a pad token to make one batch of sequences of different lengths, but has none. Set "
-        "`tokenizer.pad_token` before the collator is made, or, where it has that, pass `padding_free=True`."
+        "`tokenizer.pad_token`, or, where the collator has that, pass `padding_free=True`."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hf_dynmask.ragged import IGNORE_INDEX, RaggedBatch
 from hf_dynmask.vocabulary import Vocabulary
 
-_A_VALUE_A_TOKEN = ("input_ids", "attention_mask", "special_tokens_mask", "labels")
+_ONE_VALUE_A_TOKEN = ("attention_mask", "special_tokens_mask", "labels")
 
 
 def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
@@ -17,14 +17,13 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
 
     Raises:
         ValueError: if `input_ids` are not integers of the vocabulary, one for each token, or a column that masking
-            reads has another length.
+            reads has several values for a token.
     """
-    several = {name for name, values in batch.per_token.items() if values.ndim != 1 and name != "input_ids"}
-    for name in _A_VALUE_A_TOKEN:
-        if name in batch.per_sequence or name in several:
+    for name in _ONE_VALUE_A_TOKEN:
+        if name in batch.per_token and batch.per_token[name].ndim != 1:
             raise ValueError(
-                f"`{name}` must have a value for each token of its example, but got another number of values. "
-                f'Mend it, or drop it with `dataset.remove_columns("{name}")`.'
+                f"`{name}` must have one value for each token, but got several. Make it as long as `input_ids`, or "
+                f'drop it with `dataset.remove_columns("{name}")`.'
             )
     input_ids = batch.per_token["input_ids"]
     if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
@@ -37,7 +36,7 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
         raise ValueError(
             f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
             f"{int(outside[0])}. Pass the tokenizer that the examples were made with; if tokens were added "
-            "to it since, set `collator.tokenizer` again."
+            "to it while workers were running, let them begin anew."
         )
 
 

@@ -73,7 +73,8 @@ def device_plan(
     """The tokenizer's tables and all else that does not change between batches; make it once, outside of the loop.
 
     Args:
-        tokenizer: a transformers tokenizer; with a mask token, unless `mask_replace_prob` is 0.
+        tokenizer: a transformers tokenizer; with a mask token, unless `mask_replace_prob` is 0. Later changes of it do
+            not count: make another plan.
         device: where the batches are.
         seed: as in [`DataCollatorForDynamicMasking`], as are the others.
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hf_dynmask.columns import PER_TOKEN, are_classes, check_lengths, refuse_unnamed
 from hf_dynmask.rows import begins_of, counted, places_in_rows
 
 IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no loss
@@ -67,23 +68,35 @@ class RaggedTokens:
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
 
-def ragged_batch(examples: Sequence[Any]) -> RaggedBatch:
+def ragged_batch(examples: Sequence[Any], per_token_columns: Collection[str] = ()) -> RaggedBatch:
     """The columns of examples, which are mappings with `input_ids` or bare sequences of token ids.
 
+    Args:
+        examples: the mappings or sequences.
+        per_token_columns: the columns with a value for each token, besides those that are known to have one.
+
+    Returns:
+        The columns, without `labels` that are one number for each example, its class: what masking predicts takes its
+        place.
+
     Raises:
-        ValueError: if there is no example, an example has no `input_ids` or lacks a column that the first one has, or
-            a column's values cannot be put into one array.
+        ValueError: if there is no example, an example has no `input_ids` or lacks a column that the first one has, a
+            column has not one value for each token where it must, or its values cannot be put into one array.
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
     columns = _columns(examples)
+    if "labels" not in per_token_columns and are_classes(columns.get("labels", ())):
+        columns.pop("labels", None)
     lengths = _lengths(columns["input_ids"])
+    counts = lengths.tolist()
     per_token, per_sequence = {}, {}
     for name, rows in columns.items():
-        if name == "input_ids" or _lengths_or_none(rows) == lengths.tolist():
+        if name in PER_TOKEN or name in per_token_columns:
+            check_lengths(name, _lengths_or_none(rows), rows, counts)
             join = _concatenate_mask if name == "attention_mask" else _concatenate
             per_token[name] = _array(name, rows, join)
         else:
-            per_sequence[name] = _array(name, rows, _stack)
+            per_sequence[name] = _stacked(name, rows, counts)
     return RaggedBatch(lengths, per_token, per_sequence)
 
 
@@ -207,6 +220,16 @@ def _length(values: Any) -> int | None:
     if isinstance(values, str | bytes) or not isinstance(values, Sized) or getattr(values, "ndim", 1) == 0:
         return None
     return len(values)
+
+
+def _stacked(name: str, rows: list[Any], counts: list[int]) -> np.ndarray:
+    try:
+        return _array(name, rows, _stack)
+    except ValueError:
+        if _lengths_or_none(rows) == counts and len(set(counts)) > 1:
+            _array(name, rows, _concatenate)  # or its values are of no use in either way, which this says
+            refuse_unnamed(name)
+        raise
 
 
 def _array(name: str, rows: list[Any], join: Any) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hf_dynmask.clocked import ClockedCollator
+from hf_dynmask.columns import check_names
 from hf_dynmask.layout import check_layout, encoding, pad_token_id, padded
 from hf_dynmask.maskable import attended_tokens, check_columns, maskable_tokens
 from hf_dynmask.noise import NoisePlan, noise_tokens
@@ -40,7 +41,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
     Args:
         tokenizer: a transformers tokenizer, fast or slow, with at least 3 sentinels, tokens named `<extra_id_0>`,
             `<extra_id_1>`, ..., whatever their ids. A text with more spans than there are sentinels, less two, has
-            fewer and longer ones instead.
+            fewer and longer ones instead. Later changes count as in [`DataCollatorForDynamicMasking`].
         noise_density: the fraction of tokens that are noise, in [0, 1]; or a schedule: a function from training
             progress in [0, 1] to such a fraction; or a distribution that each sequence draws its own from. The count
             is rounded up or down at random, so that the mean is right; but at a density strictly between 0 and 1, two
@@ -52,6 +53,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
             draws from nor touches any global random state.
         pad_to_multiple_of: pad inputs and labels to a multiple of this length.
         return_tensors: `"pt"` or `"np"`.
+        per_token_columns: the names of further columns with a value for each token, where the examples have them.
 
     Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
 
@@ -60,9 +62,10 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         - **special_tokens_mask** (optional): 1 where never noise, besides special and unknown tokens and sentinels. A
           span of noise that goes on beyond such a token is two, with a sentinel each; where the sentinels do not
           suffice for that, as many spans as there are too many, drawn at random, are no noise after all.
-        - **labels** (optional): -100 where never noise.
-        - any further column: stacked if it has one shape for every example. What has a value for each token is dropped,
-          as it makes no sense after corruption.
+        - **labels** (optional): -100 where never noise. One number for each example, its class, is not read.
+        - further columns with a value for each token: dropped, as they make no sense after corruption. These are those
+          that transformers' tokenizers make, such as `token_type_ids` and `bbox`, and `per_token_columns`.
+        - any other column: stacked, and so of one shape for every example.
 
     Returns a `BatchEncoding` of what `model.forward` takes, which makes `decoder_input_ids` from the labels itself:
 
@@ -70,7 +73,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 for padding.
         - **labels**: int64 `[batch, target length]`, each sentinel and what it stands for, one more sentinel, and the
           tokenizer's end-of-sequence token if it has one; padded with -100 on the right.
-        - further columns of the examples that have no value for each token.
+        - the stacked columns of the examples.
 
     Raises:
         ValueError: for bad arguments, here; for bad examples, and a schedule that goes wrong, when called.
@@ -96,6 +99,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
     seed: int | None = None
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
+    per_token_columns: Sequence[str] = field(default=(), kw_only=True)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForSpanCorruption:
         """A collator like this one for evaluation: each example corrupted in one fixed way, at a fixed density.
@@ -110,23 +114,26 @@ class DataCollatorForSpanCorruption(ClockedCollator):
 
     @cached_property
     def _sentinels(self) -> np.ndarray:
+        _ = self._vocabulary  # read together: that one tells when the tokenizer has changed, and both are read anew
         return sentinels_of(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:
         check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
+        check_names(self.per_token_columns)
         seed = 0 if self.seed is None else self.seed
         return NoisePlan(self.mean_noise_span_length, max_runs=len(self._sentinels) - 1, seed=seed)
 
     def _collate(
         self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
     ) -> BatchEncoding:
-        batch = ragged_batch(examples)
+        plan = self._plan  # first: it checks what was set since the last call
+        batch = ragged_batch(examples, self.per_token_columns)
         check_columns(batch, self._vocabulary)
         batch = only_attended(batch, attended_tokens(batch, self._vocabulary))
         tokens = RaggedTokens(batch.per_token["input_ids"], batch.lengths)
         maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._sentinels)
-        noise = noise_tokens(tokens, maskable, rate, pattern, self._plan)
+        noise = noise_tokens(tokens, maskable, rate, pattern, plan)
         inputs = corrupted(tokens, noise, self._sentinels)
         labels = targets(tokens, noise, self._sentinels, self.tokenizer.eos_token_id)
         return encoding(self._laid_out(inputs, labels, batch), return_tensors or self.return_tensors)

@@ -7,22 +7,34 @@ import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hf_dynmask.words import Class, WordTable
 
+_APART = "\ud800"  # half of a surrogate pair, which no text has
 _ZWJ = "\u200d"
 _FURTHER_BYTES = bytes(range(0x80, 0xC0))  # of a character in UTF-8
 _UNSPACED = re.compile(  # scripts: Thai to Myanmar, Khmer, New Tai Lue and Tai Tham, Kana and Han
     "[\u0e00-\u109f\u1780-\u17ff\u1950-\u1aaf\u3005-\u3007\u3041-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\ua9e0-\ua9ff\uaa60-\uaadf\uf900-\ufaff\uff66-\uff9f\U0001aff0-\U0001b16f]"
 )
+_BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
 _BYTES = {chr(byte) for byte in range(256)}
+_LIKE: dict[int, str] = {  # a character of each class
+    Class.LETTER: "a",
+    Class.NUMBER: "1",
+    Class.SYMBOL: "!",
+    Class.FLAG: "\U0001f1e6",
+    Class.IDEOGRAPH: "\u4e00",
+    Class.JOINER: "\u0301",
+    Class.SPACE: " ",
+    Class.END: "\n",
+}
 _WITHOUT_SPACES = (Class.IDEOGRAPH, Class.JOINER)
 
 
@@ -44,21 +56,15 @@ def word_table(
     ordinary = dict(ids)
     for token in [token for token, id_ in ids.items() if is_special[id_]]:
         del ordinary[token]
-    family = _family(ordinary.keys()) or (_Family(_read_wordpiece) if undivided else None)
+    family = _family(ordinary.keys()) or (_Family(_wordpiece, begins=_begins_wordpiece) if undivided else None)
     if family is None:
         return None
     first, last = (np.full(len(special), Class.SPECIAL, dtype=np.uint8) for _ in range(2))
     surfaces: dict[int, bytes] = {}
-    if family.read is _read_text:
+    if family.text is str.encode:
         ordinary = _without_characters(ordinary, first, last, surfaces)
-    for token, id_ in ordinary.items():
-        text, begins, ends = family.read(token)
-        classes = _classes_in(text)
-        content = next((class_ for class_ in classes if class_ != Class.SPACE), Class.SPACE)
-        first[id_] = Class.SPACE if begins and content != Class.IDEOGRAPH else classes[0]
-        last[id_] = Class.END if ends else _last(classes, text)
-        if content in _WITHOUT_SPACES or last[id_] == Class.IDEOGRAPH:
-            surfaces[id_] = text.lstrip(b" ")
+    if ordinary:
+        _fill(ordinary, family, first, last, surfaces)
     words = [id_ for id_ in added if not is_special[id_] and id_ not in surfaces]  # those are a segmenter's
     first[words], last[words] = Class.SPACE, Class.END
     return WordTable(first, last, _boundary(family), surfaces)
@@ -79,21 +85,56 @@ def _without_characters(
     return {token: ids[token] for token in ids if len(token) != 1}
 
 
-def _classes_in(text: bytes) -> list[int]:
-    """The class of each character, also of one that is cut at the beginning or the end; of no text, a joiner's."""
-    whole = text.lstrip(_FURTHER_BYTES)
-    characters, read = codecs.utf_8_decode(whole, "replace", False)
-    classes = [] if text and len(whole) == len(text) else [int(Class.JOINER)]
-    classes += map(_class_table().__getitem__, map(ord, characters))
-    if read < len(whole):
-        classes.append(_begun_by().get(whole[read:], Class.IDEOGRAPH))  # beyond those, it is mostly Han
-    return classes
+def _fill(
+    ids: Mapping[str, int], family: _Family, first: np.ndarray, last: np.ndarray, surfaces: dict[int, bytes]
+) -> None:
+    """Fills in tokens: they are read one by one, and classed all at once."""
+    texts = list(map(family.text, ids))
+    shown = list(map(_shown, texts))
+    codes = np.frombuffer("".join(shown).encode("utf-32-le"), dtype=np.uint32)
+    classes = np.frombuffer(_class_table(), dtype=np.uint8)[codes]
+    stops = np.cumsum(_each(len, shown, np.int64))
+    starts = np.append(0, stops[:-1])
+    content_class = _class_at(np.minimum, classes, Class.SPACE, starts)
+    last_class = _class_at(np.maximum, classes, Class.JOINER, starts)
+    last_class[codes[stops - 1] == ord(_ZWJ)] = Class.SPACE  # it holds on to what follows
+    places = np.fromiter(ids.values(), dtype=np.int64, count=len(ids))
+    first[places] = classes[starts]
+    if family.begins:
+        first[places[_each(family.begins, ids, np.bool_) & (content_class != Class.IDEOGRAPH)]] = Class.SPACE
+    if family.ends:
+        last_class[_each(family.ends, ids, np.bool_)] = Class.END
+    last[places] = last_class
+    unspaced = np.isin(content_class, _WITHOUT_SPACES) | (last_class == Class.IDEOGRAPH)
+    for i in np.flatnonzero(unspaced).tolist():
+        surfaces[int(places[i])] = texts[i].lstrip(b" ")
 
 
-def _last(classes: list[int], text: bytes) -> int:
-    if text.endswith(_ZWJ.encode()):
-        return Class.SPACE  # it holds on to what follows
-    return next((class_ for class_ in reversed(classes) if class_ != Class.JOINER), Class.JOINER)
+def _each(function: Callable[[Any], Any], values: Collection[Any], dtype: type) -> np.ndarray:
+    return np.fromiter(map(function, values), dtype=dtype, count=len(values))
+
+
+def _class_at(end: np.ufunc, classes: np.ndarray, passed_over: Class, starts: np.ndarray) -> np.ndarray:
+    """uint8 `[tokens]`: each token's first class (`np.minimum`) or last one (`np.maximum`) other than `passed_over`.
+
+    `passed_over` itself for a token that has no other.
+    """
+    nowhere = -1 if end is np.maximum else len(classes)
+    indices = np.where(classes == passed_over, nowhere, np.arange(len(classes)))
+    return np.append(classes, np.uint8(passed_over))[end.reduceat(indices, starts)]
+
+
+def _shown(text: bytes) -> str:
+    """The text, with a character of its class for one that is cut at either end; for no text, a joiner."""
+    try:
+        return text.decode() or _LIKE[Class.JOINER]
+    except UnicodeDecodeError:
+        whole = text.lstrip(_FURTHER_BYTES)
+        characters, read = codecs.utf_8_decode(whole, "replace", False)
+        before = _LIKE[Class.JOINER] if len(whole) < len(text) else ""
+        # beyond those that are known, it is mostly Han
+        after = _LIKE[_begun_by().get(whole[read:], Class.IDEOGRAPH)] if read < len(whole) else ""
+        return before + characters + after
 
 
 @cache
@@ -132,40 +173,44 @@ def _begun_by() -> dict[bytes, int]:
     return {begin: count.most_common(1)[0][0] for begin, count in counts.items()}
 
 
-class _Read(NamedTuple):
-    """What a token says: its text, with a space for a mark that stands for one; and what other marks it bears."""
-
-    text: bytes
-    begins: bool = False
-    ends: bool = False
-
-
 class _Family(NamedTuple):
-    read: Callable[[str], _Read]
-    runs: bool = False  # a run of symbols is one word
-    numbers: bool = False  # letters and numbers are words apart
+    """How a vocabulary shows words.
+
+    Attributes:
+        text: what a token says, with a space for a mark that stands for one.
+        begins: whether it bears another mark that it begins a word; None if no token does.
+        ends: whether it bears a mark that it ends one.
+        runs: a run of symbols is one word.
+        numbers: letters and numbers are words apart.
+    """
+
+    text: Callable[[str], bytes]
+    begins: Callable[[str], bool] | None = None
+    ends: Callable[[str], bool] | None = None
+    runs: bool = False
+    numbers: bool = False
 
 
 def _family(tokens: AbstractSet[str]) -> _Family | None:
     """The family, by the mark that most tokens bear."""
-    longer = [token for token in tokens if len(token) > 1]
+    all_longer = _APART.join(["", *(token for token in tokens if len(token) > 1), ""])
     uses = {
-        "##": sum(token.startswith("##") and token != "##" for token in longer),
-        "Ġ": sum(token.startswith("Ġ") for token in longer),
-        "▁": sum(token.startswith("▁") for token in longer),
-        "</w>": sum(token.endswith("</w>") for token in longer),
-        "@@": sum(token.endswith("@@") for token in longer),
+        "##": all_longer.count(f"{_APART}##") - ("##" in tokens),
+        "Ġ": all_longer.count(f"{_APART}Ġ"),
+        "▁": all_longer.count(f"{_APART}▁"),
+        "</w>": all_longer.count(f"</w>{_APART}"),
+        "@@": all_longer.count(f"@@{_APART}"),
     }
     mark = max(uses, key=uses.__getitem__)
     byte_level = tokens >= _byte_alphabet().keys()
     if not uses[mark]:
         return _unmarked(tokens, byte_level)
     return {
-        "##": _Family(_read_wordpiece),
-        "Ġ": _Family(_read_byte_level, runs=True, numbers=True),
-        "▁": _Family(_read_metaspace),
-        "</w>": _Family(_read_byte_level_end if byte_level else _read_end, runs=True),
-        "@@": _Family(_read_no_end, runs=True),
+        "##": _Family(_wordpiece, begins=_begins_wordpiece),
+        "Ġ": _Family(_byte_level, runs=True, numbers=True),
+        "▁": _Family(_metaspace),
+        "</w>": _Family(_byte_level_end if byte_level else _without_end, ends=_has_end, runs=True),
+        "@@": _Family(_without_going_on, ends=_goes_not_on, runs=True),
     }[mark]
 
 
@@ -173,10 +218,10 @@ def _unmarked(tokens: AbstractSet[str], byte_level: bool) -> _Family | None:
     """The family, by its token for a space."""
     if " " in tokens:
         bytes_only = tokens >= _BYTES and "\u0100" not in tokens
-        return _Family(_read_byte if bytes_only else _read_text)
+        return _Family(_byte if bytes_only else str.encode)
     if byte_level:
-        return _Family(_read_byte_level, runs=True, numbers=True)
-    return _Family(_read_metaspace) if "▁" in tokens else None
+        return _Family(_byte_level, runs=True, numbers=True)
+    return _Family(_metaspace) if "▁" in tokens else None
 
 
 def _boundary(family: _Family) -> np.ndarray:
@@ -193,40 +238,56 @@ def _boundary(family: _Family) -> np.ndarray:
     return boundary
 
 
-def _read_wordpiece(token: str) -> _Read:
-    further = token.startswith("##") and token != "##"
-    return _Read(token[2 * further :].encode(), begins=not further)
+def _begins_wordpiece(token: str) -> bool:
+    return not token.startswith("##") or token == "##"
 
 
-def _read_byte_level(token: str) -> _Read:
+def _wordpiece(token: str) -> bytes:
+    return (token if _begins_wordpiece(token) else token[2:]).encode()
+
+
+def _byte_level(token: str) -> bytes:
     """Tokens that were added show text as it is, with spaces."""
-    alphabet = _byte_alphabet()
-    return _Read(bytes(map(alphabet.__getitem__, token)) if alphabet.keys() >= set(token) else token.encode())
+    try:
+        return codecs.charmap_encode(token, "strict", _byte_map())[0]
+    except UnicodeEncodeError:
+        return token.encode()
 
 
-def _read_metaspace(token: str) -> _Read:
-    byte = re.fullmatch("<0x([0-9A-F]{2})>", token)
-    return _Read(bytes.fromhex(byte[1]) if byte else token.replace("▁", " ").encode())
+def _metaspace(token: str) -> bytes:
+    if token.startswith("<0x") and (byte := _BYTE_TOKEN.fullmatch(token)):
+        return bytes.fromhex(byte[1])
+    return token.replace("▁", " ").encode()
 
 
-def _read_byte_level_end(token: str) -> _Read:
-    return _read_byte_level(token.removesuffix("</w>"))._replace(ends=token.endswith("</w>"))
+def _has_end(token: str) -> bool:
+    return token.endswith("</w>")
 
 
-def _read_end(token: str) -> _Read:
-    return _Read(token.removesuffix("</w>").encode(), ends=token.endswith("</w>"))
+def _byte_level_end(token: str) -> bytes:
+    return _byte_level(token.removesuffix("</w>"))
 
 
-def _read_no_end(token: str) -> _Read:
-    return _Read(token.removesuffix("@@").encode(), ends=not token.endswith("@@"))
+def _without_end(token: str) -> bytes:
+    return token.removesuffix("</w>").encode()
 
 
-def _read_byte(token: str) -> _Read:
-    return _Read(token.encode("latin-1" if token in _BYTES else "utf-8"))
+def _goes_not_on(token: str) -> bool:
+    return not token.endswith("@@")
 
 
-def _read_text(token: str) -> _Read:
-    return _Read(token.encode())
+def _without_going_on(token: str) -> bytes:
+    return token.removesuffix("@@").encode()
+
+
+def _byte(token: str) -> bytes:
+    return token.encode("latin-1" if token in _BYTES else "utf-8")
+
+
+@cache
+def _byte_map() -> Any:
+    """The same for `codecs.charmap_encode`, which reads a whole token at once."""
+    return codecs.charmap_build("".join(sorted(_byte_alphabet(), key=_byte_alphabet().__getitem__)))
 
 
 @cache

@@ -26,10 +26,11 @@ are: an Arabic comma (`D8 8C`), say, is taken for a letter in a vocabulary of si
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def _segment(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, segment
     for begin, end in _stretches(tokens, table):
         parts = [table.surfaces[id_] for id_ in tokens.input_ids[begin:end].tolist()]
         offsets = np.cumsum([0, *map(len, parts[:-1])])
-        word = np.searchsorted(_word_ends(segmenter, b"".join(parts)), offsets, side="right")
+        word = np.searchsorted(_KNOWN_ENDS[segmenter, b"".join(parts)], offsets, side="right")
         starts[begin + 1 : end] = (np.diff(word) != 0) & ~joins[begin + 1 : end]
 
 
@@ -176,7 +177,28 @@ def _stretches(tokens: RaggedTokens, table: WordTable) -> list[tuple[int, int]]:
     return list(zip(np.flatnonzero(changes == 1).tolist(), (np.flatnonzero(changes == -1) + 1).tolist(), strict=True))
 
 
-@lru_cache(maxsize=2**14)
+class _KnownEnds(dict[tuple[Segmenter, bytes], np.ndarray]):
+    """A cache of [`_word_ends`], which a segmenter needs a thousand times as long to find.
+
+    Each worker has one. It is emptied when it takes more than 8 MiB, which is many short stretches or a few documents.
+    """
+
+    held = 0
+
+    def __missing__(self, stretch: tuple[Segmenter, bytes]) -> np.ndarray:
+        ends = _word_ends(*stretch)
+        size = sum(map(sys.getsizeof, (stretch, stretch[1], ends))) + 100  # for its place in the dictionary
+        if self.held + size > 8 << 20:
+            self.clear()
+            self.held = 0
+        self.held += size
+        self[stretch] = ends
+        return ends
+
+
+_KNOWN_ENDS = _KnownEnds()
+
+
 def _word_ends(segmenter: Segmenter, encoded: bytes) -> np.ndarray:
     """int64 `[words]`: where words end in UTF-8, which may begin and end within a character."""
     text = encoded.decode("utf-8", "surrogateescape")

@@ -78,7 +78,7 @@ class TestOutput:
             example.update(
                 token_type_ids=types, box=[[7, 8]] * len(types), weight=[0.5] * len(types), length=len(types)
             )
-        batch = _collator(tokenizer, pad_to_multiple_of=4)([long, short])
+        batch = _collator(tokenizer, pad_to_multiple_of=4, per_token_columns=["box", "weight"])([long, short])
         assert batch["input_ids"].shape == (2, 8)
         padding = slice(0, 5) if side == "left" else slice(3, 8)
         for name, value in {"input_ids": 0, "attention_mask": 0, "labels": -100, "token_type_ids": 0}.items():

@@ -194,6 +194,16 @@ def test_whole_words_of_a_tokenizer_with_offsets(make, wordpiece, kind, return_t
         make(wordpiece, whole_word_mask=True, mlm=False)
 
 
+@pytest.mark.parametrize("kind", [int, np.int64, torch.tensor, float, bool], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("mlm", [True, False])
+def test_the_class_of_an_example_gives_way_to_the_labels(make, wordpiece, mlm, kind) -> None:
+    """As data for classification have it."""
+    batch = make(wordpiece, mlm=mlm)([{"input_ids": row, "labels": kind(number)} for number, row in enumerate(ROWS)])
+    assert set(batch) == EXPECTED | {"attention_mask"}
+    assert batch["labels"].shape == (3, 42)
+    assert batch["labels"].dtype == torch.int64
+
+
 def test_without_a_mask_token(make, wordpiece) -> None:
     tokenizer = copy.deepcopy(wordpiece)
     tokenizer.mask_token = None

@@ -12,16 +12,18 @@ import pytest
 from variants import VARIANTS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
+from hf_dynmask.vocabulary import vocabulary_of
+from hf_dynmask.word_marks import word_table
 
 LENGTHS = (64, 1024)
 
 
-def _calls(collator: Any, examples: list[dict[str, Any]]) -> int:
-    """How many calls of Python and C functions it takes to collate."""
-    collator(examples)  # tables are made at the first call
+def _calls(function: Any, argument: Any) -> int:
+    """How many calls of Python and C functions it takes to collate examples, or to do something else."""
+    function(argument)  # tables are made at the first call
     calls = 0
 
-    def count(frame: object, event: str, argument: object) -> None:
+    def count(frame: object, event: str, _: object) -> None:
         nonlocal calls
         calls += event in ("call", "c_call")
 
@@ -29,7 +31,7 @@ def _calls(collator: Any, examples: list[dict[str, Any]]) -> int:
     gc.disable()  # or what other tests have left behind may be finalized here, and counted
     sys.setprofile(count)
     try:
-        collator(examples)
+        function(argument)
     finally:
         sys.setprofile(None)
         gc.enable()
@@ -70,6 +72,19 @@ def test_span_corruption_does_not_either(wordpiece) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": [f"<extra_id_{number}>" for number in range(100)]})
     collator = DataCollatorForSpanCorruption(tokenizer, num_mask_patterns=1)
     assert _few_more(collator, True, len(wordpiece))
+
+
+@pytest.mark.parametrize("added", [0, 1000])
+def test_a_tokenizer_that_has_not_changed_is_known_by_few_calls(wordpiece, added) -> None:
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.add_tokens([f"<{number}>" for number in range(added)], special_tokens=True)
+    assert _calls(vocabulary_of(tokenizer).is_current, tokenizer) < 50
+
+
+def test_the_table_of_words_takes_few_calls_a_token() -> None:
+    ids = {f"{'##' * (number % 2)}{number}é": number for number in range(10_000)}
+    special = np.arange(len(ids)) < 5
+    assert _calls(lambda ids: word_table(ids, special), ids) < 12 * len(ids)
 
 
 def test_a_call_for_each_token_is_noticed(wordpiece) -> None:

@@ -12,7 +12,7 @@ import hf_dynmask
 from hf_dynmask import on_device, strategies
 
 PUBLIC: dict[str, Any] = {
-    **{name: getattr(hf_dynmask, name) for name in hf_dynmask.__all__ if name != "strategies"},
+    **{name: getattr(hf_dynmask, name) for name in hf_dynmask.__all__ if name not in ("strategies", "MaskAuditError")},
     **{f"strategies.{name}": getattr(strategies, name) for name in strategies.__all__ if name != "STRATEGIES"},
     "on_device.mask_tokens": on_device.mask_tokens,
 }

@@ -41,7 +41,13 @@ def _strategy(name: str, family: str) -> strategies.Strategy:
 
 
 def _collator(family: str, strategy: str, rate: float, **options) -> DataCollatorForDynamicMasking:
-    defaults = {"min_masked": 0, "num_mask_patterns": 1, "seed": 5, "return_tensors": "np"}
+    defaults = {
+        "min_masked": 0,
+        "num_mask_patterns": 1,
+        "seed": 5,
+        "return_tensors": "np",
+        "per_token_columns": ["tags"],
+    }
     return DataCollatorForDynamicMasking(ZOO[family](), rate, _strategy(strategy, family), **{**defaults, **options})
 
 

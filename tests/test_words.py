@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 import pickle
 import re
+import tracemalloc
 import unicodedata
 import warnings
 from collections.abc import Callable
@@ -403,6 +405,24 @@ def test_a_segmenter_gets_each_stretch_once() -> None:
     for _ in range(3):
         whole_words(_tokens(ids, ids[:1], ids), _table("canine"), segmenter=segmenter)
     assert sorted(texts) == sorted(["我们去", "北京", "大学"])
+
+
+def test_segmented_stretches_take_a_bounded_memory() -> None:
+    """Documents without a space are long, and each is another one."""
+    rows = [[*map(ord, SENTENCE * 40), 0x4E00 + number] for number in range(2000)]
+    table = _table("canine")
+    whole_words(_tokens(rows[0]), table, segmenter=_pairs)
+    gc.collect()
+    tracemalloc.start()
+    for row in rows:
+        whole_words(_tokens(row), table, segmenter=_pairs)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 10 << 20
+
+
+def _pairs(text: str) -> list[str]:
+    return [text[i : i + 2] for i in range(0, len(text), 2)]
 
 
 def test_a_segmenter_that_loses_text_is_refused() -> None:

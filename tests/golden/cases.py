@@ -79,7 +79,7 @@ def _examples(**more: Callable[[np.ndarray], np.ndarray]) -> list[dict[str, Any]
 
 
 def _masked(epoch: int = 0, progress: float | None = None, side: str = "right", **options: Any) -> str:
-    options = {"mlm_probability": 0.3, "return_tensors": "np", **options}
+    options = {"mlm_probability": 0.3, "return_tensors": "np", "per_token_columns": ("tags",), **options}
     collator = DataCollatorForDynamicMasking(tokenizer(side), **options)
     if collator.losses is not None:  # as a checkpoint of this epoch, so that no losses are awaited from the one before
         collator.losses.load_state_dict({**collator.losses.state_dict(), "epoch": epoch})
