@@ -200,11 +200,14 @@ def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.
     """The tokens that are masked, int64 `[masked]`."""
     row_rates = rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
     chances = _chances(units, rates, row_rates, plan.strategy)
-    if plan.exact_count:
-        goal = _goal(units, chances.odds, row_rates, plan.strategy)
-        alike = plan.strategy.weights is plan.strategy.odds is plan.strategy.numbers is None
+    if plan.exact_count and plan.strategy.odds is None and not plan.strategy.counts:
+        goal = row_rates * sum_by_row(units.maskable_size, units)
+        alike = plan.strategy.weights is plan.strategy.numbers is None
         return units.places(_first_in_order(units, chances.order(), goal, plan.min_masked, turned=alike))
-    selected = below(chances.numbers, chances.odds) & units.maskable
+    if plan.exact_count and plan.strategy.odds is not None:
+        selected = _systematic(units, chances)
+    else:
+        selected = below(chances.numbers, chances.odds) & units.maskable
     masked = units.places(selected)
     if plan.min_masked:
         short = counted(masked, units.tokens.ends) < plan.min_masked
@@ -223,13 +226,6 @@ def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, str
         weights = relative_weights(units, _weights(units, strategy.weights))
         return _Chances(numbers, proportional(units, weights, row_rates), weights)
     return _Chances(numbers, units.of_sequence(row_rates) if isinstance(rates, np.ndarray) else rates)
-
-
-def _goal(units: Units, odds: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> np.ndarray:
-    """float64 `[sequences]`: the tokens to be masked where counts are exact."""
-    if strategy.odds is not None:
-        return sum_by_row(odds * units.maskable_size, units)
-    return row_rates * sum_by_row(units.maskable_size, units)
 
 
 def _weights(units: Units, weights: Weights) -> np.ndarray:
@@ -279,6 +275,22 @@ def _first_in_order(
         round_ = units.of_sequence(np.maximum(total, 1))
         point, before = (point - begin) % round_, (before - units.of_sequence(skipped)) % round_
     return units.maskable & ((point < units.of_sequence(goal)) | (before < min_masked))
+
+
+def _systematic(units: Units, chances: _Chances) -> np.ndarray:
+    """Units, each with its own odds exactly, in a count that differs by no more than rounding: bool `[units]`.
+
+    Systematic sampling (Madow 1949): the units stand one behind the other, each as long as its odds, those of a size
+    together, in random order; and those are taken in which one of the points lies that are 1 apart.
+    """
+    order = np.lexsort((chances.numbers, units.size, units.row))
+    lengths = np.rint(np.where(units.maskable, chances.odds, 0.0)[order] * 2.0**32).astype(np.int64)  # exact sums
+    totals = sum_by_row(lengths, units)
+    shift = draws(units.tokens.keys, np.zeros(len(totals), np.uint32), Purpose.ROUNDING).astype(np.int64)
+    ends = np.cumsum(lengths) + units.of_sequence(shift - np.cumsum(totals) + totals)
+    selected = np.empty(len(units), dtype=bool)
+    selected[order] = ends >> 32 > (ends - lengths) >> 32
+    return selected
 
 
 def _before_in_order(units: Units, order: np.ndarray) -> np.ndarray:

@@ -75,6 +75,7 @@ class Strategy:
         losses: the losses that the weights follow, if they do (see [`adaptive`]).
         words: as `partition`, True where a word begins; None for what the vocabulary says. It only matters where the
             examples' own labels have -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
+        counts: whether `numbers` mask an exact count by themselves, so that `exact_count` has nothing to add.
 
     Raises:
         ValueError: if there are both `weights` and `odds`; from the collator, if a function fails or gives something
@@ -95,6 +96,7 @@ class Strategy:
     columns: tuple[str, ...] = ()
     losses: TokenLosses | None = None
     words: Partition | None = None
+    counts: bool = False
 
     def __post_init__(self) -> None:
         if self.weights is not None and self.odds is not None:
@@ -192,8 +194,8 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     Args:
         kind: `"prefix"`: all after the first k units, `k = (1 - rate) * length` (prefix language modeling, Dong et al.
             2019, UniLM); `"suffix"`: all before the last k; `"block"`: one block at a random place; `"every_nth"`:
-            every n-th unit, `n = 1 / rate`, from a random one on. That is an exact count already: with `exact_count`,
-            some units are masked more often than others.
+            every n-th unit, `n = 1 / rate`, from a random one on, which is an exact count with or without
+            `exact_count`.
         unit: as for [`span`].
 
     Raises:
@@ -205,7 +207,7 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     [0, 0, 0, 0, 1, 1, 1, 0]
     """
     numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
-    return dataclasses.replace(_unit_of(unit), name=f"position:{kind}", numbers=numbers)
+    return dataclasses.replace(_unit_of(unit), name=f"position:{kind}", numbers=numbers, counts=kind == "every_nth")
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
@@ -240,8 +242,7 @@ def entity(
     and tokens gives them: a token that is tagged -100 is part of what it follows. Under `Trainer`, `labels` survives
     `remove_unused_columns`; the batch's own labels take its place.
 
-    With `exact_count`, the number of masked tokens is what the two probabilities give, but a word has its own only
-    roughly: at `entity_probability=1`, about one entity word in ten or twenty is not masked.
+    With `exact_count`, each word keeps its own probability, and the number of masked tokens is what the two give.
 
     Args:
         entity_probability: the odds of each entity word, or mention, to be masked, in [0, 1].

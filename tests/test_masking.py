@@ -185,6 +185,22 @@ def test_every_token_is_as_likely_as_any_other(strategy, rate) -> None:
     assert min(stats.binomtest(int(count), TIMES, rate).pvalue for count in masked) > 1e-4 / len(ROW)
 
 
+@pytest.mark.parametrize("rate", [0.05, 0.12, 0.4])
+@pytest.mark.parametrize("strategy", ["every_nth", "entity", "entity mentions"])
+def test_an_exact_count_leaves_each_unit_its_own_odds(monkeypatch, strategy, rate) -> None:
+    monkeypatch.setitem(STRATEGIES, "entity", strategies.entity(1.0, "tags", outside=(0, 3)))
+    monkeypatch.setitem(STRATEGIES, "entity mentions", strategies.entity(1.0, "tags", TAG_NAMES))
+    units = [([place], False) for place in range(len(ROW))]
+    if strategy != "every_nth":
+        units = _mentions(ROW) if "mentions" in strategy else [(word, _tagged(ROW, word)) for word in _words(ROW)]
+    masks = _masks(strategy, rate, exact_count=True)
+    for unit, entity in units:
+        asked = 1.0 if entity else rate
+        assert stats.binomtest(int(masks[:, unit[0]].sum()), TIMES, asked).pvalue > 1e-4 / len(units)
+    counts = masks.sum(1)
+    assert counts.max() - counts.min() <= 1 + 2 * max(len(unit) for unit, _ in units)
+
+
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4, 0.9])
 @pytest.mark.parametrize("strategy", WEIGHTED)
 def test_weighted_odds_are_those_of_the_oracle(strategy, rate) -> None:
