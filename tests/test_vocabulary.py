@@ -116,7 +116,11 @@ def test_workers_that_begin_later_have_it(tokenizer, workers) -> None:
 
 
 @pytest.mark.parametrize("family", ["bert_cased", "t5", "byt5", "phobert"])
-@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=str)
+@pytest.mark.parametrize(
+    "twin",
+    [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))],
+    ids=["copy", "deepcopy", "pickle"],
+)
 def test_what_has_not_changed_is_not_read_again(family, twin, monkeypatch) -> None:
     reads = []
 
