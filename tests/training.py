@@ -125,7 +125,10 @@ def main(settings: dict[str, Any]) -> None:
         train_dataset=(Stream if settings.get("stream") else Numbered)(settings["examples"]),
         eval_dataset=Numbered(6),
         data_collator=DataCollatorForDynamicMasking(tokenizer, strategy="whole_word", pad_to_multiple_of=32),
-        callbacks=[MaskRateCallback(linear_schedule(*settings.get("rates", (0.4, 0.1)))), Stops(settings.get("stop"))],
+        callbacks=[
+            MaskRateCallback(linear_schedule(*settings.get("rates", (0.4, 0.1))), audit="every_step"),
+            Stops(settings.get("stop")),
+        ],
     )
     trainer.train(resume_from_checkpoint=newest_complete_checkpoint(folder))
     if arguments.process_index == 0:

@@ -16,14 +16,18 @@ def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, 
     constant = DataCollatorForDynamicMasking(tokenizer)
     constant.set_epoch(0)
 
-    args = SimpleNamespace(seed=0, gradient_accumulation_steps=1)
-    state = SimpleNamespace(global_step=0, max_steps=1_000_000, epoch=0.0)
-    loader = DataLoader(examples, batch_size=batch_size, collate_fn=DataCollatorForDynamicMasking(tokenizer))
+    args = SimpleNamespace(seed=0, gradient_accumulation_steps=1, ignore_data_skip=False)
+    state = SimpleNamespace(
+        global_step=0, max_steps=1_000_000, epoch=0.0, num_train_epochs=1, is_world_process_zero=False
+    )
+    loader = DataLoader(range(1_000_000), batch_size=1, collate_fn=DataCollatorForDynamicMasking(tokenizer))
     callback = MaskRateCallback(linear_schedule(0.15, 0.10))
     callback.on_train_begin(args, state, None, train_dataloader=loader)
     callback.on_epoch_begin(args, state, None, train_dataloader=loader)
+    drawn = iter(loader.batch_sampler)
 
     def step() -> object:
+        next(drawn)
         batch = loader.collate_fn(examples)
         callback.on_step_begin(args, state, None)
         callback.on_pre_optimizer_step(args, state, None)

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, TrainingArguments
+from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
 from benchmarks.ner.observed import mlm_counts
 from benchmarks.ner.speed import StepTimer, TimedTrainer, speed_summary
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, list_examples
-from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback
+from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
+from hf_dynmask.trainer_audit import TrainerAudit
 
 ROWS, LENGTH, BATCH_SIZE = 4096, 128, 32
+_DEPTH = [0]  # of timed calls
 
 
 @pytest.fixture(scope="module")
@@ -54,28 +56,71 @@ def test_loader(report, benchmark, tokenizer, dataset, format_) -> None:
     report(f"2 workers / none, from a `datasets` Dataset of {kind}", size, without / with_two)
 
 
+def _tiny_bert() -> BertForMaskedLM:
+    config = BertConfig(
+        vocab_size=VOCABULARY_SIZE, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512
+    )
+    return BertForMaskedLM(config)
+
+
+def _arguments(directory: Any, **changes: Any) -> TrainingArguments:
+    defaults = {
+        "per_device_train_batch_size": BATCH_SIZE,
+        "max_steps": 40,
+        "use_cpu": True,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "logging_strategy": "no",
+    }
+    return TrainingArguments(str(directory), **{**defaults, **changes})
+
+
+@pytest.mark.parametrize("audit", [True, "every_step"])
+def test_audit(report, benchmark, tokenizer, dataset, audit, tmp_path, monkeypatch) -> None:
+    """The share of a training's time that the audit takes: tiny BERT on a CPU, a log every 50 steps, 1.5 epochs."""
+    seconds = [0.0]
+    for name in ("begin_step", "given", "check"):
+        monkeypatch.setattr(TrainerAudit, name, _timed(getattr(TrainerAudit, name), seconds))
+    trainer = Trainer(
+        _tiny_bert(),
+        _arguments(tmp_path, max_steps=192, logging_strategy="steps", logging_steps=50),
+        train_dataset=dataset,
+        data_collator=DataCollatorForDynamicMasking(tokenizer, strategy="whole_word"),
+        callbacks=[MaskRateCallback(linear_schedule(0.30, 0.15), audit=audit)],
+    )
+    begin = time.perf_counter()
+    benchmark.pedantic(trainer.train, rounds=1)
+    share = 100 * seconds[0] / (time.perf_counter() - begin)
+    what = "at every step" if audit == "every_step" else "by default"
+    goal = None if audit == "every_step" else 0.5
+    report(f"time of the audit {what}, tiny BERT", f"{BATCH_SIZE} x {LENGTH}", share, "%", goal, more=False)
+
+
+def _timed(method: Any, seconds: list[float]) -> Any:
+    """Adds up the time of the outermost calls."""
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        begin, outermost = time.perf_counter(), _DEPTH[0] == 0
+        _DEPTH[0] += 1
+        try:
+            return method(*args, **kwargs)
+        finally:
+            _DEPTH[0] -= 1
+            seconds[0] += (time.perf_counter() - begin) * outermost
+
+    return timed
+
+
 @pytest.mark.parametrize("name", ["ours", "stock"])
 def test_waiting(report, benchmark, tokenizer, dataset, name, tmp_path) -> None:
     """The share of a training's time that it waits for its batches, without workers: tiny BERT on a CPU."""
     ours = name == "ours"
     collator: Any = (DataCollatorForDynamicMasking if ours else DataCollatorForLanguageModeling)(tokenizer)
-    config = BertConfig(
-        vocab_size=VOCABULARY_SIZE, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512
-    )
-    args = TrainingArguments(
-        str(tmp_path),
-        per_device_train_batch_size=BATCH_SIZE,
-        max_steps=40,
-        use_cpu=True,
-        report_to="none",
-        save_strategy="no",
-        disable_tqdm=True,
-        logging_strategy="no",
-    )
     timer = StepTimer(warmup_steps=4)
     trainer = TimedTrainer(
-        BertForMaskedLM(config),
-        args,
+        _tiny_bert(),
+        _arguments(tmp_path),
         train_dataset=dataset,
         data_collator=collator,
         callbacks=[timer, *([MaskRateCallback()] if ours else [])],

@@ -88,7 +88,7 @@ def _trained(tokenizer, directory, loader: Loader, data: Data) -> Witness:
         DataCollatorForDynamicMasking(tokenizer, seed=7, return_mask_rate=True),
         _dataset(data.kind),
         directory,
-        [MaskRateCallback(SCHEDULE)],
+        [MaskRateCallback(SCHEDULE, audit="every_step")],
         per_device_train_batch_size=6 // data.accumulation,
         gradient_accumulation_steps=data.accumulation,
         dataloader_num_workers=loader.workers,
