@@ -148,32 +148,28 @@ class MaskRateCallback(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._training is not None:
-            self._training.start_epoch(state)
+        self._in_training().start_epoch(state)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._training is not None:
-            self._training.end_epoch()
+        self._in_training().end_epoch()
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._training is not None:
-            self._training.check_next()
-            if self._audit is not None and self._training.leads:
-                self._audit.begin_step(args, state, self._training.epoch)
+        training = self._in_training()
+        training.check_next()
+        if self._audit is not None and training.leads:
+            self._audit.begin_step(args, state, training.epoch)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._training is not None:
-            self._training.check_next()
+        self._in_training().check_next()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._training is not None:
-            self._training.use()
+        self._in_training().use()
 
     on_substep_end = on_step_end
 
@@ -200,7 +196,18 @@ class MaskRateCallback(TrainerCallback):
             self._audit.check()
         rate = rate_at(self._training.collator.rate, max(state.global_step - 1, 0), state.max_steps)
         logs["mask_rate"] = rate
-        state.log_history[-1]["mask_rate"] = rate  # a copy of `logs`, made before this event
+        logged = state.log_history[-1] if state.log_history else {}
+        if logged.get("loss") == logs["loss"]:  # a copy of `logs` that `Trainer.log` made before this event
+            logged["mask_rate"] = rate
+
+    def _in_training(self) -> Training:
+        if self._training is None:
+            raise RuntimeError(
+                "`MaskRateCallback` must be added to `Trainer` before training begins, but it was added while it "
+                "trains. Pass `callbacks=[MaskRateCallback(...)]` to `Trainer`, or call `trainer.add_callback(...)` "
+                "before `trainer.train()`."
+            )
+        return self._training
 
 
 def _check_is_no_collator(rate: Any, argument: str) -> None:

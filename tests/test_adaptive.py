@@ -318,3 +318,37 @@ class TestLosses:
     def test_bad_arguments(self, options, message) -> None:
         with pytest.raises(ValueError, match=message):
             TokenLosses(**options)
+
+
+def _reduces(rank: int, directory: str, notes: bool, told: object) -> None:
+    """A rank that has a loss to note, or none."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{directory}/rendezvous", rank=rank, world_size=2)
+    losses = TokenLosses()
+    losses._weights_of(10)
+    losses.start_epoch(0)
+    if notes:
+        losses.compute_loss({"logits": torch.zeros(1, 2, 10)}, torch.tensor([[3, 4]]))
+    losses.synchronize()
+    try:
+        losses.check_noted()
+        error = ""
+    except RuntimeError as raised:
+        error = str(raised)
+    told.put((rank, losses.state_dict()["of_epoch"], error))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("noting", [(0,), (1,), ()])
+def test_a_rank_without_a_loss_takes_part(tmp_path, noting) -> None:
+    """Otherwise the others wait for it for ever; only if none has a loss, all of them say so."""
+    context = torch.multiprocessing.get_context("spawn")
+    told = context.Queue()
+    ranks = [context.Process(target=_reduces, args=(n, str(tmp_path), n in noting, told)) for n in range(2)]
+    for rank in ranks:
+        rank.start()
+    (_, first, one), (_, second, other) = sorted(told.get(timeout=120) for _ in ranks)
+    for rank in ranks:
+        rank.join()
+    assert first == second
+    assert one == other
+    assert one.startswith("no loss was noted") == (not noting)

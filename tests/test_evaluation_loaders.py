@@ -101,6 +101,16 @@ def test_of_two_callbacks_the_later_counts(made, persistent) -> None:
     assert _evaluated(made(*callbacks, **workers)) == pytest.approx([0.3] * 6, abs=0.05)
 
 
+def test_without_a_seed_of_its_own_evaluation_takes_the_trainers(made, collator) -> None:
+    masks = []
+    for collator_seed, seed in ((None, 1), (1, 5), (None, 2)):
+        collator.seed = collator_seed
+        trainer = made(MaskRateCallback(eval_mlm_probability=0.3), seed=seed)
+        trainer.evaluate()
+        masks.append(trainer.model.evaluations())
+    assert masks[0] == masks[1] != masks[2]
+
+
 class OwnEvaluationLoader(Trainer):
     collate: Any
 

@@ -6,8 +6,10 @@ import warnings
 from typing import Any
 
 import pytest
+import torch
 from test_evaluation_loaders import _arguments
 from test_trainer import Numbers, Witness, _masks_by_epoch
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule, warned
@@ -62,6 +64,58 @@ def test_the_user_is_told_once(collator, tmp_path) -> None:
     with pytest.warns(UserWarning, match=OLD) as caught:
         _trained(collator, tmp_path)
     assert len(caught) == 1
+
+
+class OwnLoop(Trainer):
+    """Trains by a loop of its own, which nobody knows by its name."""
+
+    def train(self) -> None:
+        loader = self.get_train_dataloader()
+        self.model.train()
+        for _ in range(3):
+            for batch in loader:
+                self.model(**batch)
+
+
+@pytest.mark.filterwarnings(f"ignore:{OLD}")
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_trainer_with_a_loop_of_its_own_is_not_static_either(collator, tmp_path, workers) -> None:
+    collator.set_epoch(0)
+    assert _trained(collator, tmp_path, of=OwnLoop, **workers) == 3
+
+
+class TestWithASeedAndWithoutAnEpoch:
+    """Masks are dynamic, reproducible, and no global state is touched."""
+
+    EXAMPLES = [{"input_ids": list(range(5, 45))}] * 4
+
+    def _made(self, collator: Any, seed: int = 42) -> DataCollatorForDynamicMasking:
+        return DataCollatorForDynamicMasking(collator.tokenizer, seed=seed)
+
+    def test_two_collators_give_the_same_masks(self, collator) -> None:
+        one, two, other = self._made(collator), self._made(collator), self._made(collator, seed=43)
+        before = torch.random.get_rng_state()
+        first, second = ([one(self.EXAMPLES)["labels"].tolist() for one in (one, two, other)] for _ in range(2))
+        assert torch.equal(before, torch.random.get_rng_state())
+        assert first[0] == first[1] != first[2]
+        assert second[0] == second[1] != first[0]
+
+    @pytest.mark.parametrize("persistent", [False, True])
+    def test_so_do_workers_anew_in_each_pass(self, collator, persistent) -> None:
+        runs = []
+        for _ in range(2):
+            torch.manual_seed(3)
+            options = {"num_workers": 2, "persistent_workers": persistent}
+            loader = DataLoader(self.EXAMPLES, collate_fn=self._made(collator), **options)
+            runs.append([[batch["labels"].tolist() for batch in loader] for _ in range(3)])
+        assert runs[0] == runs[1]
+        masks = [mask for each in runs[0] for mask in map(str, each)]
+        assert len(set(masks)) == len(masks), "no mask comes twice, in no worker and in no pass"
+
+    def test_patterns_take_turns(self, collator) -> None:
+        static = DataCollatorForDynamicMasking(collator.tokenizer, seed=42, num_mask_patterns=2)
+        masks = [str(static(self.EXAMPLES[:1])["labels"]) for _ in range(4)]
+        assert masks[0] == masks[2] != masks[1] == masks[3]
 
 
 class TellsTheEpoch(TrainerCallback):

@@ -495,6 +495,62 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"schedule\(progress=0.5\) at step 10 of 20` must be a number"):
             trainer.train()
 
+    @pytest.mark.parametrize("argument", ["schedule", "eval_mlm_probability"])
+    def test_a_collator_in_the_place_of_a_rate(self, wordpiece, argument) -> None:
+        collator = DataCollatorForDynamicMasking(wordpiece)
+        with pytest.raises(ValueError, match=f"`{argument}` must be a mask rate or a schedule, but got a DataCollator"):
+            MaskRateCallback(**{argument: collator})
+
+    @pytest.mark.parametrize("argument", ["schedule", "eval_mlm_probability"])
+    def test_a_schedule_that_is_not_called(self, argument) -> None:
+        with pytest.raises(ValueError, match=rf"`{argument}` must .*linear_schedule"):
+            MaskRateCallback(**{argument: linear_schedule})
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    @pytest.mark.parametrize(("name", "value"), [("mlm_probability", 0.9), ("strategy", "span"), ("seed", 3)])
+    def test_a_setting_that_changes_while_training(self, wordpiece, tmp_path, name, value, workers) -> None:
+        class Changes(TrainerCallback):
+            def on_step_end(self, args, state, control, **kwargs):
+                setattr(trainer.data_collator, name, value)
+
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(), Changes()], dataloader_num_workers=workers)
+        with pytest.raises(RuntimeError, match=f"`{name}` of the collator must stay as it is while `Trainer` trains"):
+            trainer.train()
+        assert trainer.state.global_step == 1
+
+    @pytest.mark.parametrize("event", ["on_epoch_begin", "on_step_end"])
+    def test_a_callback_that_is_added_while_training(self, wordpiece, tmp_path, event) -> None:
+        class Adds(TrainerCallback):
+            pass
+
+        def add(self, args, state, control, **kwargs):
+            trainer.add_callback(MaskRateCallback(SCHEDULE))
+
+        setattr(Adds, event, add)
+        trainer = _trainer(wordpiece, tmp_path, [Adds()])
+        with pytest.raises(
+            RuntimeError, match="must be added to `Trainer` before training begins, but it was added wh"
+        ):
+            trainer.train()
+
+    def test_a_trainer_whose_log_keeps_no_history(self, wordpiece, tmp_path) -> None:
+        logged = []
+
+        class Silent(Trainer):
+            def log(self, logs, *args):
+                self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+                logged.append(logs)
+
+        plain = _trainer(wordpiece, tmp_path, [])
+        Silent(
+            model=Witness(),
+            args=plain.args,
+            train_dataset=Numbers(),
+            data_collator=plain.data_collator,
+            callbacks=[MaskRateCallback(SCHEDULE)],
+        ).train()
+        assert [logs["mask_rate"] for logs in logged if "loss" in logs] == [SCHEDULE(step / 20) for step in range(20)]
+
 
 def _nan_later(progress: float) -> float:
     return 0.2 if progress < 0.5 else math.nan
