@@ -116,7 +116,8 @@ class MaskRateCallback(TrainerCallback):
         collator = training.collator
         if self.audit and collator.is_audited and isinstance(model, torch.nn.Module):
             rate = evaluation_rate(self.eval_mlm_probability)
-            self._audit = TrainerAudit(collator, rate, training.columns, self.audit == "every_step")
+            every_step = self.audit == "every_step"
+            self._audit = TrainerAudit(collator, rate, training.columns, training.fills_up_batches, every_step)
             self._watches = watch(model, self._audit)
             if collator.losses is not None:
                 collator.losses.watcher = self._audit.given_labels
@@ -161,7 +162,7 @@ class MaskRateCallback(TrainerCallback):
         training = self._in_training()
         training.check_next()
         if self._audit is not None and training.leads:
-            self._audit.begin_step(args, state, training.epoch)
+            self._audit.begin_step(args, state, training.epoch, training.first_step)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

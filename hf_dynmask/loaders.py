@@ -123,6 +123,12 @@ def collated_per_batch(loader: Any) -> int:
     return int(dispatcher.state.num_processes)
 
 
+def is_dispatched(loader: Any) -> bool:
+    """Whether a batch that rank 0 has collated is split among several ranks."""
+    dispatcher = _dispatcher_in(loader)
+    return dispatcher is not None and dispatcher.state.num_processes > 1
+
+
 def is_collated_here(loader: Any) -> bool:
     """Whether what this process uses is collated by its own loader, not by that of rank 0."""
     dispatcher = _dispatcher_in(loader)

@@ -13,7 +13,7 @@ import torch
 from transformers.trainer_callback import TrainerState
 from transformers.training_args import TrainingArguments
 
-from hf_dynmask.audit import Audit, audit_batch
+from hf_dynmask.audit import Audit, audit_batch, compared, restored_batch
 from hf_dynmask.audit_explanation import Candidate, explain_mismatch
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.rates import FixedRate, rate_at
@@ -35,6 +35,8 @@ class TrainerAudit:
         collator: what the training's batches are collated as.
         evaluation_rate: the rate of evaluation, whose masks are among those that an error can recognize.
         columns: tells which columns of the examples the masks depend on as well, of which the batch holds none.
+        fills_up: whether the loader fills up an epoch's last batch with sequences of its first, as accelerate's
+            dispatcher does for several processes.
         every_step: whether to check every step.
     """
 
@@ -43,20 +45,30 @@ class TrainerAudit:
         collator: ClockedCollator,
         evaluation_rate: FixedRate,
         columns: Callable[[], Collection[str]],
+        fills_up: bool,
         every_step: bool,
     ) -> None:
         self._collator, self._evaluation_rate, self._columns = collator, evaluation_rate, columns
-        self._every_step = every_step
+        self._fills_up, self._every_step = fills_up, every_step
         self._steps = 0  # begun in this training
-        self._step, self._total_steps, self._epoch = 0, 1, 0
+        self._step, self._total_steps = 0, 1
+        self._epoch, self._first_step = 0, 0  # the epoch, and the step that it began with
         self._is_due = False
         self._last: dict[str, Any] = {}  # what the model was given last, if it was not checked
         self._said: set[str] = set()
 
-    def begin_step(self, args: TrainingArguments, state: TrainerState, epoch: int) -> None:
-        """Before the first batch of an optimizer step is used."""
+    def begin_step(self, args: TrainingArguments, state: TrainerState, epoch: int, first_step: int) -> None:
+        """Before the first batch of an optimizer step is used.
+
+        Args:
+            args: of the `Trainer`.
+            state: of the `Trainer`.
+            epoch: that the step is in.
+            first_step: of the epoch.
+        """
         starts = epoch != self._epoch or self._steps < _FIRST_STEPS
-        self._step, self._total_steps, self._epoch = state.global_step, state.max_steps, epoch
+        self._step, self._total_steps = state.global_step, state.max_steps
+        self._epoch, self._first_step = epoch, first_step
         self._steps += 1
         self._is_due = starts or self._every_step or _logs_after(args, state)
 
@@ -89,7 +101,7 @@ class TrainerAudit:
         audit = self._audit(batch, self._asked())
         if audit.kind == "none":
             self._say(f"The masks that the model is given are not audited: {audit.reason}.", audit.reason)
-        elif not audit.matches or self._is_another(batch, audit):
+        elif (not audit.matches and not self._is_filled_up(batch)) or self._is_another(batch, audit):
             raise MaskAuditError(self._words(batch))
         elif audit.kind == "partial":
             self._say(f"The masks that the model is given are audited in part: {audit.reason}.", audit.reason)
@@ -110,6 +122,17 @@ class TrainerAudit:
 
     def _audit(self, batch: Mapping[str, Any], asked: Candidate) -> Audit:
         return audit_batch(self._collator, batch, epoch=asked.epoch, rate=asked.rate, columns=self._columns())
+
+    def _is_filled_up(self, batch: Mapping[str, Any]) -> bool:
+        """Whether what differs are sequences of the epoch's first batch, with the masks of its step."""
+        if not self._fills_up:
+            return False
+        restored = restored_batch(self._collator, batch)
+        differ = [
+            compared(self._collator, restored, batch, each.epoch, each.rate, self._columns()).differs
+            for each in (self._asked(), self._candidate(self._first_step, self._epoch))
+        ]
+        return not (differ[0] & differ[1]).any()
 
     def _is_another(self, batch: Mapping[str, Any], audit: Audit) -> bool:
         """Whether a batch that was checked in part has exactly the masks of another step or epoch."""

@@ -16,6 +16,7 @@ from hf_dynmask.loaders import (
     collated_per_batch,
     collator_in,
     is_collated_here,
+    is_dispatched,
     restart_workers,
     torch_loader,
 )
@@ -40,6 +41,7 @@ class Training:
     Attributes:
         collator: what the training's batches are collated as, at its rate and seed.
         epoch: the one that goes on, or begins next.
+        first_step: the optimizer step that this epoch's first batch belongs to.
 
     Raises:
         ValueError: if the loader has no collator of this package, or no one torch `DataLoader` in it; under a schedule,
@@ -68,6 +70,11 @@ class Training:
     def columns(self) -> Collection[str]:
         """The columns of the examples, as far as anything is known of them, that masks depend on beside the ids."""
         return self._collate.columns if is_collated_here(self._loader) else DECIDING_COLUMNS
+
+    @property
+    def fills_up_batches(self) -> bool:
+        """Whether an epoch's last batch may hold sequences of its first, with the masks of its step."""
+        return is_dispatched(self._loader)
 
     @property
     def is_scheduled(self) -> bool:
@@ -117,6 +124,7 @@ class Training:
 
     def _plan(self, state: TrainerState) -> None:
         per_batch = collated_per_batch(self._loader)
+        self.first_step = state.global_step - self._skipped // self._args.gradient_accumulation_steps
         plan = EpochPlan(
             self.epoch,
             first_step=state.global_step,

@@ -64,6 +64,7 @@ def batches(tokenizer, epochs: int) -> Iterator[int]:
 def main(tokenizer: str, number: int) -> None:
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+    DataCollatorForDynamicMasking(tokenizer)  # multiprocessing opens the pool that all collators share, and keeps it
     before = open_files()
     along = list(batches(tokenizer, number // EPOCH))
     gc.collect()

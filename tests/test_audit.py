@@ -66,7 +66,7 @@ CUSTOM = [
 
 
 def _collator(tokenizer, **options) -> DataCollatorForDynamicMasking:
-    return DataCollatorForDynamicMasking(tokenizer, **{"seed": 42, **options})
+    return DataCollatorForDynamicMasking(tokenizer, **{"seed": 42, "per_token_columns": ["tags"], **options})
 
 
 def _examples(ids: list[list[int]]) -> list[dict[str, list[int]]]:
@@ -234,8 +234,7 @@ class TestRightBatchesMatch:
     def test_a_schedules_rate_is_given(self, wordpiece) -> None:
         schedule = linear_schedule(0.3, 0.1)
         collator = _collator(wordpiece, mlm_probability=schedule)
-        collator.set_epoch(1, first_step=5, total_steps=10)
-        batch = collator(_long(wordpiece))
+        batch = collator(_long(wordpiece), epoch=1, progress=0.5)
         assert audit_batch(collator, batch, epoch=1, rate=schedule(0.5)).matches
         assert not audit_batch(collator, batch, epoch=1, rate=schedule(0.3)).matches
         with pytest.raises(ValueError, match="`rate` must be given where `mlm_probability` is a schedule"):
@@ -523,7 +522,8 @@ class TestSpanCorruption:
             pad_to_multiple_of=data.draw(st.sampled_from([None, 8])),
             seed=42,
         )
-        batch = dict(_epoch_of(collator, _examples(rows), epoch))
+        examples = [{name: row[name] for name in ("input_ids", "attention_mask")} for row in _examples(rows)]
+        batch = dict(_epoch_of(collator, examples, epoch))
         if data.draw(st.booleans()):
             nothing = {"input_ids": 0, "attention_mask": 0, "labels": -100}
             batch = {name: torch.cat([batch[name], 0 * batch[name][:1] + fill]) for name, fill in nothing.items()}

@@ -43,12 +43,19 @@ for way in ("stream, dispatched", "stream, sharded"):
     WAYS[f"{way}, workers"] = (2, {**WAYS[way][1], "dataloader_num_workers": 2})
 
 
-def _launch(tokenizer: Path, output_dir: Path, way: str, rates: tuple[float, float], stop: int | None = None) -> Seen:
+def _launch(
+    tokenizer: Path,
+    output_dir: Path,
+    way: str,
+    rates: tuple[float, float],
+    stop: int | None = None,
+    examples: int = EXAMPLES,
+) -> Seen:
     """What a training saw: for (example, epoch), a hash of it."""
     processes, arguments = WAYS[way]
     output_dir.mkdir(exist_ok=True)
     record = f"{len(list(output_dir.iterdir()))}"
-    settings = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": EXAMPLES}
+    settings = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": examples}
     settings |= {"arguments": {"max_steps": EPOCHS * 11, "save_strategy": "no", **arguments}, "rates": rates}
     settings["stream"] = "stream" in way
     config = ROOT / "benchmarks" / "ner" / "launch" / f"cpu_{processes}_fp32.yaml"
@@ -130,6 +137,14 @@ def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, 
 def test_ranks_that_share_a_stream(tokenizer, tmp_path, whole_stream, shared) -> None:
     assert len(whole_stream) == EPOCHS * EXAMPLES
     assert _launch(tokenizer, tmp_path, shared, FALLING) == whole_stream
+
+
+@pytest.mark.parametrize("way", ["stream, dispatched", "stream, split"])
+def test_a_dispatched_batch_that_is_filled_up(tokenizer, tmp_path, whole_stream, way) -> None:
+    """accelerate fills up the last batch for all ranks with the epoch's first, whose masks are those of its step."""
+    seen = _launch(tokenizer, tmp_path, way, FALLING, examples=EXAMPLES - 1)
+    assert len(seen) == EPOCHS * (EXAMPLES - 1)
+    assert seen.items() <= whole_stream.items()
 
 
 @resumable.with_other_processes

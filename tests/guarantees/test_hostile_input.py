@@ -14,6 +14,7 @@ import torch
 from guarantees.anything import ANYTHING, SCALARS, nearly_examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 import hf_dynmask
 from hf_dynmask import (
@@ -150,11 +151,15 @@ def test_what_a_schedule_returns(wordpiece, stress) -> None:
 def test_epochs_and_rates_of_evaluation(wordpiece, stress) -> None:
     collator = DataCollatorForDynamicMasking(wordpiece)
 
+    loader = DataLoader([[6, 7]], collate_fn=collator)
+
     def run(arguments: tuple[Any, ...]) -> bool:
         for rate in arguments[:2]:
             _taken(MaskRateCallback, rate, rate)
             _taken(collator.for_evaluation, rate)
-        return _taken(lambda: [collator.set_epoch(*arguments)]) is not None
+            _taken(collator.set_epoch, rate)
+            _taken(collator, [[6, 7]], epoch=rate)
+        return _taken(lambda: [collator.start_epoch(loader, *arguments)]) is not None
 
     counts = _tried(run, st.tuples(*[st.integers(0, 9) | SCALARS | ANYTHING] * 4), 2_000 if stress else 150)
     assert counts[False]
