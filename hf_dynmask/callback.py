@@ -114,18 +114,24 @@ class MaskRateCallback(TrainerCallback):
     def _begin_audit(self, training: Training, model: Any) -> None:
         self._end_audit()
         collator = training.collator
-        if self.audit and collator.is_audited and isinstance(model, torch.nn.Module):
+        if self.audit and training.is_audited and isinstance(model, torch.nn.Module):
             rate = evaluation_rate(self.eval_mlm_probability)
             every_step = self.audit == "every_step"
             self._audit = TrainerAudit(collator, rate, training.columns, training.fills_up_batches, every_step)
             self._watches = watch(model, self._audit)
             if collator.losses is not None:
-                collator.losses.watcher = self._audit.given_labels
+                collator.losses.watcher = self._audit.note_labels
 
     def _end_audit(self) -> None:
         if self._watches is not None:
             self._watches.remove()
+        if self._training is not None and self._training.collator.losses is not None:
+            self._training.collator.losses.watcher = None
         self._audit = self._watches = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is of no training."""
+        return {**self.__dict__, "_training": None, "_audit": None, "_watches": None}
 
     def _say(self, training: Training, state: TrainerState, model: Any, evaluates: bool) -> None:
         """Logs which masking this is, and warns of what it may not have been meant to be."""
@@ -168,6 +174,8 @@ class MaskRateCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._in_training().check_next()
+        if self._audit is not None:
+            self._audit.end_step()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._in_training().use()
@@ -177,8 +185,8 @@ class MaskRateCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        training, self._training = self._training, None
         self._end_audit()
+        training, self._training = self._training, None
         if training is not None:
             training.end()
             _TRAINED.setdefault(kwargs["model"], set()).add(training.collator.seed)

@@ -48,8 +48,12 @@ class Clock:
         self._told.values[:] = [self._told.values[0] + 1, epoch, 0, 0]
 
     @property
+    def times_told(self) -> int:
+        return int(self._told.values[0])
+
+    @property
     def epoch_is_known(self) -> bool:
-        return bool(self._told.values[0])
+        return self.times_told > 0
 
     def epoch(self) -> int | None:
         """The epoch of a batch that is about to be collated; None if it is not known."""

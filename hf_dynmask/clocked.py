@@ -209,7 +209,7 @@ class ClockedCollator:
         """
         self._follow_tokenizer(Vocabulary.is_current)
         position = current_position() if epoch is None and progress is None else None
-        if position is not None and not (self.evaluates and position.evaluates):
+        if position is not None and self._follows(position):
             return self._collate_at(position, features, return_tensors)
         known = (
             self._clock.epoch() if epoch is None else checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST)
@@ -218,6 +218,12 @@ class ClockedCollator:
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
         raise NotImplementedError
+
+    def _follows(self, position: BatchPosition) -> bool:
+        """Whether nothing outranks the position: a twin for evaluation has its own, and `set_epoch` may come later."""
+        if self.evaluates and position.evaluates:
+            return False
+        return position.times_told is None or position.times_told == self._clock.times_told
 
     def _collate_at(self, position: BatchPosition, features: Sequence[Any], return_tensors: str | None) -> Any:
         twin = self._twin_for(position)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
 _DEPTH = 5  # of wrappers in wrappers
+_COLLECTIONS = (dict, list, tuple)
 
 
 def torch_loader(loader: Any) -> DataLoader[Any]:
@@ -24,14 +25,15 @@ def _layers(loader: Any) -> list[Any]:
     """The loader, the one that it wraps, and so on to the torch `DataLoader`."""
     layers = [loader]
     while not issubclass(type(layers[-1]), DataLoader):  # accelerate's say that they are one, but hold one
-        held = [value for value in getattr(layers[-1], "__dict__", {}).values() if _is_loader(value)]
+        attributes = getattr(layers[-1], "__dict__", {}).values()
+        held = {id(value): value for value in attributes if _is_loader(value)}
         if len(held) != 1 or len(layers) > _DEPTH:
             raise ValueError(
-                f"the training loader must be a torch `DataLoader`, or hold exactly one, but got a "
-                f"{type(loader).__name__}. Return a `DataLoader` from `get_train_dataloader`, so that each batch's "
-                "epoch and optimizer step are known."
+                f"the loader must be a torch `DataLoader`, or hold exactly one, but got a {type(loader).__name__}. "
+                "Return a `DataLoader` from `get_train_dataloader` and `get_eval_dataloader`, so that the epoch and "
+                "the optimizer step of each batch are known."
             )
-        layers += held
+        layers += held.values()
     return layers
 
 
@@ -62,22 +64,35 @@ def restart_workers(loader: DataLoader[Any]) -> None:
 def collator_in(collate_fn: Any) -> Any | None:
     """The collator of this package in a collate function, or None.
 
-    It is looked for in the attributes of wrappers, such as `RemoveColumnsCollator`, in partial functions and methods,
-    and among what functions refer to.
+    Of several, it is the first that is found.
     """
-    return _collator_in(collate_fn, _DEPTH)
+    return next(iter(collators_in(collate_fn)), None)
 
 
-def _collator_in(value: Any, depth: int) -> Any | None:
+def collators_in(collate_fn: Any) -> list[Any]:
+    """The collators of this package in a collate function.
+
+    They are looked for in the attributes of wrappers, such as `RemoveColumnsCollator`, in lists and dictionaries, in
+    partial functions and methods, and among what functions refer to.
+    """
+    return list({id(collator): collator for collator in _collators_in(collate_fn, _DEPTH)}.values())
+
+
+def _collators_in(value: Any, depth: int) -> Iterator[Any]:
     if hasattr(type(value), "for_evaluation"):
-        return value
-    found = (_collator_in(held, depth - 1) for held in _held_by(value)) if depth else iter(())
-    return next((collator for collator in found if collator is not None), None)
+        yield value
+    elif depth:
+        for held in _held_by(value):
+            yield from _collators_in(held, depth - 1)
 
 
-def _held_by(value: Any) -> Iterator[Callable[..., Any]]:
-    """The callables that a callable refers to."""
-    if isinstance(value, functools.partial):
+def _held_by(value: Any) -> Iterator[Any]:
+    """What may call, or be, a collator in a callable or a collection of them."""
+    if isinstance(value, dict):
+        held = list(value.values())
+    elif isinstance(value, list | tuple):
+        held = list(value)
+    elif isinstance(value, functools.partial):
         held = [value.func, *value.args, *value.keywords.values()]
     elif hasattr(value, "__self__"):
         held = [value.__self__]
@@ -87,7 +102,7 @@ def _held_by(value: Any) -> Iterator[Callable[..., Any]]:
         held = cells + [value.__globals__[name] for name in names if name in value.__globals__]
     else:
         held = list(getattr(value, "__dict__", {}).values())
-    return (each for each in held if callable(each) and not isinstance(each, type))
+    return (each for each in held if isinstance(each, _COLLECTIONS) or (callable(each) and not isinstance(each, type)))
 
 
 def _is_filled(cell: Any) -> bool:

@@ -56,10 +56,9 @@ class NumberedSampler:
     Attributes:
         plan: what holds for iterations that begin from now on; None if nothing is known of them.
         planner: whoever makes the plans; of several, the one that came last.
-        last: the position that was drawn last.
     """
 
-    _OWN = ("_sampler", "_ahead", "_drawn", "_number", "_first", "plan", "planner", "last")
+    _OWN = ("_sampler", "_ahead", "_drawn", "_number", "_first", "plan", "planner")
 
     def __init__(self, sampler: Any, ahead: int) -> None:
         self._sampler, self._ahead = sampler, ahead
@@ -67,7 +66,11 @@ class NumberedSampler:
         self._number = self._first = 0  # batches drawn in this iteration; in the next, before it is resumed
         self.plan: EpochPlan | None = None
         self.planner: object = None
-        self.last: BatchPosition | None = None
+
+    @property
+    def last(self) -> BatchPosition | None:
+        """The position that was drawn last, as long as there is a plan."""
+        return None if self.plan is None else self.plan.position(max(self._number - 1, 0))
 
     def __iter__(self) -> Iterator[Any]:
         plan, first, self._first = self.plan, self._first, 0
@@ -77,7 +80,7 @@ class NumberedSampler:
             if plan is None:
                 yield indices
             else:
-                position = self.last = plan.position(number)
+                position = plan.position(number)
                 try:
                     yield sent(indices, position, to_worker=self._ahead > 0)
                 finally:
@@ -88,7 +91,7 @@ class NumberedSampler:
     def _end(self, plan: EpochPlan, batches: int) -> None:
         """After the pass that a plan is for, nothing is known. A look at a batch of a short loader is no pass."""
         if batches > self._ahead + _LOOKED_AT or self._drawn is plan:
-            self.plan = self.last = None
+            self.plan = None
         self._drawn = plan
 
     def __len__(self) -> int:
@@ -113,6 +116,10 @@ class NumberedSampler:
             super().__setattr__(name, value)
         else:
             setattr(self._sampler, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has no plan."""
+        return NumberedSampler, (self._sampler, self._ahead)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -165,13 +172,18 @@ class PositionedCollate:
 
     def _unnumbered(self) -> BatchPosition | None:
         """Where nobody drew indices: a batch of a resumed stream; or somebody looks at one, as it is now."""
-        if self._resumed is None:
-            return None if self._sampler is None else self._sampler.last
         worker = get_worker_info()
+        if self._resumed is None:
+            return None if worker is not None or self._sampler is None else self._sampler.last
         number, self._counted = self._counted, self._counted + 1
         if worker is not None:
             number = number * worker.num_workers + worker.id
         return self._resumed.position(number)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "data_collator":  # not set yet, as in a copy
+            raise AttributeError(name)
+        return getattr(self.data_collator, name)
 
     def __getstate__(self) -> dict[str, Any]:
         """In a worker, positions arrive with the indices."""
@@ -220,7 +232,8 @@ def start_epoch(
         first_step = 0 if epoch == 0 else epoch * _steps_per_epoch(loader, gradient_accumulation_steps, collator)
     sampler, _ = number_batches(loader)
     batches = gradient_accumulation_steps * collated_per_batch(loader)
-    sampler.plan = EpochPlan(epoch, first_step, 0, batches, total_steps, once=True)
+    told = collator._clock.times_told
+    sampler.plan = EpochPlan(epoch, first_step, 0, batches, total_steps, once=True, times_told=told)
 
 
 def check_collates_with(collator: ClockedCollator, loader: Any) -> None:

@@ -33,6 +33,8 @@ class BatchPosition(NamedTuple):
             collator's own.
         seed: what counts where the collator has no seed.
         evaluates: whether the batch is for evaluation.
+        times_told: how many times `set_epoch` was called before the position was planned: a later call counts instead;
+            None if it does not.
     """
 
     epoch: int
@@ -42,6 +44,7 @@ class BatchPosition(NamedTuple):
     rate: FixedRate | Exception | None = None
     seed: int | None = None
     evaluates: bool = False
+    times_told: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class EpochPlan:
         seed: what counts where the collator has no seed.
         evaluates: whether this is an evaluation.
         once: whether it is for one pass over the loader.
+        times_told: as in [`BatchPosition`].
     """
 
     epoch: int
@@ -69,12 +73,15 @@ class EpochPlan:
     seed: int | None = None
     evaluates: bool = False
     once: bool = False
+    times_told: int | None = None
 
     def position(self, batch: int) -> BatchPosition:
         """The position of the epoch's batch of this number, from 0."""
         step = max(self.first_step + (batch - self.first_batch) // self.batches_per_step, 0)
         rate = self._rate_at(step)
-        return BatchPosition(self.epoch, batch, step, self.total_steps, rate, self.seed, self.evaluates)
+        return BatchPosition(
+            self.epoch, batch, step, self.total_steps, rate, self.seed, self.evaluates, self.times_told
+        )
 
     def _rate_at(self, step: int) -> FixedRate | Exception | None:
         """Batches are drawn ahead: an exception is raised where the batch is collated, if it ever is."""

@@ -1,11 +1,16 @@
 """Checks, while a `Trainer` trains, that the masks which its model is given are those that were asked for.
 
-It looks at what the model's `forward` receives, so it does not matter who loaded, wrapped, replicated or kept what.
+It looks at what the model's `forward` receives, so it does not matter who loaded, wrapped, replicated or kept what. A
+hook notes the batches of a step, and the callback's own events check them, so a hook that an interrupted training
+leaves behind does nothing.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
+import weakref
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -14,13 +19,14 @@ from transformers.trainer_callback import TrainerState
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.audit import Audit, audit_batch, compared, restored_batch
-from hf_dynmask.audit_explanation import Candidate, explain_mismatch
+from hf_dynmask.audit_explanation import Candidate, Explanation, explain_mismatch
 from hf_dynmask.clocked import ClockedCollator
 from hf_dynmask.rates import FixedRate, rate_at
 
 _LOGGER = logging.getLogger("hf_dynmask")
 _FIRST_STEPS = 3  # of a training, or after it is resumed
 _NEAR = 8  # steps and epochs that are tried before and after
+_FORWARDS = 4  # that are noted for each batch: a loss may take several
 _READ = ("input_ids", "labels", "attention_mask", "position_ids", "cu_seq_lens_q", "mask_rate")
 
 
@@ -53,8 +59,8 @@ class TrainerAudit:
         self._steps = 0  # begun in this training
         self._step, self._total_steps = 0, 1
         self._epoch, self._first_step = 0, 0  # the epoch, and the step that it began with
-        self._is_due = False
-        self._last: dict[str, Any] = {}  # what the model was given last, if it was not checked
+        self._is_due = self._is_open = False
+        self._noted: deque[dict[str, Any]] = deque()  # what the model was given in this step
         self._said: set[str] = set()
 
     def begin_step(self, args: TrainingArguments, state: TrainerState, epoch: int, first_step: int) -> None:
@@ -70,63 +76,68 @@ class TrainerAudit:
         self._step, self._total_steps = state.global_step, state.max_steps
         self._epoch, self._first_step = epoch, first_step
         self._steps += 1
-        self._is_due = starts or self._every_step or _logs_after(args, state)
+        self._is_due, self._is_open = starts or self._every_step or _logs_after(args, state), True
+        batches = args.gradient_accumulation_steps if self._is_due else 1
+        self._noted = deque(maxlen=_FORWARDS * batches)
 
-    def given(self, batch: Mapping[str, Any]) -> None:
-        """The model is given a batch to train on.
+    def note(self, batch: Mapping[str, Any]) -> None:
+        """The model is given a batch to train on."""
+        if self._is_open:
+            self._noted.append({name: batch[name] for name in _READ if batch.get(name) is not None})
+
+    def note_labels(self, labels: torch.Tensor) -> None:
+        """The labels that a loss function of the library receives in the place of the model."""
+        if self._is_open and self._noted:
+            self._noted[-1].setdefault("labels", labels)
+
+    def end_step(self) -> None:
+        """Before the optimizer step.
 
         Raises:
             MaskAuditError: if this step is checked, and its masks are not those that were asked for.
         """
-        self._last = {name: batch[name] for name in _READ if batch.get(name) is not None}
-        if self._is_due and not self._waits_for_labels():
+        self._is_open = False
+        if self._is_due:
             self.check()
 
-    def given_labels(self, labels: torch.Tensor) -> None:
-        """The labels that a loss function of the library received in the place of the model."""
-        if "input_ids" in self._last and "labels" not in self._last:
-            self._last["labels"] = labels
-            if self._is_due:
-                self.check()
-
     def check(self) -> None:
-        """Checks the batch that the model was given last, if it was not checked yet.
+        """Checks the step's batches, if they were not checked yet.
+
+        A batch that nothing explains is none of the training's, but of a loss that calls the model with others too, as
+        long as there are right ones beside it.
 
         Raises:
-            MaskAuditError: if its masks are not those that were asked for.
+            MaskAuditError: if their masks are not those that were asked for.
         """
-        batch, self._last = self._last, {}
-        if not batch:
-            return
-        audit = self._audit(batch, self._asked())
-        if audit.kind == "none":
-            self._say(f"The masks that the model is given are not audited: {audit.reason}.", audit.reason)
-        elif (not audit.matches and not self._is_filled_up(batch)) or self._is_another(batch, audit):
-            raise MaskAuditError(self._words(batch))
-        elif audit.kind == "partial":
-            self._say(f"The masks that the model is given are audited in part: {audit.reason}.", audit.reason)
+        batches, self._noted = self._noted, deque()
+        audits = [self._audit(batch) for batch in batches]
+        wrong = [batch for batch, audit in zip(batches, audits, strict=True) if not self._is_right(batch, audit)]
+        are_right = len(wrong) < sum(audit.kind != "none" for audit in audits)
+        for batch in wrong:
+            found = self._explained(batch)
+            if not are_right or found.candidate is not None:
+                raise MaskAuditError(self._words(found))
+        if audits and not wrong:
+            self._say_what_is_missing(audits)
 
-    def _waits_for_labels(self) -> bool:
-        return self._collator.losses is not None and "labels" not in self._last
+    def _audit(self, batch: Mapping[str, Any]) -> Audit:
+        asked = self._asked()
+        return audit_batch(self._collator, batch, epoch=asked.epoch, rate=asked.rate, columns=self._columns())
 
     def _asked(self) -> Candidate:
         return self._candidate(self._step, self._epoch)
 
     def _candidate(self, step: int, epoch: int) -> Candidate:
-        rate = rate_at(self._collator.rate, step, self._total_steps) if self._is_scheduled else self._collator.rate
-        return Candidate(f"step {step} of epoch {epoch}", epoch, rate)  # type: ignore[arg-type]
+        rate = self._collator.rate
+        return Candidate(
+            f"step {step} of epoch {epoch}", epoch, rate_at(rate, step, self._total_steps) if callable(rate) else rate
+        )
 
-    @property
-    def _is_scheduled(self) -> bool:
-        return callable(self._collator.rate)
-
-    def _audit(self, batch: Mapping[str, Any], asked: Candidate) -> Audit:
-        return audit_batch(self._collator, batch, epoch=asked.epoch, rate=asked.rate, columns=self._columns())
+    def _is_right(self, batch: Mapping[str, Any], audit: Audit) -> bool:
+        return audit.matches or (self._fills_up and self._is_filled_up(batch))
 
     def _is_filled_up(self, batch: Mapping[str, Any]) -> bool:
         """Whether what differs are sequences of the epoch's first batch, with the masks of its step."""
-        if not self._fills_up:
-            return False
         restored = restored_batch(self._collator, batch)
         differ = [
             compared(self._collator, restored, batch, each.epoch, each.rate, self._columns()).differs
@@ -134,18 +145,14 @@ class TrainerAudit:
         ]
         return not (differ[0] & differ[1]).any()
 
-    def _is_another(self, batch: Mapping[str, Any], audit: Audit) -> bool:
-        """Whether a batch that was checked in part has exactly the masks of another step or epoch."""
-        if audit.kind == "full" or self._collator.columns:
-            return False
-        found = (self._audit(batch, candidate) for candidate in self._candidates())
-        return any(audit.kind == "full" and audit.matches and audit.masked for audit in found)
+    def _explained(self, batch: Mapping[str, Any]) -> Explanation:
+        return explain_mismatch(self._collator, batch, self._asked(), self._candidates(), self._columns())
 
     def _candidates(self) -> Iterator[Candidate]:
         """What the batch may be instead, the nearest first."""
         for distance in range(1, _NEAR + 1):
             for step in (self._step - distance, self._step + distance):
-                if self._is_scheduled and 0 <= step < self._total_steps:
+                if callable(self._collator.rate) and 0 <= step < self._total_steps:
                     yield self._candidate(step, self._epoch)
         for distance in range(1, _NEAR + 1):
             for epoch in (self._epoch - distance, self._epoch + distance):
@@ -153,9 +160,8 @@ class TrainerAudit:
                     yield self._candidate(self._step, epoch)
         yield Candidate("evaluation", 0, self._evaluation_rate)
 
-    def _words(self, batch: Mapping[str, Any]) -> str:
+    def _words(self, found: Explanation) -> str:
         asked = self._asked()
-        found = explain_mismatch(self._collator, batch, asked, self._candidates(), self._columns())
         rate = f" at a rate of {asked.rate:.3g}" if isinstance(asked.rate, float) else ""
         return (
             f"the model must be given the masks of {asked.label}{rate}, but it was given {found}. A loader, a worker "
@@ -164,30 +170,43 @@ class TrainerAudit:
             "changed on purpose, pass `audit=False` to `MaskRateCallback`."
         )
 
-    def _say(self, message: str, reason: str) -> None:
-        """Once for each reason."""
-        if reason not in self._said:
-            self._said.add(reason)
-            _LOGGER.warning("%s", message)
+    def _say_what_is_missing(self, audits: list[Audit]) -> None:
+        """Once for each reason why the audit is not full."""
+        audit = max(audits, key=lambda each: ("none", "partial", "full").index(each.kind))
+        if audit.reason and audit.reason not in self._said:
+            self._said.add(audit.reason)
+            how = "not audited" if audit.kind == "none" else "audited in part"
+            _LOGGER.warning("The masks that the model is given are %s: %s.", how, audit.reason)
 
 
 def watch(model: torch.nn.Module, audit: TrainerAudit) -> Any:
-    """Has the audit see what a model is given while it trains; returns the hook's handle."""
+    """Has the audit note what a model is given while it trains; returns the hook's handle."""
     return model.register_forward_pre_hook(_Watch(audit), with_kwargs=True)
 
 
 class _Watch:
-    """A forward hook. A copy or a pickle of the model goes without."""
+    """A forward hook. It holds no audit alive, and a copy or a pickle of the model has none."""
 
     def __init__(self, audit: TrainerAudit | None = None) -> None:
-        self._audit = audit
+        self._audit = (lambda: None) if audit is None else weakref.ref(audit)
 
+    @torch.compiler.disable
     def __call__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._audit is not None and model.training and torch.is_grad_enabled():
-            self._audit.given(kwargs or (args[0] if args and isinstance(args[0], Mapping) else {}))
+        audit = self._audit()
+        if audit is not None and model.training and torch.is_grad_enabled():
+            audit.note(_named(model, args, kwargs))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Watch, ()
+
+
+def _named(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
+    """The arguments of `forward` by name."""
+    if not args:
+        return kwargs
+    if isinstance(args[0], Mapping):
+        return args[0]
+    return inspect.signature(model.forward).bind_partial(*args, **kwargs).arguments
 
 
 def _logs_after(args: TrainingArguments, state: TrainerState) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection
 from typing import Any
 
 from torch.utils.data import IterableDataset
 from transformers.trainer_callback import TrainerState
+from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.clocked import ClockedCollator
@@ -15,6 +17,7 @@ from hf_dynmask.loaders import (
     check_order,
     collated_per_batch,
     collator_in,
+    collators_in,
     is_collated_here,
     is_dispatched,
     restart_workers,
@@ -23,7 +26,6 @@ from hf_dynmask.loaders import (
 from hf_dynmask.numbering import number_batches
 from hf_dynmask.position import DECIDING_COLUMNS, EpochPlan
 from hf_dynmask.rates import Rate
-from hf_dynmask.trainer_progress import first_epoch, skipped_batches
 from hf_dynmask.turns import Turns
 
 
@@ -57,15 +59,15 @@ class Training:
         if self.is_scheduled:
             check_order(loader)
         self._sampler, self._collate = number_batches(loader)
-        self._sampler.planner = self
+        self._sampler.planner = self._token = object()  # not the training itself, which holds the loader
         restart_workers(torch_loader(loader))  # they have the collator as it was when they began
         self._turns = self._collate.turns = self._turns_to_check()
-        self.epoch, self._skipped = first_epoch(args, state, loader), skipped_batches(args, state, loader)
+        self.epoch, self._skipped = _first_epoch(args, state, loader), _skipped_batches(args, state, loader)
         self._plan(state)
 
     @property
     def leads(self) -> bool:
-        return self._sampler.planner is self
+        return self._sampler.planner is self._token
 
     def columns(self) -> Collection[str]:
         """The columns of the examples, as far as anything is known of them, that masks depend on beside the ids."""
@@ -75,6 +77,11 @@ class Training:
     def fills_up_batches(self) -> bool:
         """Whether an epoch's last batch may hold sequences of its first, with the masks of its step."""
         return is_dispatched(self._loader)
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether a batch tells which masks it has, and of which collator."""
+        return self.collator.is_audited and len(collators_in(torch_loader(self._loader).collate_fn)) == 1
 
     @property
     def is_scheduled(self) -> bool:
@@ -120,7 +127,7 @@ class Training:
     def end(self) -> None:
         """What is drawn from now on is of no training."""
         if self.leads:
-            self._sampler.plan = self._collate.resumed = self._collate.turns = None
+            self._sampler.plan = self._sampler.planner = self._collate.resumed = self._collate.turns = None
 
     def _plan(self, state: TrainerState) -> None:
         per_batch = collated_per_batch(self._loader)
@@ -157,10 +164,13 @@ def training_collator(loader: Any) -> ClockedCollator:
     collate_fn = torch_loader(loader).collate_fn
     collator = collator_in(collate_fn)
     if collator is None:
+        while hasattr(collate_fn, "data_collator"):  # transformers' and our own wrappers
+            collate_fn = collate_fn.data_collator
+        name = getattr(collate_fn, "__name__", type(collate_fn).__name__)
         raise ValueError(
             "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, in the "
-            f"training DataLoader, but got {type(collate_fn).__name__}. Pass one as the Trainer's `data_collator`; a "
-            "wrapper must hold it as an attribute, such as `data_collator`."
+            f"training DataLoader, but got {name}. Pass one as the Trainer's `data_collator`; a wrapper must hold it "
+            "as an attribute, such as `data_collator`."
         )
     return collator
 
@@ -178,3 +188,22 @@ def _check_unchanged(collator: ClockedCollator, settings: dict[str, Any]) -> Non
                 f"a change, but it was changed from {before!r} to {now!r}. Pass a schedule to `MaskRateCallback` for a "
                 "mask rate that changes, or make the change before training."
             )
+
+
+def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """The epoch that a training begins or goes on in; of a stream, the passes over it."""
+    if has_length(loader):
+        return state.global_step // _steps_per_epoch(args, state, loader)
+    return int(state.epoch or 0)
+
+
+def _skipped_batches(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """How many batches of the first epoch a resumed training skips."""
+    if args.ignore_data_skip:
+        return 0
+    return state.global_step % _steps_per_epoch(args, state, loader) * args.gradient_accumulation_steps
+
+
+def _steps_per_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """As Trainer counts them: without a length, the whole training is one epoch."""
+    return max(math.ceil(len(loader) / args.gradient_accumulation_steps), 1) if has_length(loader) else state.max_steps

@@ -358,3 +358,39 @@ def test_the_end_of_a_stream_leaves_no_position_behind(wordpiece) -> None:
     collator.start_epoch(loader, 0, total_steps=STEPS)
     assert len(list(loader)) == 4
     assert arrived() is None
+
+
+class TestWhatComesAfter:
+    """A loader that was numbered once, without a plan or with another epoch told later."""
+
+    @pytest.mark.filterwarnings("ignore:`set_epoch` tells the epoch of one pass")
+    @pytest.mark.parametrize("workers", WORKERS)
+    def test_a_training(self, trained, collator, workers) -> None:
+        trainer = trained(KeepsItsLoader, workers=workers)
+        seen = set()
+        for epoch in (7, 8):
+            collator.set_epoch(epoch)
+            masks = [batch["labels"].tolist() for batch in torch_loader(trainer.kept)]
+            assert str(masks) not in seen
+            seen.add(str(masks))
+
+    @pytest.mark.parametrize("workers", WORKERS)
+    def test_a_pass_that_is_left_early(self, wordpiece, workers) -> None:
+        collator = DataCollatorForDynamicMasking(wordpiece, seed=1)
+        loader = DataLoader(
+            Numbered(EXAMPLES), BATCH, collate_fn=collator, num_workers=workers[0], persistent_workers=workers[1]
+        )
+        collator.start_epoch(loader, 0)
+        next(iter(loader))
+        collator.set_epoch(6)
+        expected = collator([example(i) for i in range(BATCH)], epoch=6)["labels"].tolist()
+        assert next(iter(loader))["labels"].tolist() == expected
+
+    def test_a_copy_of_the_loader(self, collator) -> None:
+        import pickle
+
+        loader = DataLoader(Numbered(EXAMPLES), batch_size=BATCH, collate_fn=collator)
+        collator.start_epoch(loader, 3)
+        for copied in (copy.deepcopy(loader), pickle.loads(pickle.dumps(loader))):
+            assert len(list(copied)) == 4
+        assert loader.collate_fn.tokenizer is collator.tokenizer

@@ -376,3 +376,119 @@ def test_the_logged_rate_is_that_of_a_step_that_was_checked(made, audits) -> Non
     assert len(audits) == 3 + 1 + 2  # the first steps, the second epoch's first, and the last of each epoch
     logged = [entry["mask_rate"] for entry in trainer.state.log_history if "loss" in entry]
     assert logged == [SCHEDULE(3 / 8), SCHEDULE(7 / 8)]
+
+
+class CallsTwice(Trainer):
+    """A loss of two forward passes, of which one has labels of its own."""
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        others = {**inputs, "labels": torch.full_like(inputs["labels"], 7)}
+        return super().compute_loss(model, inputs, *args, **kwargs) + model(**others).loss
+
+
+class ByPosition(Trainer):
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return model(inputs["input_ids"], inputs["attention_mask"], labels=inputs["labels"]).loss
+
+
+class TestOtherForwards:
+    @pytest.mark.parametrize(("of", "audited"), [(CallsTwice, 16), (ByPosition, 8)])
+    def test_in_the_loss(self, made, audits, of, audited) -> None:
+        made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), of=of).train()
+        assert len(audits) == audited
+        assert sum(audit.matches for audit in audits) == 8
+
+    def test_only_others_are_a_mismatch(self, made) -> None:
+        class Replaces(Trainer):
+            def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+                inputs = {**inputs, "labels": torch.full_like(inputs["labels"], 7)}
+                return super().compute_loss(model, inputs, *args, **kwargs)
+
+        with pytest.raises(MaskAuditError, match="was given masks of none of"):
+            made(of=Replaces).train()
+
+    @pytest.mark.parametrize("event", ["on_step_begin", "on_step_end", "on_epoch_begin"])
+    def test_in_a_callback(self, made, audits, event) -> None:
+        class Calls(TrainerCallback):
+            pass
+
+        def call(self: Any, args: Any, state: Any, control: Any, model: Any, **kwargs: Any) -> None:
+            model.train()(input_ids=torch.full((1, 6), 9), labels=torch.full((1, 6), 8))
+
+        setattr(Calls, event, call)
+        made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), Calls()).train()
+        assert sum(audit.matches for audit in audits) == 8
+
+    def test_of_a_model_that_is_compiled_in_place(self, made, audits) -> None:
+        trainer = made(MaskRateCallback(SCHEDULE, 0.15, "every_step"))
+        trainer.model.compile(backend="eager")
+        trainer.train()
+        assert [audit.kind for audit in audits] == ["full"] * 8
+
+
+class Interrupted(TrainerCallback):
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+
+class TestAfterAnInterruption:
+    """A hook that is left on the model stops nothing that comes after."""
+
+    @pytest.fixture
+    def interrupted(self, made) -> Trainer:
+        trainer = made(MaskRateCallback(0.6, 0.15), Interrupted(), gradient_accumulation_steps=2)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train()
+        return trainer
+
+    @pytest.mark.parametrize("audit", [True, False])
+    def test_a_new_training(self, made, interrupted, audits, audit) -> None:
+        audits.clear()
+        made(MaskRateCallback(0.2, 0.15, audit=audit), model=interrupted.model, seed=5).train()
+        assert len(audits) == 4 * audit
+        assert all(found.matches for found in audits)
+
+    def test_a_loop_of_ones_own(self, interrupted) -> None:
+        ids = torch.full((2, 5), 9)
+        for _ in range(40):
+            interrupted.model.train()(input_ids=ids, labels=ids).loss.backward()
+
+    def test_the_same_trainer_again(self, interrupted, audits) -> None:
+        interrupted.remove_callback(Interrupted)
+        audits.clear()
+        interrupted.train()
+        assert all(found.matches for found in audits)
+
+
+class Chooses:
+    """A collator of two of this package, one for each kind of batch."""
+
+    def __init__(self, *collators: Any) -> None:
+        self._collators, self._calls = list(collators), 0
+
+    def __call__(self, features: Any) -> Any:
+        self._calls += 1
+        return self._collators[self._calls % 2](features)
+
+
+def test_several_collators_are_not_audited(made, audits, wordpiece) -> None:
+    one, other = (DataCollatorForDynamicMasking(wordpiece, seed=7, strategy=name) for name in ("token", "span"))
+    made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), collator=Chooses(one, other)).train()
+    assert not audits
+
+
+def test_nothing_is_left_of_a_training(made) -> None:
+    import gc
+    import weakref
+
+    gc.collect()
+    gc.disable()
+    try:
+        trainer = made(of=KeepsItsLoader, dataloader_num_workers=1, dataloader_persistent_workers=True)
+        trainer.train()
+        loader = weakref.ref(trainer.kept.base_dataloader)
+        assert pickle.loads(pickle.dumps(trainer.callback_handler.callbacks[0])).audit is True
+        del trainer
+        assert loader() is None
+    finally:
+        gc.enable()
