@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, HfArgumentParser
 
 from hf_dynmask import DataCollatorForDynamicMasking
 from hf_dynmask.strategies import Strategy
-from hf_dynmask.units import words
+from hf_dynmask.strategies.partitions import words
 
 TEXT = "In 1969 two men walked on the moon for 2 hours and 31 minutes, 384400 kilometres from home."
 

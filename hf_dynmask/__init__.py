@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hf_dynmask import strategies
-from hf_dynmask.collator import DataCollatorForDynamicMasking
-from hf_dynmask.distributions import cosine_rate, truncated_normal_rate, uniform_rate
-from hf_dynmask.rates import (
+from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
+from hf_dynmask.rates.distributions import cosine_rate, truncated_normal_rate, uniform_rate
+from hf_dynmask.rates.schedules import (
     constant_schedule,
     cosine_schedule,
     linear_schedule,
@@ -18,11 +18,11 @@ from hf_dynmask.rates import (
 )
 
 if TYPE_CHECKING:
-    from hf_dynmask.audit import audit_batch
-    from hf_dynmask.callback import MaskRateCallback
-    from hf_dynmask.fine_tuning import DataCollatorWithDynamicMasking
-    from hf_dynmask.span_corruption import DataCollatorForSpanCorruption
-    from hf_dynmask.trainer_audit import MaskAuditError
+    from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
+    from hf_dynmask.collators.token_dropout import DataCollatorWithDynamicMasking
+    from hf_dynmask.trainer.audit import audit_batch
+    from hf_dynmask.trainer.callback import MaskRateCallback
+    from hf_dynmask.trainer.training_audit import MaskAuditError
 
 __version__ = "0.1.0"
 
@@ -47,11 +47,11 @@ __all__ = [
 
 
 _ON_DEMAND = {
-    "DataCollatorForSpanCorruption": "span_corruption",
-    "DataCollatorWithDynamicMasking": "fine_tuning",
-    "MaskAuditError": "trainer_audit",
-    "MaskRateCallback": "callback",
-    "audit_batch": "audit",
+    "DataCollatorForSpanCorruption": "collators.span_corruption",
+    "DataCollatorWithDynamicMasking": "collators.token_dropout",
+    "MaskAuditError": "trainer.training_audit",
+    "MaskRateCallback": "trainer.callback",
+    "audit_batch": "trainer.audit",
 }
 
 

@@ -18,8 +18,8 @@ from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, 
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback
-from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.strategies import adaptive
+from hf_dynmask.strategies.token_losses import TokenLosses
 
 LENGTH, EXAMPLES, BATCH = 24, 96, 8
 EASY, HARD = range(5, 28), range(28, 51)

@@ -21,9 +21,9 @@ from hf_dynmask import (
     strategies,
     uniform_rate,
 )
-from hf_dynmask.audit import Audit, audit_batch
-from hf_dynmask.audit_explanation import Candidate, explain_mismatch
-from hf_dynmask.distributions import RateDistribution
+from hf_dynmask.rates.distributions import RateDistribution
+from hf_dynmask.trainer.audit import Audit, audit_batch
+from hf_dynmask.trainer.audit_explanation import Candidate, explain_mismatch
 
 LAYOUTS = [
     "right",

@@ -25,7 +25,7 @@ from hf_dynmask import (
     uniform_rate,
     with_warmup,
 )
-from hf_dynmask.described import amount
+from hf_dynmask.collators.summary import amount
 
 
 def fading(progress: float) -> float:

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from hf_dynmask import (
-    DataCollatorForDynamicMasking,
-    MaskRateCallback,
-    cosine_rate,
-    truncated_normal_rate,
-    uniform_rate,
-)
-from hf_dynmask.distributions import RateDistribution
+from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, cosine_rate, truncated_normal_rate, uniform_rate
+from hf_dynmask.rates.distributions import RateDistribution
 
 KEYS = np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64)
 EVERY = settings(derandomize=True, deadline=None, max_examples=100)

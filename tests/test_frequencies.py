@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict
 
-from hf_dynmask.frequencies import token_counts
+from hf_dynmask.strategies.frequencies import token_counts
 
 ROWS = [[5, 6, 6], [], [7]]
 MANY = 1500  # examples, more than are counted at once

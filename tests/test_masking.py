@@ -22,12 +22,12 @@ from variants import (
 )
 
 from hf_dynmask import strategies
-from hf_dynmask.masking import MaskingPlan, mask_tokens, put
-from hf_dynmask.ragged import RaggedTokens
-from hf_dynmask.uniforms import example_hashes, stream_keys
-from hf_dynmask.units import MaskingTokens, units_of
-from hf_dynmask.vocabulary import Vocabulary
-from hf_dynmask.word_marks import word_table
+from hf_dynmask.core.draws import example_hashes, stream_keys
+from hf_dynmask.core.ragged import RaggedTokens
+from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, put
+from hf_dynmask.strategies.partitions import MaskingTokens, units_of
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
+from hf_dynmask.vocabulary.word_table import word_table
 
 SIZE = 100
 SPECIAL = np.arange(SIZE) < 5

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hf_dynmask import uniform_rate
-from hf_dynmask.noise import NoisePlan, noise_tokens
-from hf_dynmask.ragged import RaggedTokens
+from hf_dynmask.core.ragged import RaggedTokens
+from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
 
 PLAN = NoisePlan(mean_noise_span_length=3.0, max_runs=99, seed=7)
 # (id, whether it may be noise), a few, or enough for many spans

@@ -14,8 +14,8 @@ from transformers import Trainer, TrainerCallback
 from witness import TellsTheTime, Witness, witnessed
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
-from hf_dynmask.loaders import collated_per_batch, collator_in, torch_loader
-from hf_dynmask.position import arrived
+from hf_dynmask.loading.loaders import collated_per_batch, collator_in, torch_loader
+from hf_dynmask.loading.position import arrived
 
 EXAMPLES, BATCH, STEPS = 16, 4, 8  # two epochs of four steps
 SCHEDULE = linear_schedule(0.8, 0.1)

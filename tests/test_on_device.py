@@ -16,14 +16,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedTokenizerFast
 
 from hf_dynmask import DataCollatorForDynamicMasking
-from hf_dynmask.masking import MaskingPlan, put
-from hf_dynmask.masking import mask_tokens as mask_on_host
+from hf_dynmask.core.draws import Purpose
+from hf_dynmask.core.draws_torch import draws, example_hashes, limit_of, limits_of, spread, stream_keys
+from hf_dynmask.core.ragged import RaggedTokens
+from hf_dynmask.masking.mlm import MaskingPlan, put
+from hf_dynmask.masking.mlm import mask_tokens as mask_on_host
 from hf_dynmask.on_device import DevicePlan, device_plan, mask_tokens
-from hf_dynmask.ragged import RaggedTokens
 from hf_dynmask.strategies import token
-from hf_dynmask.tensor_uniforms import draws, example_hashes, limit_of, limits_of, spread, stream_keys
-from hf_dynmask.uniforms import Purpose
-from hf_dynmask.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import vocabulary_of
 
 EVERY = settings(derandomize=True, deadline=None, max_examples=100)
 ROWS = st.lists(st.lists(st.integers(1, 50), max_size=40), min_size=1, max_size=6)  # ids 1 to 4 are special

@@ -12,8 +12,8 @@ import pytest
 from variants import VARIANTS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
-from hf_dynmask.vocabulary import vocabulary_of
-from hf_dynmask.word_marks import word_table
+from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.word_table import word_table
 
 LENGTHS = (64, 1024)
 

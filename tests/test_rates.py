@@ -23,8 +23,8 @@ from hf_dynmask import (
     uniform_rate,
     with_warmup,
 )
-from hf_dynmask.distributions import RateDistribution
-from hf_dynmask.rates import check_not_a_factory, rate_at
+from hf_dynmask.rates.distributions import RateDistribution
+from hf_dynmask.rates.schedules import check_not_a_factory, rate_at
 
 SCHEDULES = {
     "constant": constant_schedule(0.2),

@@ -15,7 +15,7 @@ from corpora import Numbered
 from torch.utils.data import DataLoader
 
 from hf_dynmask import DataCollatorForDynamicMasking
-from hf_dynmask.shared import SharedArray
+from hf_dynmask.core.shared import SharedArray
 
 STARTS = ["fork", "spawn", "forkserver"]
 

@@ -25,8 +25,8 @@ from transformers import (
 )
 
 from hf_dynmask import MaskRateCallback, linear_schedule
-from hf_dynmask.sentinels import sentinels_of
-from hf_dynmask.span_corruption import DataCollatorForSpanCorruption
+from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
+from hf_dynmask.masking.sentinels import sentinels_of
 
 EOS, UNKNOWN = 1, 2
 

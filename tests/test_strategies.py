@@ -15,13 +15,14 @@ from scipy import stats
 from tokenizers_zoo import TEXTS, ZOO
 from variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, NESTED, VARIANTS, WHOLE_WORDS, tags, variant
 
-from hf_dynmask import DataCollatorForDynamicMasking, clocked, strategies
-from hf_dynmask.ragged import RaggedTokens
+from hf_dynmask import DataCollatorForDynamicMasking, strategies
+from hf_dynmask.collators import base as clocked
+from hf_dynmask.core.draws import example_hashes, stream_keys
+from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.strategies import STRATEGIES, strategy_of
-from hf_dynmask.uniforms import example_hashes, stream_keys
-from hf_dynmask.units import MaskingTokens, units_of
-from hf_dynmask.vocabulary import vocabulary_of
-from hf_dynmask.words import whole_words
+from hf_dynmask.strategies.partitions import MaskingTokens, units_of
+from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.words import whole_words
 
 RATES = [0.0, 0.05, 0.15, 0.4, 1.0]
 EVERY = settings(derandomize=True, deadline=None, max_examples=8)

@@ -24,12 +24,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_dynmask import (
-    DataCollatorForDynamicMasking,
-    DataCollatorWithDynamicMasking,
-    MaskRateCallback,
-    linear_schedule,
-)
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithDynamicMasking, MaskRateCallback, linear_schedule
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
 

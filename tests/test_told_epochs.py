@@ -12,7 +12,8 @@ from test_trainer import Numbers, Witness, _masks_by_epoch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
-from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule, warned
+from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
+from hf_dynmask.collators import warned
 
 WORKERS = [{}, {"dataloader_num_workers": 1}, {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}]
 OLD = "`set_epoch` tells the epoch of one pass over the data, but another pass has begun"

@@ -19,13 +19,13 @@ from hf_dynmask import (
     MaskAuditError,
     MaskRateCallback,
     linear_schedule,
-    numbering,
-    trainer_audit,
-    training,
     uniform_rate,
 )
-from hf_dynmask.numbering import PositionedCollate
-from hf_dynmask.position import arrived
+from hf_dynmask.loading import numbering
+from hf_dynmask.loading.numbering import PositionedCollate
+from hf_dynmask.loading.position import arrived
+from hf_dynmask.trainer import training
+from hf_dynmask.trainer import training_audit as trainer_audit
 
 EXAMPLES, BATCH = 16, 4
 SCHEDULE = linear_schedule(0.8, 0.1)

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hf_dynmask.uniforms import Purpose, as_fraction, as_index, below, draws, draws_in_rows, example_hashes, stream_keys
+from hf_dynmask.core.draws import (
+    Purpose,
+    as_fraction,
+    as_index,
+    below,
+    draws,
+    draws_in_rows,
+    example_hashes,
+    stream_keys,
+)
 
 IDS = st.lists(st.integers(0, 300_000), min_size=1, max_size=40)
 

@@ -14,13 +14,9 @@ from tokenizers_zoo import ZOO
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding
 
-from hf_dynmask import (
-    DataCollatorForDynamicMasking,
-    DataCollatorForSpanCorruption,
-    DataCollatorWithDynamicMasking,
-    clocked,
-)
-from hf_dynmask.vocabulary import Vocabulary, vocabulary_of
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithDynamicMasking
+from hf_dynmask.collators import base as clocked
+from hf_dynmask.vocabulary.vocabulary import Vocabulary, vocabulary_of
 
 ALWAYS: dict[str, Any] = {"seed": 1, "num_mask_patterns": 1}
 COLLATORS: dict[str, Callable[[Any], Any]] = {

@@ -16,8 +16,8 @@ from hf_dynmask import (
     MaskRateCallback,
     linear_schedule,
     uniform_rate,
-    warned,
 )
+from hf_dynmask.collators import warned
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 from tokenizers_zoo import ZOO
 
-from hf_dynmask.vocabulary import vocabulary_of
-from hf_dynmask.word_marks import _byte_alphabet, word_table
+from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.word_table import _byte_alphabet, word_table
 
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 BYTE_SHOWN = {byte: character for character, byte in _byte_alphabet().items()}

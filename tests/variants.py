@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from hf_dynmask import strategies
-from hf_dynmask.adaptive import TokenLosses
 from hf_dynmask.strategies import Strategy
+from hf_dynmask.strategies.token_losses import TokenLosses
 
 TAG_NAMES = ["O", "B-A", "I-A", "O"]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.word_marks import _begun_by, _boundary, _byte_alphabet, _class_table
-from hf_dynmask.words import Class, WordTable
+from hf_dynmask.vocabulary.word_table import _begun_by, _boundary, _byte_alphabet, _class_table
+from hf_dynmask.vocabulary.words import Class, WordTable
 
 _ZWJ = "\u200d"
 _FURTHER_BYTES = bytes(range(0x80, 0xC0))  # of a character in UTF-8

@@ -13,7 +13,7 @@ from benchmarks.ner.observed import mlm_counts
 from benchmarks.ner.speed import StepTimer, TimedTrainer, speed_summary
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, list_examples
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
-from hf_dynmask.trainer_audit import TrainerAudit
+from hf_dynmask.trainer.training_audit import TrainerAudit
 
 ROWS, LENGTH, BATCH_SIZE = 4096, 128, 32
 _DEPTH = [0]  # of timed calls

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from hf_dynmask.arguments import checked_integer
 from hf_dynmask.cli.expressions import schedule_from
-from hf_dynmask.rates import Schedule, rate_at
+from hf_dynmask.core.checks import checked_integer
+from hf_dynmask.rates.schedules import Schedule, rate_at
 
 _LINES, _POINTS = 11, 2_000
 

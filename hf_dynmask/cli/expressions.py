@@ -8,8 +8,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hf_dynmask import distributions, rates, strategies
-from hf_dynmask.arguments import checked_fraction
+from hf_dynmask import strategies
+from hf_dynmask.core.checks import checked_fraction
+from hf_dynmask.rates import distributions
+from hf_dynmask.rates import schedules as rates
 
 Functions = Mapping[str, Callable[..., Any]]
 

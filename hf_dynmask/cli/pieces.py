@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_dynmask.ragged import IGNORE_INDEX, RaggedTokens
-from hf_dynmask.vocabulary import Vocabulary
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,11 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hf_dynmask.arguments import checked_integer
 from hf_dynmask.cli.expressions import rate_from, schedule_from, strategy_from
 from hf_dynmask.cli.pieces import Piece, pieces_of
 from hf_dynmask.cli.texts import texts_of
-from hf_dynmask.collator import DataCollatorForDynamicMasking
+from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
+from hf_dynmask.core.checks import checked_integer
 
 _MARKS = {"masked": ("[", "]"), "replaced": ("{", "}"), "kept": ("<", ">")}  # also seen where there are no colours
 _STYLES = {"masked": "bold red", "replaced": "bold magenta", "kept": "bold green"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from hf_dynmask.arguments import checked_integer
+from hf_dynmask.core.checks import checked_integer
 
 
 def texts_of(options: argparse.Namespace) -> tuple[list[str], bool]:

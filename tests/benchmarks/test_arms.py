@@ -13,7 +13,7 @@ from benchmarks.ner.grammar import embedded_corpus
 from benchmarks.ner.models import classifier, initial_model
 from benchmarks.ner.results import read_results
 from benchmarks.ner.tiny import tiny_tokenizer
-from hf_dynmask.rates import rate_at
+from hf_dynmask.rates.schedules import rate_at
 
 RESULTS = Path(arms.__file__).parents[1] / "results"
 

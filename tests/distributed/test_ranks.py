@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_dynmask.adaptive import TokenLosses
+from hf_dynmask.strategies.token_losses import TokenLosses
 
 ROOT = Path(__file__).parents[2]
 

@@ -28,7 +28,7 @@ from hf_dynmask import (
     uniform_rate,
     with_warmup,
 )
-from hf_dynmask.uniforms import Purpose, as_fraction, as_index, below, draws, example_hashes, mix64, stream_keys
+from hf_dynmask.core.draws import Purpose, as_fraction, as_index, below, draws, example_hashes, mix64, stream_keys
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TOKENS = [*SPECIAL, *(f"w{id_}" if id_ % 3 else f"##w{id_}" for id_ in range(5, 80))]

@@ -9,7 +9,7 @@ import pytest
 from golden.cases import evaluation, made, options
 from golden.cases import uniforms as raw
 
-from hf_dynmask import uniforms
+from hf_dynmask.core import draws as uniforms
 
 FILE = Path(__file__).parent / "golden.json"
 BREAKING = """
@@ -52,5 +52,5 @@ def test_another_constant_is_noticed(monkeypatch, constant) -> None:
 
 def test_swapped_purposes_are_noticed(monkeypatch) -> None:
     """Where masks lie is the same then; what masked tokens become is not."""
-    monkeypatch.setattr("hf_dynmask.replacement.draws_in_rows", _numbered_anew)
+    monkeypatch.setattr("hf_dynmask.masking.replacement.draws_in_rows", _numbered_anew)
     assert {"3 patterns, epoch 1", "rate 1.0", "random ids only"} <= set(_changed(made([options])))

@@ -10,7 +10,7 @@ import numpy as np
 from guarantees.generators import Generator, real_rows
 from scipy import stats
 
-from hf_dynmask.uniforms import Purpose
+from hf_dynmask.core.draws import Purpose
 
 
 class Size(NamedTuple):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_dynmask.uniforms import Purpose, draws_in_rows, example_hashes, mix64, stream_keys
+from hf_dynmask.core.draws import Purpose, draws_in_rows, example_hashes, mix64, stream_keys
 
 
 @dataclass(frozen=True)
 class Generator:
-    """The functions of `hf_dynmask.uniforms` that draws come from."""
+    """The functions of `hf_dynmask.core.draws` that draws come from."""
 
     hashes: Callable[..., np.ndarray] = example_hashes
     keys: Callable[..., np.ndarray] = stream_keys

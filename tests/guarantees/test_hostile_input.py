@@ -17,12 +17,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import hf_dynmask
-from hf_dynmask import (
-    DataCollatorForDynamicMasking,
-    DataCollatorForSpanCorruption,
-    MaskRateCallback,
-    strategies,
-)
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, MaskRateCallback, strategies
 
 DOCUMENTED = (ValueError, TypeError)
 

@@ -11,10 +11,10 @@ from guarantees.generators import OURS, WEAK, Generator, real_rows
 from scipy import stats
 
 from hf_dynmask import strategies
-from hf_dynmask.masking import MaskingPlan, mask_tokens, put
-from hf_dynmask.ragged import RaggedTokens
-from hf_dynmask.uniforms import Purpose
-from hf_dynmask.vocabulary import Vocabulary
+from hf_dynmask.core.draws import Purpose
+from hf_dynmask.core.ragged import RaggedTokens
+from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, put
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 IDS, MASK, LENGTH = 31_000, 103, 128
 SPECIAL = np.isin(np.arange(IDS), [100, 101, 102, MASK])
@@ -50,10 +50,10 @@ def _masked(rows, rate: float, seed: int = 0, pattern: int = 0, mix=(0.8, 0.1)) 
 
 
 def _weakly(monkeypatch, weak: Generator) -> None:
-    monkeypatch.setattr("hf_dynmask.masking.stream_keys", weak.keys)
-    monkeypatch.setattr("hf_dynmask.masking.example_hashes", weak.hashes)
-    monkeypatch.setattr("hf_dynmask.masking.draws_in_rows", weak.draws)
-    monkeypatch.setattr("hf_dynmask.replacement.draws_in_rows", weak.draws)
+    monkeypatch.setattr("hf_dynmask.masking.mlm.stream_keys", weak.keys)
+    monkeypatch.setattr("hf_dynmask.masking.mlm.example_hashes", weak.hashes)
+    monkeypatch.setattr("hf_dynmask.masking.mlm.draws_in_rows", weak.draws)
+    monkeypatch.setattr("hf_dynmask.masking.replacement.draws_in_rows", weak.draws)
 
 
 def at_each_place(rows, rate: float) -> float:

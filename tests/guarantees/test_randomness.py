@@ -10,7 +10,7 @@ import pytest
 from guarantees.checks import AXES, Size, collisions, fine_uniformity, joint, neighbours
 from guarantees.generators import OURS, WEAK
 
-from hf_dynmask.uniforms import Purpose
+from hf_dynmask.core.draws import Purpose
 
 FALSE_ALARM = 1e-3
 MOST_CHANCES = 1000

@@ -1,0 +1,1 @@
+"""Examples to flat arrays, flat arrays to a batch; no randomness."""

@@ -1,0 +1,138 @@
+"""The padded batch of any collator: how it is asked for, what is read from it, and copies with other values in it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from hf_dynmask.core.ragged import RaggedBatch
+
+_READ = ("attention_mask", "special_tokens_mask")
+
+
+def collated(collator: Callable[..., Any], examples: Sequence[Any], return_tensors: str | None = None) -> Any:
+    """The batch of any collator, many of which do not take `return_tensors`.
+
+    Raises:
+        ValueError: if it is not None, and the collator does not take it.
+    """
+    if return_tensors is None:
+        return collator(examples)
+    parameters = inspect.signature(collator).parameters.values()
+    if not any(each.name == "return_tensors" or each.kind is each.VAR_KEYWORD for each in parameters):
+        raise ValueError(
+            f"`return_tensors` must be None with a {type(collator).__name__}, which takes none in a call, but got "
+            f"{return_tensors!r}. Set it where you make that collator."
+        )
+    return collator(examples, return_tensors=return_tensors)
+
+
+def rows_of(batch: Any, read: Collection[str]) -> RaggedBatch:
+    """The rows of a padded batch, padding included, with what tells padding and special tokens, and what is read.
+
+    Args:
+        batch: what a collator returned.
+        read: the names of further columns, with a value for each token.
+
+    Raises:
+        ValueError: if it has no `input_ids` of at least two dimensions, its rows hold several sequences, or a column
+            has another shape than `input_ids`.
+    """
+    input_ids = batch.get("input_ids") if isinstance(batch, MutableMapping) else None
+    if not isinstance(input_ids, np.ndarray | torch.Tensor) or input_ids.ndim < 2:
+        raise ValueError(
+            "`collator` must return a mapping whose `input_ids` are a numpy array or torch tensor of at least two "
+            f"dimensions, but returned {_described(batch, input_ids)}. Use a collator that pads to one length, with "
+            '`return_tensors="pt"` or `"np"`.'
+        )
+    _check_one_sequence_a_row(batch)
+    names = ["input_ids", *(name for name in _READ if name in batch), *read]
+    columns = {name: _flat(batch.get(name), name, input_ids.shape) for name in names}
+    lengths = np.full(math.prod(input_ids.shape[:-1]), input_ids.shape[-1], dtype=np.int64)
+    return RaggedBatch(lengths, columns, {})
+
+
+def attention_of(like: Any, attended: np.ndarray | None) -> Any:
+    """1 where attended, in the shape and of the kind of `like`, and on its device."""
+    ones = np.ones(tuple(like.shape), dtype=np.int64)
+    if attended is not None:
+        ones[~attended.reshape(ones.shape)] = 0
+    return torch.from_numpy(ones).to(like.device) if isinstance(like, torch.Tensor) else ones
+
+
+def check_fits(input_ids: Any, new: np.ndarray) -> None:
+    """Refuses ids that the type of a batch's `input_ids` does not hold.
+
+    Raises:
+        ValueError: if one is too large.
+    """
+    limits = torch.iinfo(input_ids.dtype) if isinstance(input_ids, torch.Tensor) else np.iinfo(input_ids.dtype)
+    if new.max(initial=0) > limits.max:
+        raise ValueError(
+            f"`input_ids` must be of a type that holds the id {new.max()}, but the batch of `collator` has "
+            f"{limits.dtype}. Use a wider one, such as int64."
+        )
+
+
+def put(values: Any, places: np.ndarray, new: np.ndarray) -> Any:
+    """A copy of `values` with the numbers `new` at the flat `places`: the original may be a data set's own array."""
+    if not isinstance(values, torch.Tensor):
+        flat = values.flatten()
+        flat[places] = new
+        return flat.reshape(values.shape)
+    flat = values.clone().reshape(-1)
+    flat[torch.from_numpy(places).to(flat.device)] = torch.from_numpy(new).to(flat)
+    return flat.reshape(values.shape)
+
+
+def _described(batch: Any, input_ids: Any) -> str:
+    if not isinstance(batch, MutableMapping):
+        return f"a {type(batch).__name__}"
+    if isinstance(input_ids, np.ndarray | torch.Tensor):
+        return f"`input_ids` of shape {tuple(input_ids.shape)}"
+    return f"the keys {sorted(batch)}" if input_ids is None else f"`input_ids` of type {type(input_ids).__name__}"
+
+
+def _check_one_sequence_a_row(batch: MutableMapping[str, Any]) -> None:
+    if "attention_mask" in batch or "position_ids" not in batch:
+        return
+    positions = _as_numpy(batch["position_ids"], "position_ids")
+    if (np.diff(positions, axis=-1) <= 0).any():
+        raise ValueError(
+            "`collator` must give each sequence a row of its own, but its `position_ids` start again within a row. Use "
+            "a collator that pads instead of one that flattens."
+        )
+
+
+def _flat(values: Any, name: str, shape: Sequence[int]) -> np.ndarray:
+    """A column `[tokens]` of the batch, integers as int64."""
+    if not isinstance(values, np.ndarray | torch.Tensor) or tuple(values.shape) != tuple(shape):
+        came = "it has none" if values is None else f"got shape {np.shape(values)}"
+        raise ValueError(
+            f"`{name}` must have a value for each token of the batch of `collator`, {tuple(shape)}, but {came}. "
+            "Pass a collator that pads it, or a strategy that does not read it."
+        )
+    flat = _as_numpy(values, name).reshape(-1)
+    return flat.astype(np.int64, copy=False) if flat.dtype.kind in "iu" else flat
+
+
+def _as_numpy(values: Any, name: str) -> np.ndarray:
+    try:
+        array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # sparse, without values, or of a type that numpy lacks
+        raise ValueError(_unreadable(name)) from error
+    if array.dtype.kind not in "iufb":
+        raise ValueError(_unreadable(name))
+    return array
+
+
+def _unreadable(name: str) -> str:
+    return (
+        f"`{name}` must hold numbers that numpy can read in the batch of `collator`. Pass a collator that returns "
+        "integers, in dense tensors or arrays."
+    )

@@ -1,0 +1,103 @@
+"""Which tokens may be masked: never padding, special tokens, or what the user's own columns rule out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
+
+_ONE_VALUE_A_TOKEN = ("attention_mask", "special_tokens_mask", "labels")
+
+
+def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
+    """Refuses what no mask could be right for.
+
+    Raises:
+        ValueError: if `input_ids` are not integers of the vocabulary, one for each token, or a column that masking
+            reads has several values for a token.
+    """
+    for name in _ONE_VALUE_A_TOKEN:
+        if name in batch.per_token and batch.per_token[name].ndim != 1:
+            raise ValueError(
+                f"`{name}` must have one value for each token, but got several. Make it as long as `input_ids`, or "
+                f'drop it with `dataset.remove_columns("{name}")`.'
+            )
+    input_ids = batch.per_token["input_ids"]
+    if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
+        raise ValueError(
+            f"`input_ids` must be integers, one for each token, but got {input_ids.dtype} of {input_ids.ndim} "
+            "dimensions. Pass the ids that the tokenizer returns."
+        )
+    if input_ids.view(np.uint64).max(initial=0) >= vocabulary.size:  # a negative one is very large then
+        outside = input_ids[(input_ids < 0) | (input_ids >= vocabulary.size)]
+        raise ValueError(
+            f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
+            f"{int(outside[0])}. Pass the tokenizer that the examples were made with; if tokens were added "
+            "to it while workers were running, let them begin anew."
+        )
+
+
+def attended_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | None:
+    """Which tokens are not padding that the examples came with: bool `[tokens]`; None for all.
+
+    Raises:
+        ValueError: if `attention_mask` has other values than 0 and 1.
+    """
+    if "attention_mask" in batch.per_token:
+        attention = batch.per_token["attention_mask"]
+        attended = attention == 1
+        if attended.all():
+            return None
+        if not (attended | (attention == 0)).all():
+            raise ValueError(
+                "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
+                "supported: pass each sequence as an example, and `padding_free=True` to pack them."
+            )
+    elif vocabulary.pads_unmistakably:
+        attended = batch.per_token["input_ids"] != vocabulary.pad_token_id
+    else:
+        return None
+    return None if attended.all() else attended
+
+
+def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
+    """Which tokens the user's own `labels` do not ignore: bool `[tokens]`."""
+    if "labels" in batch.per_token:
+        return batch.per_token["labels"] != IGNORE_INDEX
+    return np.ones(len(batch.per_token["input_ids"]), dtype=bool)
+
+
+def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray:
+    """Which tokens may be masked: bool `[tokens]`. The columns in `read` mean something else to the strategy."""
+    maskable = vocabulary.maskable.take(batch.per_token["input_ids"])
+    if "labels" in batch.per_token and "labels" not in read:
+        maskable &= labelled_tokens(batch)
+    if "special_tokens_mask" in batch.per_token:
+        maskable &= batch.per_token["special_tokens_mask"] == 0
+    return maskable
+
+
+def unlabelled_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray | None:
+    """Which tokens would be [`maskable_tokens`] if they had a label: bool `[tokens]`; None for none."""
+    if "labels" not in batch.per_token or "labels" in read:
+        return None
+    unlabelled = maskable_tokens(batch, vocabulary, read=("labels",)) & ~labelled_tokens(batch)
+    return unlabelled if unlabelled.any() else None
+
+
+def column_of(batch: RaggedBatch, name: str) -> np.ndarray:
+    """A column that the strategy reads: `[tokens]`.
+
+    Raises:
+        ValueError: if the examples have no such column with a value for each token.
+    """
+    if name not in batch.per_token or batch.per_token[name].ndim != 1:
+        raise ValueError(
+            f"`examples` must have the column `{name}`, with one value for each token, which the strategy reads, but "
+            f"have {sorted(batch.per_token)}. With `Trainer`, a column survives if it is named `labels` or "
+            "`label_ids`, or with `remove_unused_columns=False`."
+        )
+    return batch.per_token[name]

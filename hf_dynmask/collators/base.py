@@ -1,0 +1,287 @@
+"""What all collators here share: they know the epoch and the step of a batch, and what follows from them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from hf_dynmask.collators import warned
+from hf_dynmask.collators.clock import MOST, Clock
+from hf_dynmask.core.callers import evaluating
+from hf_dynmask.core.checks import checked_integer, checked_tokenizer
+from hf_dynmask.loading.position import BatchPosition, current_position, note_columns
+from hf_dynmask.rates.schedules import FixedRate, Rate, checked_fixed_rate, rate_at
+from hf_dynmask.strategies import Strategy, strategy_of
+from hf_dynmask.strategies.token_losses import TokenLosses
+from hf_dynmask.vocabulary.vocabulary import Vocabulary, vocabulary_of
+
+
+class ClockedCollator:
+    """A collator whose masks follow the epoch, and whose rate may follow the optimizer step.
+
+    A dataclass that derives from it has the fields `tokenizer`, `num_mask_patterns`, `seed`, that of its rate, and
+    `strategy` if there is a choice; and makes the plan of its masks, [`_make_plan`], the evaluation's twin,
+    [`for_evaluation`], the batch, [`_collate`], and what is particular to it in words, [`_details`].
+    """
+
+    rate_argument: ClassVar[str] = "mlm_probability"
+    _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
+    _strategy: Strategy
+    evaluates = False  # whether it is the twin for evaluation
+    is_audited: ClassVar[bool] = True  # whether a batch tells which masks it has
+    epoch_source: str | None = None  # what tells a twin the epoch, in words
+    tokenizer: Any
+    num_mask_patterns: int | None
+    seed: int | None
+
+    def __post_init__(self) -> None:
+        self._clock = Clock()
+        _ = self._plan  # made, and so checked, here and not at the first batch
+
+    @cached_property
+    def _plan(self) -> Any:
+        """All that does not change between batches."""
+        checked_tokenizer(self.tokenizer)
+        self._check_rate()
+        if self.num_mask_patterns is not None:
+            checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")
+        return self._make_plan()
+
+    def _check_rate(self) -> None:
+        if not callable(self.rate):
+            checked_fixed_rate(self.rate, self.rate_argument)
+
+    def _make_plan(self) -> Any:
+        raise NotImplementedError
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return vocabulary_of(self.tokenizer)
+
+    def _follow_tokenizer(self, is_current: Callable[[Vocabulary, Any], bool]) -> None:
+        """Reads the tokenizer anew if it has changed since it was read."""
+        vocabulary = self.__dict__.get("_vocabulary")
+        if vocabulary is not None and not is_current(vocabulary, self.tokenizer):
+            self.tokenizer = self.tokenizer
+            _ = self._plan  # here and now, so that workers that are about to begin need not
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is set later counts from the next batch on: the plan is made, and checked, anew."""
+        if name == self.rate_argument and isinstance(value, bool):
+            raise ValueError(
+                f"`{name}` must be a number between 0 and 1, but got {value}. If that is `mlm` or `whole_word_mask`, "
+                "which come second and third in transformers, pass it by name: `mlm=True`."
+            )
+        if name == "strategy":
+            self._strategy = strategy_of(value)  # once: an adaptive one has losses, which twins share
+        super().__setattr__(name, value)
+        for made in ("_plan", "_twins"):
+            self.__dict__.pop(made, None)
+        if name == "tokenizer":
+            for read_off in self._read_off_tokenizer:
+                self.__dict__.pop(read_off, None)
+
+    @property
+    def rate(self) -> Rate:
+        """The mask rate: a number, a distribution or a schedule."""
+        return getattr(self, self.rate_argument)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the examples that the strategy reads."""
+        return self._strategy.columns if hasattr(self, "_strategy") else ()
+
+    @property
+    def losses(self) -> TokenLosses | None:
+        """The model's losses that the strategy follows, if it does."""
+        return self._strategy.losses if hasattr(self, "_strategy") else None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells this collator, and the workers of a `DataLoader` that has it, the epoch of the next pass over the data.
+
+        Call it in the main process, in each rank, before each pass. For a schedule, call [`start_epoch`] instead, which
+        tells the optimizer steps as well; under `Trainer`, [`MaskRateCallback`] does all of that. To look at a batch,
+        call the collator with `epoch=`, which stores nothing.
+
+        Args:
+            epoch: from 0.
+
+        Raises:
+            ValueError: if `epoch` is no such integer, or the rate is a schedule.
+        """
+        if callable(self.rate):
+            raise ValueError(
+                f"`set_epoch` must be used with a constant `{self.rate_argument}`, but got a schedule, which follows "
+                "the optimizer step. Call `collator.start_epoch(loader, epoch, total_steps)`, or pass "
+                "`callbacks=[MaskRateCallback()]` to `Trainer`."
+            )
+        self._follow_tokenizer(Vocabulary.is_current_in_full)
+        self._clock.tell(checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST))
+        if self.losses is not None:
+            self.losses.start_epoch(epoch)
+
+    def start_epoch(
+        self,
+        loader: Any,
+        epoch: int,
+        total_steps: int | None = None,
+        gradient_accumulation_steps: int = 1,
+        first_step: int | None = None,
+    ) -> None:
+        """Tells the batches of a loader's next pass which epoch and which optimizer step they belong to.
+
+        Call it in the main process, in each rank, before the loader is iterated; one call is for one pass. The loader
+        numbers its batches in the order in which it draws them, so neither workers, nor ranks, nor batches that
+        somebody looks at change what a batch gets. A pass that resumes by accelerate's `skip_first_batches` of this
+        loader goes on with the right numbers.
+
+        Args:
+            loader: a torch `DataLoader` that collates with this collator, or what accelerate made of one.
+            epoch: from 0.
+            total_steps: the optimizer steps of the whole training; needed if the rate is a schedule.
+            gradient_accumulation_steps: batches that one optimizer step of this rank takes.
+            first_step: the optimizer steps that are done when the epoch begins; None for `epoch` times those of an
+                epoch, which needs a loader with a length under a schedule.
+
+        Raises:
+            ValueError: if an argument is out of its range; if the loader has no collator of this package, or several
+                loaders in it; under a schedule, if steps are not known: without `total_steps`, for a loader whose
+                batches come out of order, and for streamed data with several workers.
+        """
+        from hf_dynmask.loading.numbering import start_epoch  # not at import: few have a loop of their own
+
+        self._follow_tokenizer(Vocabulary.is_current_in_full)
+        start_epoch(self, loader, epoch, total_steps, gradient_accumulation_steps, first_step)
+        if self.losses is not None:
+            self.losses.start_epoch(epoch)
+
+    def for_training(self, rate: Rate | None, seed: int) -> Any:
+        """A twin with a clock of its own, at `rate` if one is given; `seed` counts where there is none yet."""
+        changes = {self.rate_argument: self.rate if rate is None else rate}
+        return self._twin(seed=seed if self.seed is None else self.seed, **changes)
+
+    def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
+        """The collator for evaluation."""
+        raise NotImplementedError
+
+    def _twin(self, **changes: Any) -> Any:
+        """A copy with these attributes and a clock of its own; what was read off the tokenizer is shared."""
+        twin = copy.copy(self)
+        for name, value in changes.items():
+            setattr(twin, name, value)
+        _ = twin._plan
+        return twin
+
+    def __copy__(self) -> Any:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _clock=copy.copy(self._clock))
+        twin.__dict__.pop("_twins", None)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
+
+    def __str__(self) -> str:
+        from hf_dynmask.collators.summary import described  # not at import: few ask
+
+        return described(self, self._details())
+
+    def _details(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        features: Sequence[Any],
+        return_tensors: str | None = None,
+        *,
+        epoch: int | None = None,
+        progress: float | None = None,
+    ) -> Any:
+        """The batch of these features.
+
+        Args:
+            features: see the class.
+            return_tensors: "pt" or "np", in the place of the collator's own.
+            epoch: to look at the batch as it is in this epoch; nothing is stored.
+            progress: under a schedule, to look at the batch as it is after this fraction of training, in [0, 1].
+        """
+        self._follow_tokenizer(Vocabulary.is_current)
+        position = current_position() if epoch is None and progress is None else None
+        if position is not None and self._follows(position):
+            return self._collate_at(position, features, return_tensors)
+        known = (
+            self._clock.epoch() if epoch is None else checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST)
+        )
+        return self._collate(features, return_tensors, self._rate_after(progress), self._pattern(known))
+
+    def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
+        raise NotImplementedError
+
+    def _follows(self, position: BatchPosition) -> bool:
+        """Whether nothing outranks the position: a twin for evaluation has its own, and `set_epoch` may come later."""
+        if self.evaluates and position.evaluates:
+            return False
+        return position.times_told is None or position.times_told == self._clock.times_told
+
+    def _collate_at(self, position: BatchPosition, features: Sequence[Any], return_tensors: str | None) -> Any:
+        twin = self._twin_for(position)
+        if not isinstance(twin, ClockedCollator):  # in fine-tuning, evaluation is without masks
+            return twin(features) if return_tensors is None else twin(features, return_tensors=return_tensors)
+        rate = twin._rate_at(position)
+        batch = twin._collate(features, return_tensors, rate, twin._pattern(position.epoch))
+        note_columns(features)
+        return batch
+
+    def _twin_for(self, position: BatchPosition) -> Any:
+        """This collator with what it takes from a position: a seed where it has none, and evaluation."""
+        evaluates = position.evaluates and not self.evaluates
+        seed = position.seed if self.seed is None else self.seed
+        if seed == self.seed and not evaluates:
+            return self
+        twins = self.__dict__.setdefault("_twins", {})
+        if (seed, evaluates) not in twins:
+            twin = self._twin(seed=seed)
+            twins[seed, evaluates] = twin.for_evaluation() if evaluates else twin
+        return twins[seed, evaluates]
+
+    def _rate_at(self, position: BatchPosition) -> FixedRate:
+        if isinstance(position.rate, Exception):
+            raise position.rate
+        if position.rate is not None:
+            return position.rate
+        if not callable(self.rate):
+            return self.rate
+        if position.step is None or position.total_steps is None:
+            return self._rate_after(None)
+        return rate_at(self.rate, position.step, position.total_steps)
+
+    def _rate_after(self, progress: float | None) -> FixedRate:
+        """The rate after a fraction of training."""
+        rate = self.rate
+        if not callable(rate):
+            return rate
+        if progress is None:
+            raise ValueError(
+                f"`{self.rate_argument}` is a schedule, but the current optimizer step is unknown. Pass "
+                "`callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of your own, call `start_epoch` before each "
+                "pass; for evaluation, use `collator.for_evaluation()`; to look at a batch, pass `progress=`."
+            )
+        return rate_at(rate, progress, 1)
+
+    def _pattern(self, epoch: int | None) -> int:
+        if self.num_mask_patterns == 1:
+            return 0
+        if epoch is None:
+            self._warn_of_unknown_epoch()
+            epoch = self._clock.fresh(seeded=self.seed is not None)
+        return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns
+
+    def _warn_of_unknown_epoch(self) -> None:
+        if self._plan is None:
+            return
+        if self.seed is not None and not self._clock.epoch_is_known:
+            warned.of_seed()
+        if evaluating():
+            warned.of_evaluation()

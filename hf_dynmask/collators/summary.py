@@ -1,0 +1,97 @@
+"""What a collator does, as a sentence: so that nobody has to guess which masking they have."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hf_dynmask.rates.distributions import RateDistribution
+from hf_dynmask.rates.schedules import Rate, Schedule
+from hf_dynmask.strategies import Strategy
+
+if TYPE_CHECKING:
+    from hf_dynmask.collators.base import ClockedCollator
+
+_UNITS = {
+    "token": "single tokens",
+    "whole_word": "whole words",
+    "span": "spans of words",
+    "ngram": "n-grams of words",
+    "position:prefix": "all after a prefix",
+    "position:suffix": "all before a suffix",
+    "position:block": "one block",
+    "position:every_nth": "every n-th token",
+    "weighted": "tokens by their weights",
+    "entity": "words of entities",
+    "adaptive": "what the model predicts badly",
+}
+_SHAPES = {
+    "_constant": "constant",
+    "_cosine": "cosine",
+    "_polynomial": "polynomial",
+    "_step": "in steps",
+    "_warmed": "with warm-up",
+}
+
+
+def described(collator: ClockedCollator, details: tuple[str, ...]) -> str:
+    """The sentence: how often masks are new, how much is masked, `details`, the seed, and who tells the epoch."""
+    seed = "seed of the Trainer, or 0" if collator.seed is None else f"seed {collator.seed}"
+    parts = (amount(collator.rate), *details, seed, _epoch(collator))
+    return f"{_patterns(collator.num_mask_patterns)}; {'; '.join(parts)}."
+
+
+def amount(rate: Rate) -> str:
+    """A rate in words, such as "30 % to 15 % of the tokens, linear"."""
+    if isinstance(rate, RateDistribution):
+        return f"{_percent(rate.mean)} of the tokens in the mean, a rate of its own for each sequence"
+    return _course(rate) if callable(rate) else f"{_percent(rate)} of the tokens"
+
+
+def units(strategy: Strategy, exact_count: bool) -> str:
+    """What is masked together, in words."""
+    return _UNITS.get(strategy.name, strategy.name) + (", an exact count" if exact_count else "")
+
+
+def replacements(mask_replace_prob: float, random_replace_prob: float) -> str:
+    """What masked tokens become, in words."""
+    kept = max(0.0, 1 - mask_replace_prob - random_replace_prob)
+    outcomes = {"the mask token": mask_replace_prob, "a random token": random_replace_prob, "what they were": kept}
+    likely = [f"{_percent(share)} {outcome}" for outcome, share in outcomes.items() if share > 1e-9]
+    return f"masked tokens become {', '.join(likely)}"
+
+
+def _patterns(num_mask_patterns: int | None) -> str:
+    if num_mask_patterns is None:
+        return "Dynamic masking, new in every epoch"
+    if num_mask_patterns == 1:
+        return "Static masking, one mask for each example"
+    return f"Static masking, {num_mask_patterns} masks for each example that take turns"
+
+
+def _course(schedule: Schedule) -> str:
+    try:
+        ends = f"{_percent(schedule(0.0))} to {_percent(schedule(1.0))} of the tokens"
+    except Exception:  # it is the user's: whatever it raises here, it will raise, and be seen, in training
+        ends = "a scheduled share of the tokens"
+    return f"{ends}, {_shape(schedule)}"
+
+
+def _shape(schedule: Schedule) -> str:
+    if isinstance(schedule, partial) and schedule.func.__module__ == "hf_dynmask.rates.schedules":
+        return "linear" if schedule.keywords.get("power") == 1 else _SHAPES[schedule.func.__name__]
+    return f"by {getattr(schedule, '__name__', type(schedule).__name__)}"
+
+
+def _epoch(collator: ClockedCollator) -> str:
+    if collator.epoch_source is not None:
+        return f"the epoch is known from {collator.epoch_source}"
+    if collator._clock.epoch_is_known:
+        return "the epoch is known from set_epoch"
+    if collator.num_mask_patterns == 1 and not callable(collator.rate):
+        return "the epoch does not matter"
+    return "epoch not set yet (use MaskRateCallback or start_epoch)"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

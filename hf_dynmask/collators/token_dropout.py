@@ -1,0 +1,203 @@
+"""Masks over another collator's batch: token dropout in fine-tuning."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from hf_dynmask.batching.collated import attention_of, check_fits, collated, put, rows_of
+from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
+from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.core.checks import checked_choice, checked_rate
+from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of
+from hf_dynmask.masking.mlm import MaskingPlan, replaced, select
+from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory
+from hf_dynmask.strategies import Strategy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass
+class DataCollatorWithDynamicMasking(ClockedCollator):
+    """Masks tokens in the batch of another collator, afresh in every epoch, to regularise fine-tuning.
+
+    Each token `x` of a sequence becomes `x * m`, where `m` is 0 with the odds of the rate: word dropout (Iyyer et al.
+    2015), token cutoff (Shen et al. 2020). Nothing is to be predicted there: the labels are the other collator's. Masks
+    are the pure function that [`DataCollatorForDynamicMasking`] has: of the seed, the sequence's token ids without
+    padding, the epoch, the mask rate and the strategy.
+
+    With [`MaskRateCallback`], evaluation is without masks. Otherwise give evaluation the other collator itself, which
+    is what [`for_evaluation`] returns.
+
+    Args:
+        collator: makes the batch: `DataCollatorForTokenClassification`, `DataCollatorWithPadding`,
+            `DataCollatorForSeq2Seq`, `DataCollatorForMultipleChoice`, `default_data_collator` or one of your own.
+        mlm_probability: the fraction of tokens to mask: see [`DataCollatorForDynamicMasking`].
+        target: `"input_ids"`: masked tokens become the mask token; `"attention_mask"`: they stay, but no token attends
+            to them, for models without a mask token, such as T5; one token at least stays attended to. (Models that
+            count positions by the attention mask, such as OPT, then close the gaps.)
+        strategy: which tokens are masked together, and how likely: see [`DataCollatorForDynamicMasking`]. `"entity"`
+            reads the batch's `labels`; `"adaptive"` has no loss to follow here.
+        seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise.
+        mask_replace_prob: the share of masked tokens that become the mask token.
+        random_replace_prob: the share that become a random token, never a special one; the rest keep their id.
+        num_mask_patterns: how many masks a sequence has: None for a new one each epoch, 1 for one and the same.
+        exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence.
+        min_masked: mask at least so many tokens of a sequence.
+        tokenizer: tells which ids are special; None for the `tokenizer` of `collator`, or of its `processor`. Later
+            changes of it count as in [`DataCollatorForDynamicMasking`].
+
+    The batch of `collator` is a mapping of numpy arrays or torch tensors with:
+
+        - **input_ids**: integers `[..., length]`, padded; each row is a sequence, so each choice in multiple choice.
+        - **attention_mask** (optional): `[..., length]`, 0 where padded. Without it, a pad token is padding.
+        - **special_tokens_mask** (optional): `[..., length]`, 1 where never to mask, besides special tokens.
+
+    Returns that batch, of the same type, with a new **input_ids** or **attention_mask**, of the same dtype and on the
+    same device; all else is as it was. An **attention_mask** that is missing is added if it is the target.
+
+    Raises:
+        ValueError: for bad arguments, here; for a batch that cannot be masked, when called.
+
+    Example:
+
+        >>> from transformers import DataCollatorForTokenClassification
+        >>> inner = DataCollatorForTokenClassification(tokenizer)
+        >>> collator = DataCollatorWithDynamicMasking(inner, mlm_probability=0.3, seed=7)
+        >>> collator.set_epoch(0)
+        >>> batch = collator([{**tokenizer("the cat sat on a mat"), "labels": [-100, 0, 1, 0, 0, 0, 1, -100]}])
+        >>> " ".join(tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist()))
+        '[CLS] the cat sat [MASK] a [MASK] [SEP]'
+        >>> batch["labels"].tolist()
+        [[-100, 0, 1, 0, 0, 0, 1, -100]]
+    """
+
+    is_audited: ClassVar[bool] = False
+
+    collator: Callable[..., Any]
+    mlm_probability: Rate = 0.15
+    target: str = "input_ids"
+    strategy: str | Strategy = "token"
+    seed: int | None = None
+    mask_replace_prob: float = 1.0
+    random_replace_prob: float = 0.0
+    num_mask_patterns: int | None = None
+    exact_count: bool = False
+    min_masked: int = 0
+    tokenizer: PreTrainedTokenizerBase | None = None
+
+    def __post_init__(self) -> None:
+        _check_unmasked(self.collator)
+        if self.tokenizer is None:
+            self.tokenizer = _tokenizer_of(self.collator)
+        super().__post_init__()
+
+    def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
+        """The collator whose batches this one masks: evaluation is without masks, whatever `mlm_probability` says."""
+        return self.collator
+
+    def _details(self) -> tuple[str, ...]:
+        from hf_dynmask.collators.summary import replacements, units  # not at import: few ask
+
+        outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
+        if self.target == "attention_mask":
+            outcome = "masked tokens stay, and are not attended to"
+        over = getattr(self.collator, "__name__", type(self.collator).__name__)
+        return units(self._strategy, self.exact_count), outcome, f"over {over}"
+
+    def _make_plan(self) -> MaskingPlan:
+        check_not_a_factory(self.rate, self.rate_argument)
+        if self.losses is not None:
+            raise ValueError(
+                "`strategy` must not follow the losses of masked language modeling, which fine-tuning does not have, "
+                f'but got {self.strategy!r}. Pass another one, such as `"whole_word"`.'
+            )
+        return MaskingPlan(
+            vocabulary=self._vocabulary,
+            strategy=self._strategy,
+            mask_replace_prob=self._checked_mask_replace_prob(),
+            random_replace_prob=self.random_replace_prob,
+            exact_count=self.exact_count,
+            min_masked=self.min_masked,
+            seed=0 if self.seed is None else self.seed,
+        )
+
+    def _checked_mask_replace_prob(self) -> float:
+        """0 where no id is replaced, so that no mask token is needed."""
+        names = ("mask_replace_prob", "random_replace_prob")
+        odds = tuple(checked_rate(getattr(self, name), name) for name in names)
+        if checked_choice(self.target, "target", ("input_ids", "attention_mask")) == "attention_mask":
+            if odds != (1.0, 0.0):
+                raise ValueError(
+                    "`mask_replace_prob` and `random_replace_prob` must be left at 1.0 and 0.0 with "
+                    f'`target="attention_mask"`, which replaces no id, but got {odds[0]!r} and {odds[1]!r}.'
+                )
+            return 0.0
+        if odds == (0.0, 0.0):
+            raise ValueError(
+                "`mask_replace_prob` + `random_replace_prob` must be above 0, but got 0: masked tokens would stay as "
+                "they are. Pass `mlm_probability=0.0` to mask nothing."
+            )
+        if self._vocabulary.mask_token_id is None and self.mask_replace_prob:
+            raise ValueError(
+                '`tokenizer` must have a mask token with `target="input_ids"`, but has none. Pass '
+                '`target="attention_mask"`, or `mask_replace_prob=0.0, random_replace_prob=1.0` for random tokens.'
+            )
+        return self.mask_replace_prob
+
+    def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
+        batch = copy.copy(collated(self.collator, examples, return_tensors))
+        read = self._plan.strategy.columns
+        rows = rows_of(batch, read)
+        attended = attended_tokens(rows, self._vocabulary)
+        sequences = only_attended(rows, attended)
+        check_columns(sequences, self._vocabulary)
+        tokens = tokens_of(sequences, None)
+        columns = {name: sequences.per_token[name] for name in read}
+        maskable = maskable_tokens(sequences, self._vocabulary, read)
+        masked, _, seen = select(tokens, maskable, rate, pattern, self._plan, columns)
+        if self.target == "attention_mask":
+            masked = _but_one(tokens, masked)
+        places = masked if attended is None else np.flatnonzero(attended)[masked]
+        if self.target == "input_ids":
+            ids = replaced(seen, masked, self._plan)
+            check_fits(batch["input_ids"], ids)
+            batch["input_ids"] = put(batch["input_ids"], places, ids)
+        else:
+            mask = batch["attention_mask"] if "attention_mask" in batch else attention_of(batch["input_ids"], attended)
+            batch["attention_mask"] = put(mask, places, np.zeros(len(places), dtype=np.int64))
+        return batch
+
+
+def _but_one(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
+    """The masked tokens, but the first of a sequence that would have none left to attend to."""
+    rows = tokens.rows[masked]
+    none_left = np.bincount(rows, minlength=len(tokens.lengths)) == tokens.lengths
+    return masked[~(none_left[rows] & (tokens.positions[masked] == 0))]
+
+
+def _check_unmasked(collator: Any) -> None:
+    if not callable(collator):
+        raise ValueError(f"`collator` must be a data collator, but got {collator!r}. Pass one that pads your examples.")
+    if isinstance(collator, ClockedCollator) or getattr(collator, "mlm", False):
+        raise ValueError(
+            f"`collator` must not mask tokens itself, but got a {type(collator).__name__}: there would be two masks. "
+            "Pass the collator of your task, such as `DataCollatorWithPadding(tokenizer)`, or use yours alone."
+        )
+
+
+def _tokenizer_of(collator: Any) -> Any:
+    for holder in (collator, getattr(collator, "processor", None)):
+        tokenizer = getattr(holder, "tokenizer", None)
+        if tokenizer is not None:
+            return tokenizer
+    name = getattr(collator, "__name__", type(collator).__name__)
+    raise ValueError(
+        "`tokenizer` must be given where `collator` has none as its attribute `tokenizer` or `processor.tokenizer`, "
+        f"but got None, and {name} has none. Pass `tokenizer=...`."
+    )

@@ -1,0 +1,1 @@
+"""Ragged arrays, counter-based draws, shared memory, checks of arguments: what everything else rests on."""

@@ -1,0 +1,189 @@
+"""The counter hash: every random number here is integer arithmetic on (seed, example, pattern, position, purpose).
+
+A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") has no state to keep,
+share or resume: a draw is looked up, not advanced to. All arithmetic wraps around at a fixed width, so the draws are
+equal to the bit on every platform.
+
+Changing anything here changes every user's masks. It is a breaking change, which needs a new major version and a line
+in CHANGELOG.md; `tests/golden` tells whether it happened.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+
+from hf_dynmask.core.rows import reduced
+
+_GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
+_GOLDEN_32 = np.uint32(0x9E3779B9)
+_MIX_64 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_MIX_32 = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
+_HALF = np.uint64(32)
+_RANGE = 1 << 32
+
+
+class Purpose(IntEnum):
+    """What a draw decides. Each purpose has a stream of its own, so that no decision depends on another."""
+
+    SELECTION = 0
+    REPLACEMENT = 1
+    RANDOM_ID = 2
+    ROUNDING = 3
+    LENGTH = 4
+    RATE = 5
+    PLACE = 6
+    SPAN_CUT = 7
+    ROTATION = 8
+
+
+def mix64(values: np.ndarray) -> np.ndarray:
+    """A bijection of 64-bit words that makes neighbours unrelated (splitmix64's finaliser, Steele et al. 2014).
+
+    Args:
+        values: uint64 array of any shape.
+    """
+    mixed = values ^ (values >> np.uint64(30))
+    mixed *= _MIX_64[0]
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= _MIX_64[1]
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """One number for each sequence, from its token ids in order: sum of (id + 1) * r[position], modulo 2**64.
+
+    A multilinear hash (Carter and Wegman 1979) over fixed odd multipliers: two examples that differ in one token never
+    collide, any others with odds of about 2**-64.
+
+    Args:
+        input_ids: int64 `[tokens]`, the sequences one after the other, without padding.
+        positions: int64 `[tokens]`, each token's place in its own sequence.
+        ends: int64 `[sequences]`, where each sequence ends in `input_ids`.
+
+    Returns:
+        uint64 `[sequences]`.
+    """
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    multipliers, sums = _multipliers(int(lengths.max(initial=1)).bit_length())
+    terms = multipliers.take(positions)
+    terms *= input_ids.view(np.uint64)
+    return reduced(np.add, terms, lengths) + sums[lengths]  # the multipliers' own sums are what the 1 in `id + 1` adds
+
+
+def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
+    """The 64-bit key of each sequence's random numbers under this seed and pattern.
+
+    Each part is mixed in by a bijection, so neighbouring seeds, epochs and examples get unrelated keys, and two
+    patterns of one example never share one.
+
+    Args:
+        seed: any integer; taken modulo 2**64.
+        examples: uint64 `[sequences]` from [`example_hashes`].
+        pattern: which of the example's masks; taken modulo 2**64.
+
+    Returns:
+        uint64 `[sequences]`.
+    """
+    return mix64(mix64(examples ^ _mixed(int(seed))) + _mixed(int(pattern)))
+
+
+def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
+    """Uniform 32-bit integers, one for each (key, position), independent between purposes.
+
+    The position is enciphered by two rounds of an invertible 32-bit mix with half of the key added before each
+    (an Even-Mansour cipher): 32-bit lanes are several times faster than 64-bit ones, and within a sequence no number
+    comes twice, so ranking by it has no ties.
+
+    Args:
+        keys: uint64 `[n]` or `[1]`.
+        positions: integers `[n]`, taken modulo 2**32.
+
+    Returns:
+        uint32 `[n]`.
+    """
+    return _encipher(positions, *_halves(keys, purpose))
+
+
+def draws_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
+    """[`draws`] where key `i` serves the next `lengths[i]` positions."""
+    low, high = _halves(keys, purpose)  # the keys are mixed before they are repeated
+    return _encipher(positions, low.repeat(lengths), high.repeat(lengths))
+
+
+def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
+    """True where a draw falls under `odds`; what is true at some odds stays true at any higher ones.
+
+    Args:
+        numbers: uint32 `[n]` from [`draws`].
+        odds: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
+    """
+    if isinstance(odds, np.ndarray):
+        return numbers < np.rint(odds * _RANGE)
+    limit = round(float(odds) * _RANGE)
+    return numbers < np.uint32(limit) if limit < _RANGE else np.ones(numbers.shape, dtype=bool)
+
+
+def as_fraction(numbers: np.ndarray) -> np.ndarray:
+    """The draws as float64 in [0, 1), exactly."""
+    return numbers * (1.0 / _RANGE)
+
+
+def as_draws(fractions: np.ndarray) -> np.ndarray:
+    """uint32 draws from float64 in [0, 1), or the nearest there are; the inverse of [`as_fraction`] to 2**-32."""
+    return np.clip(fractions * _RANGE, 0, _RANGE - 1).astype(np.uint32)
+
+
+def as_index(numbers: np.ndarray, size: int | np.ndarray) -> np.ndarray:
+    """The draws as int64 in [0, size), each index equally likely to within `size` / 2**32; one size, or int64 `[n]`."""
+    return ((numbers.astype(np.uint64) * np.asarray(size, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
+
+
+def _word(number: int) -> np.ndarray:
+    """An array, not a scalar: numpy warns when a scalar wraps around, and wrapping around is the point."""
+    return np.array([int(number) % (1 << 64)], dtype=np.uint64)
+
+
+@lru_cache(maxsize=64)
+def _mixed(number: int) -> np.ndarray:
+    """uint64 `[1]`. Kept, as seed and epoch are the same for many batches, and small arrays cost as much as large."""
+    return mix64(_word(number) + _GOLDEN_64)
+
+
+def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]:
+    """The two 32-bit keys that each 64-bit key has for a purpose: uint32 `[keys]`."""
+    mixed = mix64(keys + _word(purpose * int(_GOLDEN_64)))
+    return mixed.astype(np.uint32), (mixed >> _HALF).astype(np.uint32)
+
+
+@lru_cache(maxsize=64)
+def _multipliers(bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """An odd multiplier for each position, uint64 `[2**bits]`, and the sums of the first 0, 1, 2, ... of them.
+
+    Kept, as each batch needs the same.
+    """
+    multipliers = mix64(np.arange(1, (1 << bits) + 1, dtype=np.uint64) * _GOLDEN_64) | np.uint64(1)
+    return multipliers, np.concatenate([np.zeros(1, np.uint64), multipliers.cumsum()])
+
+
+def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    state = positions.astype(np.uint32)
+    state *= _GOLDEN_32
+    state += low
+    _mix32(state)
+    state ^= high
+    return _mix32(state)
+
+
+def _mix32(state: np.ndarray) -> np.ndarray:
+    """An invertible 32-bit mix of low bias (Wellons' search, constants of its best two-round function); in place."""
+    state ^= state >> np.uint32(16)
+    state *= _MIX_32[0]
+    state ^= state >> np.uint32(15)
+    state *= _MIX_32[1]
+    state ^= state >> np.uint32(15)
+    return state

@@ -1,0 +1,171 @@
+"""Which batch of its epoch is being collated: how that travels from the sampler to the collator.
+
+A `DataLoader` draws a batch's indices in the main process, in the order in which the batches are used, and collates
+the batch later, mostly in a worker. So the position of a batch is known where its indices are drawn, and travels with
+them: [`sent`] wraps indices for a worker, to which they are pickled, and they are themselves again where they arrive.
+Without workers, a batch is collated right after its indices are drawn. In both cases [`arrived`] tells the position of
+the batch that is collated next in this thread.
+
+Nothing here counts calls, so whoever else calls a collator or iterates a loader disturbs nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hf_dynmask.rates.schedules import FixedRate, Rate, rate_at
+
+
+class BatchPosition(NamedTuple):
+    """When a batch is used, and what was asked for it.
+
+    Attributes:
+        epoch: from 0.
+        number: which batch of the epoch it is, in the order in which they are drawn, from 0.
+        step: the optimizer steps that are done by then; None if they are not known.
+        total_steps: the optimizer steps of the whole training; None if they are not known.
+        rate: the mask rate, in the place of the collator's own; an exception if the schedule raised one; None for the
+            collator's own.
+        seed: what counts where the collator has no seed.
+        evaluates: whether the batch is for evaluation.
+        times_told: how many times `set_epoch` was called before the position was planned: a later call counts instead;
+            None if it does not.
+    """
+
+    epoch: int
+    number: int = 0
+    step: int | None = None
+    total_steps: int | None = None
+    rate: FixedRate | Exception | None = None
+    seed: int | None = None
+    evaluates: bool = False
+    times_told: int | None = None
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """What holds for all batches of an epoch.
+
+    Attributes:
+        epoch: from 0.
+        first_step: the optimizer step that the first batch to be used belongs to.
+        first_batch: the number of that batch: more than 0 where an epoch is resumed.
+        batches_per_step: how many batches that are drawn make one optimizer step.
+        total_steps: optimizer steps of the whole training; None if they are not known.
+        rate: the mask rate, a number, a distribution or a schedule, in the place of the collator's own; None for that.
+        seed: what counts where the collator has no seed.
+        evaluates: whether this is an evaluation.
+        once: whether it is for one pass over the loader.
+        times_told: as in [`BatchPosition`].
+    """
+
+    epoch: int
+    first_step: int = 0
+    first_batch: int = 0
+    batches_per_step: int = 1
+    total_steps: int | None = None
+    rate: Rate | None = None
+    seed: int | None = None
+    evaluates: bool = False
+    once: bool = False
+    times_told: int | None = None
+
+    def position(self, batch: int) -> BatchPosition:
+        """The position of the epoch's batch of this number, from 0."""
+        step = max(self.first_step + (batch - self.first_batch) // self.batches_per_step, 0)
+        rate = self._rate_at(step)
+        return BatchPosition(
+            self.epoch, batch, step, self.total_steps, rate, self.seed, self.evaluates, self.times_told
+        )
+
+    def _rate_at(self, step: int) -> FixedRate | Exception | None:
+        """Batches are drawn ahead: an exception is raised where the batch is collated, if it ever is."""
+        if not callable(self.rate) or self.total_steps is None:
+            return None if callable(self.rate) else self.rate
+        try:
+            return rate_at(self.rate, step, self.total_steps)
+        except Exception as error:
+            return _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """The exception, or one that can be pickled in its place."""
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+DECIDING_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them beside the ids
+
+
+class _Thread(threading.local):
+    columns: frozenset[str] = frozenset()  # those of the deciding ones that the examples of a batch had
+    arrived: BatchPosition | None = None  # of the batch whose indices were drawn, or received, last
+    current: BatchPosition | None = None  # of the batch that is being collated
+
+
+_THREAD = _Thread()
+
+
+def sent(indices: Any, position: BatchPosition, to_worker: bool) -> Any:
+    """What a sampler yields for `indices`, so that their batch is known by its position where it is collated."""
+    return _Sent(indices, position) if to_worker else _receive(indices, position)
+
+
+def arrived() -> BatchPosition | None:
+    """The position of the batch that is collated next; None if nobody has drawn one. Each is told once."""
+    position, _THREAD.arrived = _THREAD.arrived, None
+    return position
+
+
+def forget(position: BatchPosition) -> None:
+    """Nothing was collated at this position."""
+    if _THREAD.arrived is position:
+        _THREAD.arrived = None
+
+
+def current_position() -> BatchPosition | None:
+    """The position of the batch that is being collated; None if it is not known."""
+    return _THREAD.current
+
+
+@contextmanager
+def collating(position: BatchPosition | None) -> Iterator[None]:
+    """While this is open, `position` is the current one."""
+    before, _THREAD.current = _THREAD.current, position
+    try:
+        yield
+    finally:
+        _THREAD.current = before
+
+
+def note_columns(features: Any) -> None:
+    """Remembers which deciding columns the examples of the batch have that is being collated."""
+    if isinstance(features[0], Mapping):
+        _THREAD.columns = frozenset(name for name in DECIDING_COLUMNS if name in features[0])
+
+
+def noted_columns() -> frozenset[str]:
+    """What was remembered last in this thread."""
+    return _THREAD.columns
+
+
+class _Sent:
+    """Indices on their way to a worker."""
+
+    def __init__(self, indices: Any, position: BatchPosition) -> None:
+        self._parts = indices, position
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _receive, self._parts
+
+
+def _receive(indices: Any, position: BatchPosition) -> Any:
+    _THREAD.arrived = position
+    return indices

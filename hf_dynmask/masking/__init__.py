@@ -1,0 +1,1 @@
+"""The pure functions: mask = f(seed, example, pattern, rate, strategy)."""

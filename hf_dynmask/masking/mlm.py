@@ -1,0 +1,318 @@
+"""The pure function: mask = f(seed, example, pattern, rate, strategy).
+
+Nothing here knows of batches' order, workers, ranks or time, and nothing has a state: the same sequence under the same
+plan, pattern and rate gets the same mask, wherever and beside whatever it is masked.
+
+A change of the masks is a breaking change, which needs a new major version and a line in CHANGELOG.md; `tests/golden`
+tells whether it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from hf_dynmask.core.checks import checked_flag, checked_integer, checked_odds
+from hf_dynmask.core.draws import (
+    Purpose,
+    as_draws,
+    as_fraction,
+    below,
+    draws,
+    draws_in_rows,
+    example_hashes,
+    stream_keys,
+)
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
+from hf_dynmask.core.rows import counted
+from hf_dynmask.masking.replacement import replace
+from hf_dynmask.rates.distributions import RateDistribution
+from hf_dynmask.rates.schedules import FixedRate
+from hf_dynmask.strategies import Strategy
+from hf_dynmask.strategies.aligned import further_pieces
+from hf_dynmask.strategies.partitions import MaskingTokens, Units, every_token, units_of
+from hf_dynmask.strategies.weights import (
+    Weights,
+    checked_of_units,
+    checked_weights,
+    proportional,
+    relative_weights,
+    sum_by_row,
+)
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
+
+_LEAST_ODDS = 2.0**-64  # what has none comes last, in its own order
+
+
+@dataclass(frozen=True, eq=False)
+class MaskingPlan:
+    """All that is decided once: see [`DataCollatorForDynamicMasking`] for the arguments of the same names.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the strategy cannot serve this vocabulary.
+    """
+
+    vocabulary: Vocabulary
+    strategy: Strategy
+    mask_replace_prob: float
+    random_replace_prob: float
+    exact_count: bool
+    min_masked: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        checked_flag(self.exact_count, "exact_count")
+        checked_odds(self.mask_replace_prob, self.random_replace_prob)
+        if self.vocabulary.mask_token_id is None and self.mask_replace_prob > 0:
+            raise ValueError(
+                "`tokenizer` must have a mask token, but has none. Add one with "
+                '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or do without: `mask_replace_prob=0.0`, '
+                "or `mlm=False` to mask nothing."
+            )
+        checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
+        checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
+        one = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
+        try:
+            select(one, np.ones(1, bool), 0.5, 0, self, {name: np.zeros(1, np.int64) for name in self.strategy.columns})
+        except Exception as error:
+            if isinstance(error, ValueError) and str(error).startswith("`"):  # names what is wrong already
+                raise
+            raise ValueError(
+                f"`strategy` must be made of functions that serve any sequences, but {self.strategy!r} fails for a "
+                f"sequence of one token: {type(error).__name__}: {error}. A function of your own takes `MaskingTokens` "
+                "and returns a bool for each token."
+            ) from error
+
+
+class Selection(NamedTuple):
+    """Which tokens are masked.
+
+    Attributes:
+        masked: int64 `[masked]`, their places among the tokens.
+        rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
+        tokens: the sequences, with the keys for the draws that are left.
+    """
+
+    masked: np.ndarray
+    rates: float | np.ndarray
+    tokens: MaskingTokens
+
+
+class Masked(NamedTuple):
+    """What becomes of the sequences.
+
+    Attributes:
+        places: int64 `[masked]`, the places of masked tokens, in rising order.
+        ids: int64 `[masked]`, what the model sees there.
+        rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
+    """
+
+    places: np.ndarray
+    ids: np.ndarray
+    rates: float | np.ndarray
+
+
+def mask_tokens(
+    tokens: RaggedTokens,
+    maskable: np.ndarray,
+    rate: FixedRate | np.ndarray,
+    pattern: int,
+    plan: MaskingPlan,
+    columns: Mapping[str, np.ndarray] | None = None,
+    unlabelled: np.ndarray | None = None,
+) -> Masked:
+    """Masks sequences. For the arguments, see [`select`]."""
+    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns, unlabelled)
+    return Masked(masked, replaced(seen, masked, plan), rates)
+
+
+def put(input_ids: np.ndarray, places: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Puts `ids` in their places in `input_ids`, int64, which is changed; returns the labels, int64 of that shape."""
+    labels = np.full_like(input_ids, IGNORE_INDEX)
+    labels.reshape(-1)[places] = input_ids.reshape(-1)[places]
+    input_ids.reshape(-1)[places] = ids
+    return labels
+
+
+def select(
+    tokens: RaggedTokens,
+    maskable: np.ndarray,
+    rate: FixedRate | np.ndarray,
+    pattern: int,
+    plan: MaskingPlan,
+    columns: Mapping[str, np.ndarray] | None = None,
+    unlabelled: np.ndarray | None = None,
+) -> Selection:
+    """Which tokens are masked.
+
+    Args:
+        tokens: the sequences, without padding.
+        maskable: bool `[tokens]`, False where a token must stay.
+        rate: the expected fraction of masked tokens; one number in [0, 1], a distribution that each sequence draws its
+            own from, or float64 `[sequences]`.
+        pattern: which of the examples' masks.
+        plan: everything else.
+        columns: what the strategy asks for beside the ids, `[tokens]` each.
+        unlabelled: bool `[tokens]`, True where only a label of -100 says that a token must stay; None for nowhere.
+    """
+    keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
+    rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
+    seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
+    vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
+    if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks no token with another
+        seen.pieces = further_pieces(seen, unlabelled, plan.strategy.words)
+    return Selection(_selected(units_of(seen, plan.strategy.partition), rates, plan), rates, seen)
+
+
+def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
+    """What the model sees in the places of masked tokens: int64 `[masked]`."""
+    return replace(
+        tokens.input_ids[masked],
+        tokens.keys,
+        counted(masked, tokens.ends),
+        tokens.positions[masked],
+        plan.vocabulary,
+        plan.mask_replace_prob,
+        plan.random_replace_prob,
+    )
+
+
+def causal(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int | None) -> np.ndarray:
+    """The labels where nothing is masked, int64 `[tokens]`: the ids where `labelled` (bool `[tokens]`).
+
+    The pad token is no label, even where it has another role, as in the stock collator.
+    """
+    return np.where(labelled & (input_ids != pad_token_id), input_ids, IGNORE_INDEX)
+
+
+class _Chances(NamedTuple):
+    """`[units]` arrays: a unit is masked when its number is below its odds.
+
+    The odds are one number where they are the same for all. Where counts matter, the units with the lowest numbers come
+    first, in relation to their shares if they have any.
+    """
+
+    numbers: np.ndarray
+    odds: float | np.ndarray
+    shares: np.ndarray | None = None
+
+    def order(self) -> np.ndarray:
+        return self.numbers if self.shares is None else self.numbers / np.maximum(self.shares, _LEAST_ODDS)
+
+
+def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
+    """The tokens that are masked, int64 `[masked]`."""
+    row_rates = rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
+    chances = _chances(units, rates, row_rates, plan.strategy)
+    if plan.exact_count and plan.strategy.odds is None and not plan.strategy.counts:
+        goal = row_rates * sum_by_row(units.maskable_size, units)
+        alike = plan.strategy.weights is plan.strategy.numbers is None
+        return units.places(_first_in_order(units, chances.order(), goal, plan.min_masked, turned=alike))
+    if plan.exact_count and plan.strategy.odds is not None:
+        selected = _systematic(units, chances)
+    else:
+        selected = below(chances.numbers, chances.odds) & units.maskable
+    masked = units.places(selected)
+    if plan.min_masked:
+        short = counted(masked, units.tokens.ends) < plan.min_masked
+        if short.any():
+            selected[_first(units, chances.order(), short, plan.min_masked)] = True
+            masked = units.places(selected)
+    return masked
+
+
+def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> _Chances:
+    numbers = _numbers(units, row_rates, strategy)
+    if strategy.odds is not None:
+        odds = checked_of_units(strategy.odds(units.tokens, units, row_rates), units, "odds", strategy)
+        return _Chances(numbers, odds, odds)
+    if strategy.weights is not None:
+        weights = relative_weights(units, _weights(units, strategy.weights))
+        return _Chances(numbers, proportional(units, weights, row_rates), weights)
+    return _Chances(numbers, units.of_sequence(row_rates) if isinstance(rates, np.ndarray) else rates)
+
+
+def _weights(units: Units, weights: Weights) -> np.ndarray:
+    values = checked_weights(weights(units.tokens, units))
+    if len(values) != len(units):
+        raise ValueError(f"`weights` must give a number for each of {len(units)} units, but gave {len(values)}.")
+    return values
+
+
+def _numbers(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+    """uint32 `[units]`. A unit's draw is that of its first token."""
+    tokens = units.tokens
+    if strategy.numbers is not None:
+        return as_draws(checked_of_units(strategy.numbers(tokens, units, rates), units, "numbers", strategy))
+    return draws_in_rows(tokens.keys, units.counts, units.of_first(tokens.positions), Purpose.SELECTION)
+
+
+def _first(units: Units, order: np.ndarray, rows: np.ndarray, min_masked: int) -> np.ndarray:
+    """The first units in order of some sequences (bool `[sequences]`), until `min_masked` tokens are masked."""
+    candidates = np.flatnonzero(units.of_sequence(rows) & units.maskable)
+    row = units.row[candidates]
+    candidates = candidates[np.lexsort((order[candidates], row))]  # by sequence first: `row` is in order still
+    return candidates[_before(units.size[candidates], row) < min_masked]
+
+
+def _first_in_order(
+    units: Units, order: np.ndarray, goal: np.ndarray, min_masked: int, turned: bool = False
+) -> np.ndarray:
+    """The first units in order, until a sequence has `goal` masked tokens, and `min_masked` of them: bool `[units]`.
+
+    The units stand one behind the other, each as long as its tokens, and those are taken whose own point lies before
+    the goal. The point is at the same random share of each unit, so that the expected count is the goal; a token is a
+    unit of size 1, for which this is probabilistic rounding. Lower goals select subsets of what higher ones do.
+
+    Args:
+        turned: whether all begins at a random place, and goes round. For units in random order, so that each is taken
+            with the same odds, however long it is: the goal over all.
+    """
+    keys, zeros = units.tokens.keys, np.zeros(len(goal), np.uint32)
+    rounding = as_fraction(draws(keys, zeros, Purpose.ROUNDING))
+    before = _before_in_order(units, order)
+    point = before + units.of_sequence(rounding) * units.maskable_size
+    if turned:
+        total = sum_by_row(units.maskable_size, units)
+        begin = units.of_sequence(as_fraction(draws(keys, zeros, Purpose.PLACE)) * total)
+        skipped = sum_by_row(units.maskable_size * (point < begin), units)  # what came first comes last now
+        round_ = units.of_sequence(np.maximum(total, 1))
+        point, before = (point - begin) % round_, (before - units.of_sequence(skipped)) % round_
+    return units.maskable & ((point < units.of_sequence(goal)) | (before < min_masked))
+
+
+def _systematic(units: Units, chances: _Chances) -> np.ndarray:
+    """Units, each with its own odds exactly, in a count that differs by no more than rounding: bool `[units]`.
+
+    Systematic sampling (Madow 1949): the units stand one behind the other, each as long as its odds, those of a size
+    together, in random order; and those are taken in which one of the points lies that are 1 apart.
+    """
+    order = np.lexsort((chances.numbers, units.size, units.row))
+    lengths = np.rint(np.where(units.maskable, chances.odds, 0.0)[order] * 2.0**32).astype(np.int64)  # exact sums
+    totals = sum_by_row(lengths, units)
+    shift = draws(units.tokens.keys, np.zeros(len(totals), np.uint32), Purpose.ROUNDING).astype(np.int64)
+    ends = np.cumsum(lengths) + units.of_sequence(shift - np.cumsum(totals) + totals)
+    selected = np.empty(len(units), dtype=bool)
+    selected[order] = ends >> 32 > (ends - lengths) >> 32
+    return selected
+
+
+def _before_in_order(units: Units, order: np.ndarray) -> np.ndarray:
+    """int64 `[units]`: the maskable tokens of a unit's sequence that come before it in order."""
+    if order.dtype == np.uint32:  # one key sorts several times faster than three
+        key = (units.row << 33) | (~units.maskable).astype(np.int64) << 32 | order
+        places = np.argsort(key, kind="stable")
+    else:
+        places = np.lexsort((order, ~units.maskable, units.row))
+    before = np.empty_like(places)
+    before[places] = _before(units.maskable_size[places], units.row)
+    return before
+
+
+def _before(sizes: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """The sum of the sizes before each, int64 `[n]`, within its row; int64 `[n]`, in rising order."""
+    earlier = np.cumsum(sizes) - sizes
+    return earlier - earlier[np.searchsorted(row, row)]

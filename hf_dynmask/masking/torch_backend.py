@@ -1,0 +1,255 @@
+"""The masks of `DataCollatorForDynamicMasking`, equal to the bit, of a batch that is on its device already.
+
+For loops whose batches never were on the host, or whose host is short of time. All is torch operations whose shapes do
+not depend on values, so that the host never waits for the device, and `torch.compile` makes one graph of it. It does
+what the collator does by strategy `"token"`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_odds, checked_tokenizer
+from hf_dynmask.core.draws import Purpose
+from hf_dynmask.core.draws_torch import (
+    RANGE,
+    as_index,
+    draws,
+    example_hashes,
+    golden,
+    limit_of,
+    limits_of,
+    mixed_seed,
+    spread,
+    stream_keys,
+)
+from hf_dynmask.core.ragged import IGNORE_INDEX
+from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_MOST = (1 << 63) - 1  # what int64 holds
+
+
+class DevicePlan(NamedTuple):
+    """All that is decided once, on its device: made by [`device_plan`].
+
+    Attributes:
+        special: bool `[ids]`, True for ids that are never masked.
+        ordinary_ids: int64 `[n]`, the ids a random replacement is drawn from.
+        golden: int64 `[]`, a constant of the hash.
+        seed: int64 `[]`, mixed already.
+        mask_token_id: what a masked token becomes; None if no token does.
+        pad_token_id: what is padding where nothing else tells; None if nothing is.
+        mask_limit: masked tokens whose draw is below it become the mask token.
+        random_limit: and those whose draw is below this one a random token.
+        min_masked: at least so many labels in a sequence that has as many maskable tokens.
+    """
+
+    special: torch.Tensor
+    ordinary_ids: torch.Tensor
+    golden: torch.Tensor
+    seed: torch.Tensor
+    mask_token_id: int | None
+    pad_token_id: int | None
+    mask_limit: int
+    random_limit: int
+    min_masked: int
+
+
+def device_plan(
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device | str,
+    *,
+    seed: int = 0,
+    mask_replace_prob: float = 0.8,
+    random_replace_prob: float = 0.1,
+    min_masked: int = 1,
+) -> DevicePlan:
+    """The tokenizer's tables and all else that does not change between batches; make it once, outside of the loop.
+
+    Args:
+        tokenizer: a transformers tokenizer; with a mask token, unless `mask_replace_prob` is 0. Later changes of it do
+            not count: make another plan.
+        device: where the batches are.
+        seed: as in [`DataCollatorForDynamicMasking`], as are the others.
+
+    Raises:
+        ValueError: if an argument is out of its range, or there is no mask token.
+    """
+    checked_tokenizer(tokenizer)
+    mask, random = checked_odds(mask_replace_prob, random_replace_prob)
+    vocabulary = vocabulary_of(tokenizer)
+    if vocabulary.mask_token_id is None and mask > 0:
+        raise ValueError(
+            "`tokenizer` must have a mask token, but has none. Add one with "
+            '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or do without: `mask_replace_prob=0.0`.'
+        )
+    seed = checked_integer(seed, "seed", None, "Pass 0, for example.")
+    random_ids = vocabulary.ordinary_ids
+    if not len(random_ids):  # nothing is ever masked then, but what would replace it is looked up all the same
+        random_ids = np.zeros(1, np.int64)
+    return DevicePlan(
+        special=torch.tensor(vocabulary.special, device=device),
+        ordinary_ids=torch.tensor(random_ids, device=device),
+        golden=golden(device),
+        seed=torch.tensor(mixed_seed(seed), device=device),
+        mask_token_id=vocabulary.mask_token_id if mask > 0 else None,
+        pad_token_id=vocabulary.pad_token_id if vocabulary.pads_unmistakably else None,
+        mask_limit=limit_of(mask),
+        random_limit=limit_of(min(mask + random, 1.0)),
+        min_masked=checked_integer(min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label."),
+    )
+
+
+def mask_tokens(
+    input_ids: torch.Tensor,
+    plan: DevicePlan,
+    *,
+    epoch: int | torch.Tensor,
+    mlm_probability: float | torch.Tensor = 0.15,
+    attention_mask: torch.Tensor | None = None,
+    special_tokens_mask: torch.Tensor | None = None,
+    labels: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Masks a padded batch, to the bit as the collator masks the same examples in the same epoch.
+
+    What changes from call to call may be a tensor, so that the host need not know it and nothing is compiled anew.
+    Values on the device are not checked, as the host would have to wait for them; those that are out of their range
+    give masks that mean nothing, or torch's own error.
+
+    Args:
+        input_ids: int64 `[batch, length]`, each in the tokenizer's vocabulary; padded on any side.
+        plan: from [`device_plan`], on the device of `input_ids`.
+        epoch: from 0, or int64 `[]`. Which of an example's masks: where the collator has `num_mask_patterns=k`, pass
+            `epoch % k`.
+        mlm_probability: in [0, 1], or floats `[batch]` or `[]`. The collator's rates are float64; the float32 nearest
+            to 0.15 is another number. A Python number that changes is compiled anew each time.
+        attention_mask: `[batch, length]` of 0, where padded, and 1. Without it, a pad token is padding if it has no
+            other role.
+        special_tokens_mask: `[batch, length]`, 1 where never to mask, besides the tokenizer's special tokens.
+        labels: `[batch, length]`, -100 where never to mask.
+
+    Returns:
+        The masked ids, and the original ids of masked tokens, -100 elsewhere: int64 `[batch, length]` each.
+
+    Raises:
+        ValueError: for a dtype, shape or device that is not as above, or a number out of its range.
+
+    Example:
+
+        >>> plan = device_plan(tokenizer, "cpu", seed=1)
+        >>> batch = tokenizer(["the cat sat on a mat", "the dog"], padding=True, return_tensors="pt")
+        >>> inputs, labels = mask_tokens(batch["input_ids"], plan, epoch=torch.tensor(0), mlm_probability=0.3)
+        >>> (labels != -100).sum(1).tolist()
+        [1, 1]
+    """
+    _check_batch(input_ids, plan, attention_mask=attention_mask, special_tokens_mask=special_tokens_mask, labels=labels)
+    limit = _limit(mlm_probability, input_ids)
+    attended = _attended(input_ids, plan, attention_mask)
+    maskable = attended & ~plan.special[input_ids]
+    if special_tokens_mask is not None:
+        maskable = maskable & (special_tokens_mask == 0)
+    if labels is not None:
+        maskable = maskable & (labels != IGNORE_INDEX)
+    positions = attended.cumsum(1) - attended.long()
+    examples = example_hashes(plan.golden, input_ids, positions, attended)
+    keys = stream_keys(plan.golden, plan.seed, examples, _pattern(epoch, input_ids.device))
+    places = spread(plan.golden, positions)
+    masked = _selected(draws(keys, places, Purpose.SELECTION), maskable, limit, plan.min_masked)
+    replaced = _replaced(input_ids, keys, places, plan)
+    return torch.where(masked, replaced, input_ids), torch.where(masked, input_ids, IGNORE_INDEX)
+
+
+def _check_batch(input_ids: torch.Tensor, plan: DevicePlan, **columns: torch.Tensor | None) -> None:
+    if not isinstance(input_ids, torch.Tensor) or input_ids.dtype != torch.int64 or input_ids.dim() != 2:
+        raise ValueError(
+            f"`input_ids` must be an int64 tensor `[batch, length]`, but got {_described(input_ids)}. Pad the batch, "
+            "and pass `input_ids.long()`."
+        )
+    if input_ids.device != plan.special.device:
+        raise ValueError(
+            f"`plan` must be on the device of `input_ids`, {input_ids.device}, but is on {plan.special.device}. Make "
+            "it with `device_plan(tokenizer, input_ids.device)`, once."
+        )
+    for name, column in columns.items():
+        if column is not None and not _is_tensor_beside(input_ids, column, input_ids.shape):
+            raise ValueError(
+                f"`{name}` must be a tensor with a value for each of `input_ids`, which are {_described(input_ids)}, "
+                f"but got {_described(column)}. Pass None to do without."
+            )
+
+
+def _is_tensor_beside(input_ids: torch.Tensor, value: object, *shapes: tuple[int, ...]) -> bool:
+    return isinstance(value, torch.Tensor) and value.device == input_ids.device and tuple(value.shape) in shapes
+
+
+def _described(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {list(value.shape)} on {value.device}"
+    return f"a {type(value).__name__}"
+
+
+def _limit(rate: float | torch.Tensor, input_ids: torch.Tensor) -> int | torch.Tensor:
+    """Tokens are masked whose draw is below it: one number, or int64 `[batch or 1, 1]`."""
+    if not isinstance(rate, torch.Tensor):
+        remedy = "Pass a number or a tensor; where it follows a schedule, the schedule's value."
+        return limit_of(checked_fraction(rate, "mlm_probability", remedy))
+    if not rate.is_floating_point() or not _is_tensor_beside(input_ids, rate, (), input_ids.shape[:1]):
+        raise ValueError(
+            f"`mlm_probability` must be a number, or a tensor of floats, one for each of {len(input_ids)} sequences or "
+            f"one for all, on {input_ids.device}, but got {_described(rate)}. The collator's rates are float64."
+        )
+    return limits_of(rate).reshape(-1, 1)
+
+
+def _attended(input_ids: torch.Tensor, plan: DevicePlan, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Which tokens are not padding: bool `[batch, length]`."""
+    if attention_mask is not None:
+        return attention_mask != 0
+    if plan.pad_token_id is not None:
+        return input_ids != plan.pad_token_id
+    return torch.ones_like(input_ids, dtype=torch.bool)
+
+
+def _pattern(epoch: int | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """int64 `[]`."""
+    if not isinstance(epoch, torch.Tensor):
+        number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", _MOST)
+        return torch.full((), number, dtype=torch.int64, device=device)  # filled there: nothing is sent
+    if epoch.dtype != torch.int64 or epoch.dim():
+        raise ValueError(
+            f"`epoch` must be an integer, or a tensor of one int64, but got {_described(epoch)}. Pass "
+            "`torch.tensor(epoch)`, for example."
+        )
+    return epoch
+
+
+def _selected(
+    numbers: torch.Tensor, maskable: torch.Tensor, limit: int | torch.Tensor, min_masked: int
+) -> torch.Tensor:
+    """Which tokens are masked, bool `[batch, length]`: those below the limit, which rises to the `min_masked` lowest.
+
+    No two draws of a sequence are equal, so that it lets in as many as are missing, and no more.
+    """
+    few = min(min_masked, numbers.shape[1])
+    if few:
+        ranked = numbers.where(maskable, RANGE)
+        # one is the usual case, for which there is a reduction, fused with the rest where all is compiled
+        last = ranked.amin(1, keepdim=True) if few == 1 else ranked.topk(few, dim=1, largest=False).values[:, -1:]
+        limit = (last + 1).clamp(min=limit)
+    return maskable & (numbers < limit)
+
+
+def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, places: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
+    """What each token becomes where it is masked: int64 `[batch, length]`."""
+    kind = draws(keys, places, Purpose.REPLACEMENT)
+    index = as_index(draws(keys, places, Purpose.RANDOM_ID), len(plan.ordinary_ids))
+    replaced = torch.where(kind < plan.random_limit, plan.ordinary_ids[index], input_ids)
+    if plan.mask_token_id is None:
+        return replaced
+    return torch.where(kind < plan.mask_limit, plan.mask_token_id, replaced)

@@ -1,0 +1,1 @@
+"""How much is masked: schedules of training progress, and distributions."""

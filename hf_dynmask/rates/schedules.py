@@ -1,0 +1,210 @@
+"""Mask rates: numbers, and schedules, which are plain functions of training progress.
+
+Distributions, from which each sequence draws its own rate, are in `hf_dynmask.rates.distributions`.
+
+`progress` is the fraction of the optimizer steps already done, `step / total_steps`: 0 at the first step, approaching 1
+at the last. Every schedule here is picklable, so that workers that are spawned rather than forked can have it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from numbers import Real
+
+import numpy as np
+
+from hf_dynmask.core.checks import checked_rate
+from hf_dynmask.rates.distributions import RateDistribution, cosine_rate, truncated_normal_rate, uniform_rate
+
+Schedule = Callable[[float], float]
+FixedRate = float | RateDistribution
+Rate = FixedRate | Schedule
+
+_SCHEDULE = ", or a function of training progress such as `linear_schedule(0.30, 0.15)`"
+
+
+def constant_schedule(rate: float) -> Schedule:
+    """`rate(t) = rate`.
+
+    Devlin et al. 2019 (BERT) use 0.15; Wettig et al. 2023 find that larger encoders prefer up to 0.40. A `rate` that is
+    not in [0, 1] raises a `ValueError`, as it does in every function here.
+
+    >>> constant_schedule(0.15)(0.7)
+    0.15
+    """
+    return partial(_constant, rate=checked_rate(rate, "rate"))
+
+
+def linear_schedule(start: float, end: float) -> Schedule:
+    """`rate(t) = start + (end - start) * t`.
+
+    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from `start=0.30` to `end=0.15`.
+
+    >>> linear_schedule(0.30, 0.10)(0.5)
+    0.2
+    """
+    return polynomial_schedule(start, end, power=1.0)
+
+
+def cosine_schedule(start: float, end: float) -> Schedule:
+    """`rate(t) = end + (start - end) * (1 + cos(pi * t)) / 2`.
+
+    The shape is that of Loshchilov and Hutter 2017 (SGDR); Ankner et al. 2024 try it for mask rates. `start` and `end`
+    that are not in [0, 1] raise a `ValueError`.
+
+    >>> round(cosine_schedule(0.30, 0.10)(0.5), 6)
+    0.2
+    """
+    return partial(_cosine, start=checked_rate(start, "start"), end=checked_rate(end, "end"))
+
+
+def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedule:
+    """`rate(t) = end + (start - end) * (1 - t) ** power`.
+
+    `power=1` is linear; above 1 the rate changes fast at first. The shape is that of transformers' polynomial decay
+    of learning rates. `start` and `end` that are not in [0, 1], or a `power` not above 0, raise a `ValueError`.
+
+    >>> polynomial_schedule(0.30, 0.10, power=2)(0.5)
+    0.15
+    """
+    if not (isinstance(power, Real) and power > 0 and math.isfinite(power)):
+        raise ValueError(f"`power` must be a positive number, but got {power!r}. Pass 1 for a linear schedule.")
+    return partial(_polynomial, start=checked_rate(start, "start"), end=checked_rate(end, "end"), power=float(power))
+
+
+def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedule:
+    """`rate(t) = rates[i]`, where `i` counts the `boundaries` that are at or below `t`.
+
+    A piecewise constant rate by phase of training; Ankner et al. 2024 try one. `rates` are one more than `boundaries`,
+    which rise within (0, 1); anything else raises a `ValueError`.
+
+    >>> phases = step_schedule([0.30, 0.15, 0.05], boundaries=[0.5, 0.9])
+    >>> phases(0.0), phases(0.5), phases(0.95)
+    (0.3, 0.15, 0.05)
+    """
+    for name, values in (("rates", rates), ("boundaries", boundaries)):
+        if not isinstance(values, Sequence | np.ndarray) or not all(isinstance(value, Real) for value in values):
+            raise ValueError(f"`{name}` must be a list of numbers, but got {values!r}.")
+    if len(rates) != len(boundaries) + 1:
+        raise ValueError(
+            f"`rates` must hold one rate more than `boundaries`, but got {len(rates)} rates and {len(boundaries)} "
+            "boundaries. Give the progress in (0, 1) at which each rate but the first begins."
+        )
+    if any(not 0 < b < 1 for b in boundaries) or any(a >= b for a, b in pairwise(boundaries)):
+        raise ValueError(
+            f"`boundaries` must rise strictly within (0, 1), but got {list(boundaries)!r}. "
+            "They are fractions of training, not steps: divide steps by the total."
+        )
+    return partial(_step, rates=[checked_rate(rate, "rates") for rate in rates], boundaries=list(boundaries))
+
+
+def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -> Schedule:
+    """`rate(t) = start + (schedule(0) - start) * t / warmup` until `t = warmup`, then `schedule` on what is left.
+
+    `schedule` runs over its whole range in the remaining `1 - warmup` of training. A `warmup` that is not in (0, 1), or
+    a `start` not in [0, 1], raises a `ValueError`.
+
+    >>> warmed = with_warmup(linear_schedule(0.30, 0.10), warmup=0.2)
+    >>> warmed(0.0), round(warmed(0.1), 6), round(warmed(0.2), 6), round(warmed(0.6), 6)
+    (0.0, 0.15, 0.3, 0.2)
+    """
+    if not (isinstance(warmup, Real) and 0 < warmup < 1):
+        raise ValueError(f"`warmup` must be a fraction of training in (0, 1), but got {warmup!r}.")
+    return partial(_warmed, schedule=as_schedule(schedule), warmup=warmup, start=checked_rate(start, "start"))
+
+
+def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
+    """`rate` itself where it is a function, else the constant function."""
+    check_not_a_factory(rate, argument)
+    return rate if callable(rate) else partial(_constant, rate=checked_rate(rate, argument, _SCHEDULE))
+
+
+def check_not_a_factory(rate: object, argument: str) -> None:
+    """Refuses a function of this package that makes a schedule or a distribution, in the place of what it makes.
+
+    It is callable, and would be taken for a schedule until its first rate is asked for.
+
+    Raises:
+        ValueError: if it is one.
+    """
+    for factory, call in _CALLS.items():
+        if rate is factory:
+            raise ValueError(
+                f"`{argument}` must be a rate, a schedule or a distribution, but got `{factory.__name__}` itself, "
+                f"which makes one. Call it: `{call}`, for example."
+            )
+
+
+def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
+    """`rate`, a number as a float, or a distribution.
+
+    Raises:
+        ValueError: if it is neither a number in [0, 1] nor a distribution.
+    """
+    return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument, _SCHEDULE)
+
+
+def evaluation_rate(rate: object) -> FixedRate:
+    """`rate`, checked, of which each sequence has its own part, whatever the batch."""
+    checked = checked_fixed_rate(rate, "mlm_probability")
+    return dataclasses.replace(checked, low_discrepancy=False) if isinstance(checked, RateDistribution) else checked
+
+
+def rate_at(rate: Rate, step: float, total_steps: int) -> float:
+    """The mask rate at an optimizer step; of a distribution, the mean.
+
+    Args:
+        rate: a number in [0, 1], a distribution, or a schedule.
+        step: optimizer steps already done, from 0.
+        total_steps: optimizer steps of the whole training; steps beyond it count as its end.
+
+    Raises:
+        ValueError: if the schedule gives something else than a number in [0, 1] at this step.
+    """
+    if isinstance(rate, RateDistribution):
+        return rate.mean
+    progress = min(step / total_steps, 1.0)
+    value = rate(progress) if callable(rate) else rate
+    if type(value) is float and 0 <= value <= 1:
+        return value  # at every batch: to prepare for the worst would take ten times as long
+    return checked_rate(value, f"schedule(progress={progress:g}) at step {step} of {total_steps}")
+
+
+def _constant(progress: float, *, rate: float) -> float:
+    return rate
+
+
+def _cosine(progress: float, *, start: float, end: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _polynomial(progress: float, *, start: float, end: float, power: float) -> float:
+    return end + (start - end) * (1 - progress) ** power
+
+
+def _step(progress: float, *, rates: list[float], boundaries: list[float]) -> float:
+    return rates[sum(boundary <= progress for boundary in boundaries)]
+
+
+def _warmed(progress: float, *, schedule: Schedule, warmup: float, start: float) -> float:
+    if progress < warmup:
+        return start + (schedule(0.0) - start) * progress / warmup
+    return schedule((progress - warmup) / (1 - warmup))
+
+
+_CALLS: dict[Callable[..., Rate], str] = {
+    constant_schedule: "constant_schedule(0.15)",
+    linear_schedule: "linear_schedule(0.30, 0.15)",
+    cosine_schedule: "cosine_schedule(0.30, 0.15)",
+    polynomial_schedule: "polynomial_schedule(0.30, 0.15, power=2)",
+    step_schedule: "step_schedule([0.30, 0.15], boundaries=[0.5])",
+    with_warmup: "with_warmup(linear_schedule(0.30, 0.15), warmup=0.1)",
+    uniform_rate: "uniform_rate()",
+    truncated_normal_rate: "truncated_normal_rate()",
+    cosine_rate: "cosine_rate()",
+    RateDistribution: "RateDistribution(quantile)",
+}

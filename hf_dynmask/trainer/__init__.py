@@ -1,0 +1,1 @@
+"""Trainer's events and loaders, turned into what batches are asked for, and the audit of what the model is given."""

@@ -1,0 +1,59 @@
+"""The loaders that a `Trainer` evaluates with: their batches are known to be for evaluation."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hf_dynmask.loading.loaders import collator_in
+from hf_dynmask.loading.numbering import number_batches
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+    from hf_dynmask.trainer.callback import MaskRateCallback
+
+
+def serve(trainer: Trainer, callback: MaskRateCallback) -> None:
+    """Has the loaders that the `Trainer` makes for evaluation, or has kept, serve it as `callback` says.
+
+    The loaders, not the `Trainer`'s collator, because that makes training batches as well. Of two callbacks the one
+    that came later counts, and one that was removed from the `Trainer` does not.
+    """
+    for name in ("get_eval_dataloader", "get_test_dataloader"):
+        own = vars(trainer).get(name)
+        setattr(trainer, name, _Served(name, own.own if isinstance(own, _Served) else own, trainer, callback))
+
+
+class _Served:
+    """Stands in for a method of the `Trainer` that makes loaders, or for `own`, which the instance had in its place.
+
+    It does not hold the `Trainer`, which holds it: both would stay after their last use, with model and workers, until
+    the garbage collector comes by.
+    """
+
+    def __init__(self, name: str, own: Any, trainer: Trainer, callback: MaskRateCallback) -> None:
+        self.own = own
+        self._name = name
+        self._trainer = weakref.ref(trainer)
+        self._callback = callback
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Served, (self._name, self.own, self._trainer(), self._callback)  # a weak reference cannot be pickled
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The loader; what collates with something else, or has its twin for evaluation, is left alone."""
+        trainer = self._trainer()
+        if trainer is None:
+            raise ReferenceError(
+                f"`{self._name}` must be called while its Trainer exists, but nothing holds the Trainer any more. Keep "
+                "it in a variable."
+            )
+        loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)
+        collator = collator_in(getattr(loader, "collate_fn", None))
+        if collator is not None and not collator.evaluates:
+            serves = any(other is self._callback for other in trainer.callback_handler.callbacks)
+            sampler, _ = number_batches(loader)
+            sampler.plan = self._callback.evaluation_plan(trainer.args.seed) if serves else None
+        return loader

@@ -1,0 +1,209 @@
+"""One training of a `Trainer`: what its batches are asked for, and that they are used in that order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection
+from typing import Any
+
+from torch.utils.data import IterableDataset
+from transformers.trainer_callback import TrainerState
+from transformers.trainer_utils import has_length
+from transformers.training_args import TrainingArguments
+
+from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.loading.loaders import (
+    check_order,
+    collated_per_batch,
+    collator_in,
+    collators_in,
+    is_collated_here,
+    is_dispatched,
+    restart_workers,
+    torch_loader,
+)
+from hf_dynmask.loading.numbering import number_batches
+from hf_dynmask.loading.position import DECIDING_COLUMNS, EpochPlan
+from hf_dynmask.loading.turns import Turns
+from hf_dynmask.rates.schedules import Rate
+
+
+class Training:
+    """From `on_train_begin` on.
+
+    Of several for one loader, the last leads, and the others do nothing.
+
+    Args:
+        args: of the `Trainer`.
+        state: of the `Trainer`.
+        loader: that it trains on.
+        schedule: the mask rate, in the place of the collator's own; None for that.
+
+    Attributes:
+        collator: what the training's batches are collated as, at its rate and seed.
+        epoch: the one that goes on, or begins next.
+        first_step: the optimizer step that this epoch's first batch belongs to.
+
+    Raises:
+        ValueError: if the loader has no collator of this package, or no one torch `DataLoader` in it; under a schedule,
+            if its batches come out of order.
+    """
+
+    def __init__(self, args: TrainingArguments, state: TrainerState, loader: Any, schedule: Rate | None) -> None:
+        self._source = training_collator(loader)
+        self.collator = self._source.for_training(schedule, args.seed)
+        self.collator.epoch_source = "MaskRateCallback"
+        self._settings = _settings(self._source)
+        self._args, self._loader, self._schedule = args, loader, schedule
+        if self.is_scheduled:
+            check_order(loader)
+        self._sampler, self._collate = number_batches(loader)
+        self._sampler.planner = self._token = object()  # not the training itself, which holds the loader
+        restart_workers(torch_loader(loader))  # they have the collator as it was when they began
+        self._turns = self._collate.turns = self._turns_to_check()
+        self.epoch, self._skipped = _first_epoch(args, state, loader), _skipped_batches(args, state, loader)
+        self._plan(state)
+
+    @property
+    def leads(self) -> bool:
+        return self._sampler.planner is self._token
+
+    def columns(self) -> Collection[str]:
+        """The columns of the examples, as far as anything is known of them, that masks depend on beside the ids."""
+        return self._collate.columns if is_collated_here(self._loader) else DECIDING_COLUMNS
+
+    @property
+    def fills_up_batches(self) -> bool:
+        """Whether an epoch's last batch may hold sequences of its first, with the masks of its step."""
+        return is_dispatched(self._loader)
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether a batch tells which masks it has, and of which collator."""
+        return self.collator.is_audited and len(collators_in(torch_loader(self._loader).collate_fn)) == 1
+
+    @property
+    def is_scheduled(self) -> bool:
+        return callable(self.collator.rate)
+
+    @property
+    def has_two_schedules(self) -> bool:
+        """Whether the collator has one, which does not count."""
+        other = self._source.rate
+        return callable(other) and self._schedule is not None and self._schedule is not other
+
+    def start_epoch(self, state: TrainerState) -> None:
+        """Before the epoch's first batch is drawn."""
+        if not self.leads:
+            return
+        self._plan(state)
+        if self.collator.losses is not None:
+            self.collator.losses.start_epoch(self.epoch)
+        if self._turns is not None:
+            self._turns.start_epoch(self.epoch, self._skipped)
+
+    def end_epoch(self) -> None:
+        """After its last batch is used, or not used, where it is stopped early."""
+        self.epoch, self._skipped = self.epoch + 1, 0
+
+    def check_next(self) -> None:
+        """Before a batch is used, and before an optimizer step is made.
+
+        Raises:
+            RuntimeError: if the batch may be of another step, or the collator was changed.
+        """
+        if not self.leads:
+            return
+        if self._turns is not None:
+            self._turns.check_next()
+        _check_unchanged(self._source, self._settings)
+
+    def use(self) -> None:
+        """After a batch is used."""
+        if self.leads and self._turns is not None:
+            self._turns.use()
+
+    def end(self) -> None:
+        """What is drawn from now on is of no training."""
+        if self.leads:
+            self._sampler.plan = self._sampler.planner = self._collate.resumed = self._collate.turns = None
+
+    def _plan(self, state: TrainerState) -> None:
+        per_batch = collated_per_batch(self._loader)
+        self.first_step = state.global_step - self._skipped // self._args.gradient_accumulation_steps
+        plan = EpochPlan(
+            self.epoch,
+            first_step=state.global_step,
+            first_batch=self._skipped * (per_batch if self._streams else 1),
+            batches_per_step=self._args.gradient_accumulation_steps * per_batch,
+            total_steps=state.max_steps,
+            rate=self._schedule,
+            seed=self._args.seed,
+        )
+        self._sampler.plan = plan
+        self._collate.resumed = plan if self._streams and self._skipped else None
+
+    @property
+    def _streams(self) -> bool:
+        return isinstance(torch_loader(self._loader).dataset, IterableDataset)
+
+    def _turns_to_check(self) -> Turns | None:
+        workers = torch_loader(self._loader).num_workers
+        if self.is_scheduled and self._streams and workers > 1 and is_collated_here(self._loader):
+            return Turns(workers, collated_per_batch(self._loader))
+        return None
+
+
+def training_collator(loader: Any) -> ClockedCollator:
+    """The collator of this package that a training loader collates with.
+
+    Raises:
+        ValueError: if it has none, or is no loader.
+    """
+    collate_fn = torch_loader(loader).collate_fn
+    collator = collator_in(collate_fn)
+    if collator is None:
+        while hasattr(collate_fn, "data_collator"):  # transformers' and our own wrappers
+            collate_fn = collate_fn.data_collator
+        name = getattr(collate_fn, "__name__", type(collate_fn).__name__)
+        raise ValueError(
+            "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, in the "
+            f"training DataLoader, but got {name}. Pass one as the Trainer's `data_collator`; a wrapper must hold it "
+            "as an attribute, such as `data_collator`."
+        )
+    return collator
+
+
+def _settings(collator: ClockedCollator) -> dict[str, Any]:
+    return {field.name: getattr(collator, field.name) for field in dataclasses.fields(collator)}  # type: ignore[arg-type]
+
+
+def _check_unchanged(collator: ClockedCollator, settings: dict[str, Any]) -> None:
+    for name, before in settings.items():
+        now = getattr(collator, name)
+        if now is not before and now != before:
+            raise RuntimeError(
+                f"`{name}` of the collator must stay as it is while `Trainer` trains, because workers do not hear of "
+                f"a change, but it was changed from {before!r} to {now!r}. Pass a schedule to `MaskRateCallback` for a "
+                "mask rate that changes, or make the change before training."
+            )
+
+
+def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """The epoch that a training begins or goes on in; of a stream, the passes over it."""
+    if has_length(loader):
+        return state.global_step // _steps_per_epoch(args, state, loader)
+    return int(state.epoch or 0)
+
+
+def _skipped_batches(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """How many batches of the first epoch a resumed training skips."""
+    if args.ignore_data_skip:
+        return 0
+    return state.global_step % _steps_per_epoch(args, state, loader) * args.gradient_accumulation_steps
+
+
+def _steps_per_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """As Trainer counts them: without a length, the whole training is one epoch."""
+    return max(math.ceil(len(loader) / args.gradient_accumulation_steps), 1) if has_length(loader) else state.max_steps

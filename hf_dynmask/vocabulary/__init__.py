@@ -1,0 +1,1 @@
+"""What token ids mean: which are special, and where words begin."""
