@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from hf_dynmask.collators import warned
-from hf_dynmask.collators.clock import MOST, Clock
+from hf_dynmask.collators.clock import Clock
 from hf_dynmask.core.callers import evaluating
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
+from hf_dynmask.core.shared import MOST
 from hf_dynmask.loading.position import BatchPosition, current_position, note_columns
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of

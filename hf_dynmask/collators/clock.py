@@ -19,8 +19,6 @@ from hf_dynmask.collators import warned
 from hf_dynmask.core.draws import stream_keys
 from hf_dynmask.core.shared import SharedArray
 
-MOST = (1 << 63) - 1  # what shared memory holds
-
 
 class _Pass(NamedTuple):
     """An iteration, by accelerate's count, over a loader that it has prepared."""

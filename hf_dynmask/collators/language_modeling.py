@@ -17,6 +17,7 @@ from hf_dynmask.batching.eligibility import (
     maskable_tokens,
     unlabelled_tokens,
 )
+from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
 from hf_dynmask.collators.base import ClockedCollator
 from hf_dynmask.core.checks import checked_flag, checked_integer
@@ -25,7 +26,6 @@ from hf_dynmask.core.ragged import (
     RaggedBatch,
     of_attended,
     only_attended,
-    ragged_batch,
     starts_of,
     tokens_of,
     with_column,

@@ -11,9 +11,10 @@ import numpy as np
 
 from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
+from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, padded
 from hf_dynmask.collators.base import ClockedCollator
-from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended, ragged_batch
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended
 from hf_dynmask.masking.sentinels import corrupted, sentinels_of, targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
 from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, evaluation_rate

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
+MOST = (1 << 63) - 1  # the largest integer that it holds
+
 
 class SharedArray:
     """A one-dimensional array in memory that is shared with workers.

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
-from hf_dynmask.collators.clock import MOST
 from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.shared import SharedArray
+from hf_dynmask.core.shared import MOST, SharedArray
 from hf_dynmask.loading.loaders import (
     check_order,
     collated_per_batch,

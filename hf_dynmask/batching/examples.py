@@ -1,0 +1,188 @@
+"""The columns of examples, whatever they come as, in flat arrays."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping, Sequence, Set, Sized
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from hf_dynmask.batching.columns import PER_TOKEN, are_classes, check_lengths, refuse_unnamed
+from hf_dynmask.core.ragged import RaggedBatch
+
+_LARGEST = np.iinfo(np.int64).max
+
+
+def ragged_batch(examples: Sequence[Any], per_token_columns: Collection[str] = ()) -> RaggedBatch:
+    """The columns of examples, which are mappings with `input_ids` or bare sequences of token ids.
+
+    Args:
+        examples: the mappings or sequences.
+        per_token_columns: the columns with a value for each token, besides those that are known to have one.
+
+    Returns:
+        The columns, without `labels` that are one number for each example, its class: what masking predicts takes its
+        place.
+
+    Raises:
+        ValueError: if there is no example, an example has no `input_ids` or lacks a column that the first one has, a
+            column has not one value for each token where it must, or its values cannot be put into one array.
+        TypeError: if an example is neither a mapping nor a sequence of ids.
+    """
+    columns = _columns(examples)
+    if "labels" not in per_token_columns and are_classes(columns.get("labels", ())):
+        columns.pop("labels", None)
+    lengths = _lengths(columns["input_ids"])
+    counts = lengths.tolist()
+    per_token, per_sequence = {}, {}
+    for name, rows in columns.items():
+        if name in PER_TOKEN or name in per_token_columns:
+            check_lengths(name, _lengths_or_none(rows), rows, counts)
+            join = _concatenate_mask if name == "attention_mask" else _concatenate
+            per_token[name] = _array(name, rows, join)
+        else:
+            per_sequence[name] = _stacked(name, rows, counts)
+    return RaggedBatch(lengths, per_token, per_sequence)
+
+
+def _columns(examples: Sequence[Any]) -> dict[str, list[Any]]:
+    if isinstance(examples, Mapping | Set) or not _length(examples):
+        came = "an empty batch" if _length(examples) == 0 else f"one {type(examples).__name__}"
+        raise ValueError(f"`examples` must be a list of at least one example, but got {came}.")
+    if not isinstance(examples[0], Mapping):
+        return {"input_ids": [_bare(example, number) for number, example in enumerate(examples)]}
+    if "input_ids" not in examples[0]:
+        raise ValueError(
+            f"`examples` must have `input_ids`, but example 0 has {sorted(map(str, examples[0]))}. Tokenize the text "
+            "first; with `Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
+        )
+    columns = {name: _column(examples, name) for name in examples[0]}
+    if max(map(len, examples)) > len(columns):
+        _refuse_more_columns(examples, columns)
+    return columns
+
+
+def _refuse_more_columns(examples: Sequence[Any], columns: Mapping[str, Any]) -> None:
+    number = next(number for number, example in enumerate(examples) if len(example) > len(columns))
+    more = max(map(str, examples[number].keys() - columns.keys()))
+    raise ValueError(
+        f"`examples` must all have the same columns, but example {number} has `{more}`, which example 0 lacks. Add it "
+        "to all or remove it from all."
+    )
+
+
+def _bare(example: Any, number: int) -> Any:
+    if isinstance(example, Mapping) or _length(example) is None:
+        raise TypeError(
+            f"`examples` must be mappings with `input_ids`, or sequences of token ids, all alike, but example {number} "
+            f"is a {type(example).__name__}. Pass what the tokenizer returns."
+        )
+    return example
+
+
+def _column(examples: Sequence[Any], name: str) -> list[Any]:
+    try:
+        if set(map(type, examples)) == {dict}:
+            return [example[name] for example in examples]
+        return [_value(example, name) for example in examples]
+    except KeyError:
+        lacking = (number for number, each in enumerate(examples) if not isinstance(each, Mapping) or name not in each)
+        raise ValueError(
+            f"`examples` must all have the same columns, but example {next(lacking)} has no `{name}`, which example 0 "
+            "has. Add it to all or remove it from all."
+        ) from None
+
+
+def _value(example: Any, name: str) -> Any:
+    if not isinstance(example, Mapping):
+        raise KeyError(name)
+    return example[name]
+
+
+def _lengths(rows: list[Any]) -> np.ndarray:
+    """int64: how many token ids each row has."""
+    lengths = _lengths_or_none(rows)
+    if None in lengths:
+        number = lengths.index(None)
+        raise ValueError(
+            f"`input_ids` must be integers, one for each token, but those of example {number} are a "
+            f"{type(rows[number]).__name__}. Pass the ids that the tokenizer returns."
+        )
+    return np.array(lengths, dtype=np.int64)
+
+
+def _lengths_or_none(rows: list[Any]) -> list[int | None]:
+    """The length of each row; None for what is no sequence, such as a number, a text or an array without dimensions."""
+    if set(map(type, rows)) <= {list, np.ndarray}:
+        try:
+            return list(map(len, rows))
+        except TypeError:  # an array without dimensions
+            pass
+    return list(map(_length, rows))
+
+
+def _length(values: Any) -> int | None:
+    if isinstance(values, str | bytes) or not isinstance(values, Sized) or getattr(values, "ndim", 1) == 0:
+        return None
+    return len(values)
+
+
+def _stacked(name: str, rows: list[Any], counts: list[int]) -> np.ndarray:
+    try:
+        return _array(name, rows, _stack)
+    except ValueError:
+        if _lengths_or_none(rows) == counts and len(set(counts)) > 1:
+            _array(name, rows, _concatenate)  # or its values are of no use in either way, which this says
+            refuse_unnamed(name)
+        raise
+
+
+def _array(name: str, rows: list[Any], join: Any) -> np.ndarray:
+    try:
+        values = join(rows)
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # the last by tensors that numpy cannot read
+        raise ValueError(_unusable(name)) from error
+    too_large = values.dtype == np.uint64 and values.max(initial=0) > _LARGEST
+    if values.dtype.kind not in "iufb" or values.dtype.itemsize > 8 or too_large:
+        raise ValueError(_unusable(name))
+    dtype = np.dtype(np.int64) if values.dtype.kind in "iu" else values.dtype.newbyteorder("=")
+    return values.astype(dtype, copy=False)
+
+
+def _unusable(name: str) -> str:
+    return (
+        f"column `{name}` must hold numbers of at most 64 bits, one for each token or one shape for every example, to "
+        f'become a tensor. Drop it, e.g. with `dataset.remove_columns("{name}")`.'
+    )
+
+
+def _concatenate(rows: list[Any]) -> np.ndarray:
+    if not all(type(row) is list for row in rows):
+        filled = [row if type(row) is np.ndarray else np.asarray(row) for row in rows if len(row)]
+        return np.concatenate(filled) if filled else np.zeros(0, np.int64)
+    try:  # twice as fast as `array.fromlist`, which is twice as fast as numpy; and refuses what is not an integer
+        packed = bytearray().join([struct.pack(f"{len(row)}q", *row) for row in rows])
+    except struct.error:
+        return _as_torch_would(np.array(list(chain.from_iterable(rows))))
+    return np.frombuffer(packed, dtype=np.int64)
+
+
+def _concatenate_mask(rows: list[Any]) -> np.ndarray:
+    """Most masks are all ones, which counting them tells ten times as fast as reading them."""
+    if all(type(row) is list and row.count(1) == len(row) for row in rows):
+        return np.ones(sum(map(len, rows)), dtype=np.int64)
+    return _concatenate(rows)
+
+
+def _stack(rows: list[Any]) -> np.ndarray:
+    if hasattr(rows[0], "dtype"):
+        return np.stack([np.asarray(row) for row in rows])
+    return _as_torch_would(np.array(rows))
+
+
+def _as_torch_would(values: np.ndarray) -> np.ndarray:
+    """Python floats become single precision, infinite where they are too large for it."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32) if values.dtype == np.float64 else values
