@@ -292,6 +292,20 @@ class TestALoopOfOnesOwn:
         collator.start_epoch(loader, 0, total_steps=STEPS)
         assert [set(batch["mask_rate"].tolist()) for batch in loader] == [RATES[step] for step in range(4)]
 
+    @pytest.mark.parametrize("workers", [(0, False), (1, False)])
+    def test_a_resumed_stream_whose_steps_are_unknown_is_an_error(self, wordpiece, workers) -> None:
+        """accelerate gives it a sampler of its own."""
+        from accelerate import Accelerator, skip_first_batches
+        from accelerate.utils import DataLoaderConfiguration
+
+        collator = DataCollatorForDynamicMasking(wordpiece, SCHEDULE)
+        loader = DataLoader(Stream(EXAMPLES), batch_size=BATCH, collate_fn=collator, num_workers=workers[0])
+        configuration = DataLoaderConfiguration(dispatch_batches=False)
+        loader = Accelerator(cpu=True, dataloader_config=configuration).prepare(loader)
+        collator.start_epoch(loader, 0, total_steps=STEPS)
+        with pytest.raises(ValueError, match="the current optimizer step is unknown"):
+            list(skip_first_batches(loader, 2))
+
     def test_the_loader_stays_what_it_is(self, collator) -> None:
         loader = self._loader(collator, (0, False))
         sampler = loader.batch_sampler

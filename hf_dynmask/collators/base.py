@@ -136,7 +136,7 @@ class ClockedCollator:
         Call it in the main process, in each rank, before the loader is iterated; one call is for one pass. The loader
         numbers its batches in the order in which it draws them, so neither workers, nor ranks, nor batches that
         somebody looks at change what a batch gets. A pass that resumes by accelerate's `skip_first_batches` of this
-        loader goes on with the right numbers.
+        loader goes on with the right numbers, unless it is a stream's.
 
         Args:
             loader: a torch `DataLoader` that collates with this collator, or what accelerate made of one.

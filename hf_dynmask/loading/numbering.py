@@ -68,8 +68,13 @@ class NumberedSampler:
 
     @property
     def last(self) -> BatchPosition | None:
-        """The position that was drawn last, as long as there is a plan."""
-        return None if self.plan is None else self.plan.position(max(self._number - 1, 0))
+        """The position that was drawn last, as long as there is a `Trainer`'s plan.
+
+        In a loop of one's own, who collates without drawing may be a loader of its own, and nobody would notice.
+        """
+        if self.plan is None or self.plan.once:
+            return None
+        return self.plan.position(max(self._number - 1, 0))
 
     def __iter__(self) -> Iterator[Any]:
         plan, first, self._first = self.plan, self._first, 0
