@@ -202,8 +202,7 @@ class CountsCalls(PositionedCollate):
         number, self.calls = self.calls, self.calls + 1
         plan = self._plan_at_start
         position = plan.position(number if worker is None else number * worker.num_workers + worker.id)
-        with numbering.collating(position):
-            return self.data_collator(features)
+        return numbering.collating(position, lambda: self.data_collator(features))
 
 
 class Looks(TrainerCallback):

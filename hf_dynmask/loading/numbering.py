@@ -150,9 +150,9 @@ class PositionedCollate:
 
     def __call__(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         position = arrived() or self._unnumbered()
-        with collating(position):
-            batch = self.data_collator(features, *args, **kwargs)
-        self._note_columns()
+        batch = collating(position, lambda: self.data_collator(features, *args, **kwargs))
+        if True in noted_columns():
+            self._columns.values[:] |= noted_columns()
         if self.turns is not None and position is not None:
             self.turns.note(position)
         return batch
@@ -161,10 +161,6 @@ class PositionedCollate:
     def columns(self) -> list[str]:
         """The deciding columns that examples have had, in whichever worker."""
         return [name for name, has in zip(DECIDING_COLUMNS, self._columns.values, strict=True) if has]
-
-    def _note_columns(self) -> None:
-        for name in noted_columns():
-            self._columns.values[DECIDING_COLUMNS.index(name)] = True
 
     @property
     def resumed(self) -> EpochPlan | None:

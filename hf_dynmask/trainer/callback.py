@@ -180,7 +180,9 @@ class MaskRateCallback(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._in_training().check_next()
+        training = self._in_training()
+        training.check_next()
+        training.check_unchanged()
         if self._audit is not None:
             self._audit.end_step()
 

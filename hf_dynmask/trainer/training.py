@@ -54,7 +54,7 @@ class Training:
         self._source = training_collator(loader)
         self.collator = self._source.for_training(schedule, args.seed)
         self.collator.epoch_source = "MaskRateCallback"
-        self._settings = _settings(self._source)
+        self._settings, self._plan_as_set = _settings(self._source), self._source._plan
         self._args, self._loader, self._schedule = args, loader, schedule
         if self.is_scheduled:
             check_order(loader)
@@ -111,13 +111,20 @@ class Training:
         """Before a batch is used, and before an optimizer step is made.
 
         Raises:
-            RuntimeError: if the batch may be of another step, or the collator was changed.
+            RuntimeError: if the batch may be of another step.
         """
-        if not self.leads:
-            return
-        if self._turns is not None:
+        if self.leads and self._turns is not None:
             self._turns.check_next()
-        _check_unchanged(self._source, self._settings)
+
+    def check_unchanged(self) -> None:
+        """Before an optimizer step is made.
+
+        Raises:
+            RuntimeError: if the collator was changed.
+        """
+        if self.leads and vars(self._source).get("_plan") is not self._plan_as_set:  # it is made anew after a change
+            _check_unchanged(self._source, self._settings)
+            self._plan_as_set = self._source._plan
 
     def use(self) -> None:
         """After a batch is used."""
