@@ -176,6 +176,19 @@ class TestWhatIsNotInTheBatch:
             "`special_tokens_mask`, which the batch does not hold."
         ]
 
+    def test_shapes_that_differ_from_batch_to_batch_are_said_once(self, made, audits, caplog) -> None:
+        class Flattens(Trainer):
+            def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+                labels = inputs["labels"]
+                try:
+                    return model(**{**inputs, "labels": labels[labels != -100]}).loss
+                except ValueError:  # the model's own, of shapes that differ
+                    return model(input_ids=inputs["input_ids"]).logits.sum()
+
+        made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), of=Flattens).train()
+        assert {audit.kind for audit in audits} == {"none"}
+        assert len([message for message in caplog.messages if "not audited" in message]) == 1
+
     def test_labels_that_are_taken_off(self, made, audits, caplog) -> None:
         made(label_smoothing_factor=0.1).train()
         assert {audit.kind for audit in audits} == {"none"}
@@ -417,6 +430,18 @@ class TestOtherForwards:
         setattr(Calls, event, call)
         made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), Calls()).train()
         assert sum(audit.matches for audit in audits) == 8
+
+    def test_a_hook_of_the_models_own_that_changes_what_it_is_given(self, made, audits) -> None:
+        """Such as one that leaves out what has no label."""
+        trainer = made(MaskRateCallback(SCHEDULE, 0.15, "every_step"))
+
+        def shortens(model: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+            tensors = {name: values for name, values in kwargs.items() if torch.is_tensor(values) and values.ndim == 2}
+            return args, {name: values[:, :12].contiguous() for name, values in tensors.items()}
+
+        trainer.model.register_forward_pre_hook(shortens, with_kwargs=True)
+        trainer.train()
+        assert [audit.kind for audit in audits] == ["full"] * 8
 
     def test_of_a_model_that_is_compiled_in_place(self, made, audits) -> None:
         trainer = made(MaskRateCallback(SCHEDULE, 0.15, "every_step"))

@@ -171,17 +171,17 @@ class TrainerAudit:
         )
 
     def _say_what_is_missing(self, audits: list[Audit]) -> None:
-        """Once for each reason why the audit is not full."""
+        """Why the audit is not full: once, and once more if it is less than it was."""
         audit = max(audits, key=lambda each: ("none", "partial", "full").index(each.kind))
-        if audit.reason and audit.reason not in self._said:
-            self._said.add(audit.reason)
+        if audit.reason and audit.kind not in self._said:
+            self._said.add(audit.kind)
             how = "not audited" if audit.kind == "none" else "audited in part"
             _LOGGER.warning("The masks that the model is given are %s: %s.", how, audit.reason)
 
 
 def watch(model: torch.nn.Module, audit: TrainerAudit) -> Any:
-    """Has the audit note what a model is given while it trains; returns the hook's handle."""
-    return model.register_forward_pre_hook(_Watch(audit), with_kwargs=True)
+    """Has the audit note what a model is given while it trains, before other hooks; returns the hook's handle."""
+    return model.register_forward_pre_hook(_Watch(audit), prepend=True, with_kwargs=True)
 
 
 class _Watch:
