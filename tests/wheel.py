@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-MOST = 155_000  # bytes, a third of them docstrings
+MOST = 160_000  # bytes, a third of them docstrings
 
 
 def main() -> None:
