@@ -125,7 +125,7 @@ class Looks(TrainerCallback):
         if way == "iterator":
             batch = next(iter(loader))
         elif way == "whole pass":
-            batch = list(loader)[-1]
+            batch = list(torch_loader(loader))[-1]  # accelerate counts passes over its own, and shuffles by them
         else:
             batch = torch_loader(loader).collate_fn([example(3), example(4)])
         assert (batch["labels"] != -100).any()
