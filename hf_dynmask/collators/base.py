@@ -13,7 +13,7 @@ from hf_dynmask.core.callers import evaluating
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
 from hf_dynmask.core.shared import MOST
 from hf_dynmask.loading.position import BatchPosition, current_position, note_columns
-from hf_dynmask.rates.schedules import FixedRate, Rate, checked_fixed_rate, rate_at
+from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, strategy_of
 from hf_dynmask.strategies.token_losses import TokenLosses
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, vocabulary_of
@@ -45,6 +45,7 @@ class ClockedCollator:
     def _plan(self) -> Any:
         """All that does not change between batches."""
         checked_tokenizer(self.tokenizer)
+        check_not_a_factory(self.rate, self.rate_argument)
         self._check_rate()
         if self.num_mask_patterns is not None:
             checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")

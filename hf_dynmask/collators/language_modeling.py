@@ -32,7 +32,7 @@ from hf_dynmask.core.ragged import (
     without,
 )
 from hf_dynmask.masking.mlm import Masked, MaskingPlan, causal, mask_tokens, put
-from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, evaluation_rate
+from hf_dynmask.rates.schedules import FixedRate, Rate, evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
 if TYPE_CHECKING:
@@ -178,7 +178,6 @@ class DataCollatorForDynamicMasking(ClockedCollator):
 
     def _make_plan(self) -> MaskingPlan | None:
         """None if nothing is masked."""
-        check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         check_names(self.per_token_columns)
         checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)

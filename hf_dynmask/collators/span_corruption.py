@@ -17,7 +17,7 @@ from hf_dynmask.collators.base import ClockedCollator
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended
 from hf_dynmask.masking.sentinels import corrupted, sentinels_of, targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
-from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, evaluation_rate
+from hf_dynmask.rates.schedules import FixedRate, Rate, evaluation_rate
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -119,7 +119,6 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         return sentinels_of(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:
-        check_not_a_factory(self.rate, self.rate_argument)
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         check_names(self.per_token_columns)
         seed = 0 if self.seed is None else self.seed

@@ -15,7 +15,7 @@ from hf_dynmask.collators.base import ClockedCollator
 from hf_dynmask.core.checks import checked_choice, checked_rate
 from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of
 from hf_dynmask.masking.mlm import MaskingPlan, replaced, select
-from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory
+from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         return units(self._strategy, self.exact_count), outcome, f"over {over}"
 
     def _make_plan(self) -> MaskingPlan:
-        check_not_a_factory(self.rate, self.rate_argument)
         if self.losses is not None:
             raise ValueError(
                 "`strategy` must not follow the losses of masked language modeling, which fine-tuning does not have, "
