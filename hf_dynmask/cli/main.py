@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "schedule":
-        from hf_dynmask.cli.course import show_course
+        from hf_dynmask.cli.schedule_chart import show_course
 
         show_course(options.schedule, options.steps, options.out)
     else:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hf_dynmask.batching.collated import attention_of, check_fits, collated, put, rows_of
 from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
+from hf_dynmask.batching.inner_batch import attention_of, check_fits, collated, put, rows_of
 from hf_dynmask.collators.base import ClockedCollator
 from hf_dynmask.core.checks import checked_choice, checked_rate
 from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of

@@ -34,7 +34,7 @@ from hf_dynmask.loading.position import (
     noted_columns,
     sent,
 )
-from hf_dynmask.loading.turns import Turns
+from hf_dynmask.loading.worker_order import Turns
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.base import ClockedCollator

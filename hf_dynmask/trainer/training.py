@@ -25,7 +25,7 @@ from hf_dynmask.loading.loaders import (
 )
 from hf_dynmask.loading.numbering import number_batches
 from hf_dynmask.loading.position import DECIDING_COLUMNS, EpochPlan
-from hf_dynmask.loading.turns import Turns
+from hf_dynmask.loading.worker_order import Turns
 from hf_dynmask.rates.schedules import Rate
 
 

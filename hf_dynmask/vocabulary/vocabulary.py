@@ -91,7 +91,7 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
 
 
 def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
-    from hf_dynmask.vocabulary.undivided import never_divides_words
+    from hf_dynmask.vocabulary.whole_word_vocabulary import never_divides_words
     from hf_dynmask.vocabulary.word_table import word_table  # not at import: it costs more than all else here
 
     known = (tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
