@@ -330,7 +330,7 @@ def _reduces(rank: int, directory: str, notes: bool, told: object) -> None:
         losses.compute_loss({"logits": torch.zeros(1, 2, 10)}, torch.tensor([[3, 4]]))
     losses.synchronize()
     try:
-        losses.check_noted()
+        losses.check_recorded()
         error = ""
     except RuntimeError as raised:
         error = str(raised)

@@ -54,14 +54,14 @@ def _pairs_of_maskable(tokens) -> np.ndarray:
 
 
 def _rising(tokens, units, rates) -> np.ndarray:
-    return units.of_sequence(rates) * units.of_first(tokens.positions / 64).clip(0, 1)
+    return units.from_sequences(rates) * units.at_first_token(tokens.positions / 64).clip(0, 1)
 
 
 CUSTOM = [
-    strategies.strategy_of(_pairs),
-    strategies.strategy_of(_pairs_of_maskable),
-    strategies.Strategy("rising", _pairs, odds=_rising),
-    strategies.span(unit=strategies.strategy_of(_pairs_of_maskable)),
+    strategies.resolve_strategy(_pairs),
+    strategies.resolve_strategy(_pairs_of_maskable),
+    strategies.Strategy("rising", _pairs, probs=_rising),
+    strategies.span(unit=strategies.resolve_strategy(_pairs_of_maskable)),
 ]
 
 

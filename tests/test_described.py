@@ -25,7 +25,7 @@ from hf_dynmask import (
     uniform_rate,
     with_warmup,
 )
-from hf_dynmask.collators.summary import amount
+from hf_dynmask.collators.summary import format_rate
 
 
 def fading(progress: float) -> float:
@@ -54,7 +54,7 @@ def failing(progress: float) -> float:
     ],
 )
 def test_rates_in_words(rate, said) -> None:
-    assert amount(rate) == said
+    assert format_rate(rate) == said
 
 
 def test_the_usual_one(wordpiece) -> None:

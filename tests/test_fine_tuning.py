@@ -97,8 +97,8 @@ def tokenizers(wordpiece) -> dict[str, Any]:
 
 def _oracle(tokenizer, row: list[int], tags: list[int], target: str, epoch: int, **options: Any) -> np.ndarray:
     """What a sequence becomes, by the pre-training collator, which is given it alone and without padding."""
-    odds = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "min_masked": 0, "seed": 42}
-    collator = DataCollatorForDynamicMasking(tokenizer, **{**odds, **options})
+    probs = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "min_masked": 0, "seed": 42}
+    collator = DataCollatorForDynamicMasking(tokenizer, **{**probs, **options})
     collator.set_epoch(epoch)
     columns = {"labels": tags} if collator._strategy.columns else {}
     batch = collator([{"input_ids": row, "attention_mask": [1] * len(row), **columns}])
@@ -126,7 +126,7 @@ OPTIONS = st.fixed_dictionaries(
         "min_masked": st.sampled_from([0, 2]),
     }
 )
-ODDS = st.sampled_from([(1.0, 0.0), (0.8, 0.1), (0.0, 1.0)])
+PROBS = st.sampled_from([(1.0, 0.0), (0.8, 0.1), (0.0, 1.0)])
 
 
 @pytest.mark.parametrize("name", INNERS)
@@ -134,19 +134,19 @@ ODDS = st.sampled_from([(1.0, 0.0), (0.8, 0.1), (0.0, 1.0)])
 @given(
     rows=ROWS,
     options=OPTIONS,
-    odds=ODDS,
+    probs=PROBS,
     target=st.sampled_from(TARGETS),
     kind=st.sampled_from(["pt", "np"]),
     side=st.sampled_from(["left", "right"]),
     epoch=st.integers(0, 3),
 )
 def test_the_batch_is_the_inner_one_with_the_pre_training_masks(
-    tokenizers, name, rows, options, odds, target, kind, side, epoch
+    tokenizers, name, rows, options, probs, target, kind, side, epoch
 ) -> None:
     if options["strategy"] == "entity" and name != "token classification":
         options = {**options, "strategy": "token"}
     if target == "input_ids":
-        options = {**options, "mask_replace_prob": odds[0], "random_replace_prob": odds[1]}
+        options = {**options, "mask_replace_prob": probs[0], "random_replace_prob": probs[1]}
     tokenizer = tokenizers[side]
     ids, tags = ([[pair[i] for pair in row] for row in rows] for i in (0, 1))
     inner, examples = INNERS[name](tokenizer, ids, tags, kind)

@@ -24,8 +24,8 @@ from variants import (
 from hf_dynmask import strategies
 from hf_dynmask.core.draws import example_hashes, stream_keys
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, put
-from hf_dynmask.strategies.partitions import MaskingTokens, units_of
+from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_tokens
+from hf_dynmask.strategies.partitions import MaskingTokens, partition_units
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 from hf_dynmask.vocabulary.word_table import word_table
 
@@ -38,7 +38,7 @@ VOCABULARY = Vocabulary(
     mask_token_id=4,
     pad_token_id=0,
     pad_token_type_id=0,
-    pads_unmistakably=True,
+    pad_is_unambiguous=True,
 )
 PLAN = MaskingPlan(
     vocabulary=VOCABULARY,
@@ -58,7 +58,7 @@ EVERY = settings(derandomize=True, deadline=None, max_examples=150)
 def _inputs_and_labels(tokens: RaggedTokens, rate, pattern: int, plan: MaskingPlan, columns=None) -> tuple:
     masked = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan, columns)
     inputs = tokens.input_ids.copy()
-    return inputs, put(inputs, masked.places, masked.ids)
+    return inputs, apply_mask(inputs, masked.indices, masked.ids)
 
 
 def _mask(rows: list[list[int]], rate, plan: MaskingPlan = PLAN, pattern: int = 0) -> list[tuple[list[int], list[int]]]:
@@ -266,7 +266,7 @@ def test_runs_are_those_of_the_oracle(rows, pattern, lengths) -> None:
             tokens = RaggedTokens(np.array(row, dtype=np.int64), np.array([len(row)]))
             keys = np.array([oracle.key(7, row, pattern)], dtype=np.uint64)
             seen = MaskingTokens(tokens.input_ids, tokens.lengths, VOCABULARY, ~SPECIAL[tokens.input_ids], keys)
-            assert set(units_of(seen, plan.strategy.partition).first.tolist()) == expected
+            assert set(partition_units(seen, plan.strategy.partition).first.tolist()) == expected
 
 
 def _pieces(row: list[int]) -> list[list[int]]:
@@ -302,7 +302,7 @@ def test_with_exact_counts_too_every_span_and_every_place_is_as_likely(length) -
     plan = dataclasses.replace(PLAN, strategy=strategies.span(unit="token"), exact_count=True)
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), 0)
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, VOCABULARY, ~SPECIAL[tokens.input_ids], keys)
-    units = units_of(seen, plan.strategy.partition)
+    units = partition_units(seen, plan.strategy.partition)
     masked = _inputs_and_labels(tokens, 0.15, 0, plan)[1] != -100
     for size in range(1, 11):
         of_size = masked[units.first[units.size == size]]

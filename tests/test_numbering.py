@@ -14,8 +14,8 @@ from transformers import Trainer, TrainerCallback
 from witness import TellsTheTime, Witness, witnessed
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
-from hf_dynmask.loading.loaders import collated_per_batch, collator_in, torch_loader
-from hf_dynmask.loading.position import arrived
+from hf_dynmask.loading.loaders import collated_per_batch, find_collator, torch_loader
+from hf_dynmask.loading.position import take_position
 
 EXAMPLES, BATCH, STEPS = 16, 4, 8  # two epochs of four steps
 SCHEDULE = linear_schedule(0.8, 0.1)
@@ -360,9 +360,9 @@ def test_a_collator_is_found_in_what_calls_it(collator) -> None:
 
     wrapped = CallsAnotherAttribute(collator)
     ways = [collator, wrapped, partial(wrapped), wrapped.__call__, lambda features: collator(features)]
-    assert all(collator_in(way) is collator for way in ways)
-    assert collator_in(len) is None
-    assert collator_in(None) is None
+    assert all(find_collator(way) is collator for way in ways)
+    assert find_collator(len) is None
+    assert find_collator(None) is None
 
 
 def test_the_end_of_a_stream_leaves_no_position_behind(wordpiece) -> None:
@@ -371,7 +371,7 @@ def test_the_end_of_a_stream_leaves_no_position_behind(wordpiece) -> None:
     loader = DataLoader(Stream(EXAMPLES), batch_size=BATCH, collate_fn=collator)
     collator.start_epoch(loader, 0, total_steps=STEPS)
     assert len(list(loader)) == 4
-    assert arrived() is None
+    assert take_position() is None
 
 
 class TestWhatComesAfter:

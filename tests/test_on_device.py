@@ -17,20 +17,20 @@ from transformers import PreTrainedTokenizerFast
 
 from hf_dynmask import DataCollatorForDynamicMasking
 from hf_dynmask.core.draws import Purpose
-from hf_dynmask.core.draws_torch import draws, example_hashes, limit_of, limits_of, spread, stream_keys
+from hf_dynmask.core.draws_torch import draw, draw_limit, draw_limits, example_hashes, spread, stream_keys
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.masking.mlm import MaskingPlan, put
+from hf_dynmask.masking.mlm import MaskingPlan, apply_mask
 from hf_dynmask.masking.mlm import mask_tokens as mask_on_host
 from hf_dynmask.on_device import DevicePlan, device_plan, mask_tokens
 from hf_dynmask.strategies import token
-from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 
 EVERY = settings(derandomize=True, deadline=None, max_examples=100)
 ROWS = st.lists(st.lists(st.integers(1, 50), max_size=40), min_size=1, max_size=6)  # ids 1 to 4 are special
 RATES = st.sampled_from([0.0, 2.0**-32, 0.15, 1.0]) | st.floats(0, 1)
 SEEDS = st.sampled_from([0, -1, 2**63, 2**64 + 1]) | st.integers(-(2**70), 2**70)
 EPOCHS = st.sampled_from([0, 1, 2**32, 2**63 - 1]) | st.integers(0, 2**63 - 1)
-ODDS = st.sampled_from([(0.8, 0.1), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.7, 0.3), (2.0**-33, 0.5)])
+PROBS = st.sampled_from([(0.8, 0.1), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.7, 0.3), (2.0**-33, 0.5)])
 MIN_MASKED = st.sampled_from([0, 1, 2, 3, 100])
 BACKEND = "aot_eager"  # all of `torch.compile` but what makes machine code
 
@@ -75,7 +75,7 @@ def draws_of_all(input_ids: torch.Tensor, plan: DevicePlan) -> tuple[torch.Tenso
     positions = attended.cumsum(1) - attended.long()
     examples = example_hashes(plan.golden, input_ids, positions, attended)
     keys = stream_keys(plan.golden, plan.seed, examples, torch.full((), 7))
-    return (draws(keys, spread(plan.golden, positions), Purpose.RANDOM_ID),)
+    return (draw(keys, spread(plan.golden, positions), Purpose.RANDOM_ID),)
 
 
 def masks_of_all(input_ids: torch.Tensor, plan: DevicePlan) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,19 +96,19 @@ class TestEqualToTheCollator:
         rate=RATES,
         seed=SEEDS,
         epoch=EPOCHS,
-        odds=ODDS,
+        probs=PROBS,
         min_masked=MIN_MASKED,
         multiple=st.sampled_from([None, 8]),
     )
     def test_in_everything(
-        self, wordpiece, side, with_mask, rows, rate, seed, epoch, odds, min_masked, multiple
+        self, wordpiece, side, with_mask, rows, rate, seed, epoch, probs, min_masked, multiple
     ) -> None:
         tokenizer = copy.copy(wordpiece)
         tokenizer.padding_side = side
         options = {
             "seed": seed,
-            "mask_replace_prob": odds[0],
-            "random_replace_prob": odds[1],
+            "mask_replace_prob": probs[0],
+            "random_replace_prob": probs[1],
             "min_masked": min_masked,
         }
         expected = _collated(tokenizer, rows, epoch, mlm_probability=rate, pad_to_multiple_of=multiple, **options)
@@ -129,12 +129,12 @@ class TestEqualToTheCollator:
     def test_in_a_rate_for_each_sequence(self, wordpiece, dtype, rows, min_masked, data) -> None:
         values = data.draw(st.lists(RATES, min_size=len(rows), max_size=len(rows)))
         rates = torch.tensor(values, dtype=dtype)
-        host_plan = MaskingPlan(vocabulary_of(wordpiece), token(), 0.8, 0.1, False, min_masked, 7)
+        host_plan = MaskingPlan(read_vocabulary(wordpiece), token(), 0.8, 0.1, False, min_masked, 7)
         tokens = RaggedTokens(np.array([*chain(*rows)], dtype=np.int64), np.array([len(row) for row in rows]))
         maskable = ~host_plan.vocabulary.special[tokens.input_ids]
         masked = mask_on_host(tokens, maskable, rates.double().numpy(), 3, host_plan)
         inputs = tokens.input_ids.copy()
-        labels = put(inputs, masked.places, masked.ids)
+        labels = apply_mask(inputs, masked.indices, masked.ids)
         input_ids = _padded(rows, max(map(len, rows)), "right", 0)
         plan = device_plan(wordpiece, "cpu", seed=7, min_masked=min_masked)
         ours = mask_tokens(input_ids, plan, epoch=3, mlm_probability=rates)
@@ -146,11 +146,11 @@ class TestEqualToTheCollator:
 
     @EVERY
     @given(st.floats(0, 1) | st.integers(0, 2**33).map(lambda halves: halves / 2**33))
-    def test_in_what_rates_are_rounded_to(self, odds) -> None:
+    def test_in_what_rates_are_rounded_to(self, probs) -> None:
         """Halves, too, to even."""
-        expected = int(np.rint(odds * 2.0**32))
-        assert limit_of(odds) == expected
-        assert limits_of(torch.tensor([odds], dtype=torch.float64)).tolist() == [expected]
+        expected = int(np.rint(probs * 2.0**32))
+        assert draw_limit(probs) == expected
+        assert draw_limits(torch.tensor([probs], dtype=torch.float64)).tolist() == [expected]
 
     @EVERY
     @given(rows=ROWS, data=st.data())

@@ -12,7 +12,7 @@ import pytest
 from variants import VARIANTS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
-from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 from hf_dynmask.vocabulary.word_table import word_table
 
 LENGTHS = (64, 1024)
@@ -78,7 +78,7 @@ def test_span_corruption_does_not_either(wordpiece) -> None:
 def test_a_tokenizer_that_has_not_changed_is_known_by_few_calls(wordpiece, added) -> None:
     tokenizer = copy.deepcopy(wordpiece)
     tokenizer.add_tokens([f"<{number}>" for number in range(added)], special_tokens=True)
-    assert _calls(vocabulary_of(tokenizer).is_current, tokenizer) < 50
+    assert _calls(read_vocabulary(tokenizer).is_current, tokenizer) < 50
 
 
 def test_the_table_of_words_takes_few_calls_a_token() -> None:

@@ -26,7 +26,7 @@ from transformers import (
 
 from hf_dynmask import MaskRateCallback, linear_schedule
 from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
-from hf_dynmask.masking.sentinels import sentinels_of
+from hf_dynmask.masking.sentinels import find_sentinels
 
 EOS, UNKNOWN = 1, 2
 
@@ -115,7 +115,7 @@ def test_inputs_and_labels_make_up_the_original(t5, ordinary, data) -> None:
     collator.set_epoch(data.draw(st.integers(0, 9)))
     corrupted = _rows(collator([{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows]))
     for row, (inputs, labels) in zip(rows, corrupted, strict=True):
-        assembled = _reassembled(inputs, labels, sentinels_of(t5).tolist(), [EOS])
+        assembled = _reassembled(inputs, labels, find_sentinels(t5).tolist(), [EOS])
         assert [id_ for id_, _ in assembled] == row
         noise, maskable = [id_ for id_, noise in assembled if noise], [id_ for id_ in row if id_ > UNKNOWN]
         assert not {EOS, UNKNOWN} & set(noise)
@@ -198,7 +198,7 @@ class TestOutput:
         assert [{name: values.tolist() for name, values in example.items()} for example in arrays] == examples
 
     def test_empty_and_single_tokens(self, t5) -> None:
-        first, second, third, *_ = sentinels_of(t5).tolist()
+        first, second, third, *_ = find_sentinels(t5).tolist()
         given = [[], [5], [EOS], [5, EOS]]
         assert _rows(_collator(t5, noise_density=0.0)(given)) == [(row, [first, EOS]) for row in given]
         assert _rows(_collator(t5, noise_density=1.0)(given)) == [
@@ -215,7 +215,7 @@ class TestOutput:
 
 class TestWhatMayBeNoise:
     def test_not_what_the_users_columns_rule_out(self, t5) -> None:
-        sentinels = sentinels_of(t5).tolist()
+        sentinels = find_sentinels(t5).tolist()
         row = [5, 6, 7, 8, EOS]
         for column, values in {"special_tokens_mask": [0, 1, 0, 0, 1], "labels": [5, -100, 7, 8, EOS]}.items():
             ((inputs, labels),) = _rows(_collator(t5, noise_density=1.0)([{"input_ids": row, column: values}]))
@@ -229,16 +229,16 @@ class TestWhatMayBeNoise:
 
 class TestSentinels:
     def test_they_are_used_in_the_order_of_their_numbers(self, t5) -> None:
-        found = t5.convert_ids_to_tokens(sentinels_of(t5).tolist())
+        found = t5.convert_ids_to_tokens(find_sentinels(t5).tolist())
         assert found == _named(30)
-        assert sentinels_of(t5)[0] == len(t5) - 1, "as in T5, the first has the highest id"
+        assert find_sentinels(t5)[0] == len(t5) - 1, "as in T5, the first has the highest id"
 
     def test_of_a_slow_tokenizer(self) -> None:
         tokenizer = ByT5Tokenizer()
-        assert tokenizer.convert_ids_to_tokens(sentinels_of(tokenizer).tolist()) == _named(125)
+        assert tokenizer.convert_ids_to_tokens(find_sentinels(tokenizer).tolist()) == _named(125)
         text = tokenizer("the cat sat on a mat")["input_ids"]
         ((inputs, labels),) = _rows(_collator(tokenizer)([text]))
-        assembled = _reassembled(inputs, labels, sentinels_of(tokenizer).tolist(), [tokenizer.eos_token_id])
+        assembled = _reassembled(inputs, labels, find_sentinels(tokenizer).tolist(), [tokenizer.eos_token_id])
         assert [id_ for id_, _ in assembled] == text
 
     def test_named_as_mt5_names_them_and_not_special(self) -> None:
@@ -251,7 +251,7 @@ class TestSentinels:
         }
         backend = Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>")
-        assert sentinels_of(tokenizer).tolist() == [10, 9, 8, 7]
+        assert find_sentinels(tokenizer).tolist() == [10, 9, 8, 7]
         ((inputs, _),) = _rows(_collator(tokenizer, noise_density=1.0)([[2, 10, 3]]))
         assert inputs == [10, 10, 9], "a sentinel in the text stays"
 
@@ -260,12 +260,12 @@ class TestSentinels:
         for order in (names, names[::-1]):
             backend = Tokenizer(models.WordLevel({name: id_ for id_, name in enumerate(order)}, unk_token=names[0]))
             tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
-            assert tokenizer.convert_ids_to_tokens(sentinels_of(tokenizer).tolist()) == _named(3)
+            assert tokenizer.convert_ids_to_tokens(find_sentinels(tokenizer).tolist()) == _named(3)
 
     def test_without_an_end_of_sequence_token(self, t5) -> None:
         tokenizer = copy.deepcopy(t5)
         tokenizer.eos_token = None
-        first, second, *_ = sentinels_of(t5).tolist()
+        first, second, *_ = find_sentinels(t5).tolist()
         rows = _rows(_collator(tokenizer, noise_density=1.0)([[5, 6], [7]]))
         assert [labels for _, labels in rows] == [[first, 5, 6, second], [first, 7, second]]
 
@@ -273,7 +273,7 @@ class TestSentinels:
     def test_too_few_for_the_text_make_longer_spans(self, count) -> None:
         tokenizer = _t5_like(_named(count))
         collator = _collator(tokenizer, noise_density=0.3, mean_noise_span_length=1.0)
-        row, sentinels = [5 + i % 40 for i in range(200)], sentinels_of(tokenizer).tolist()
+        row, sentinels = [5 + i % 40 for i in range(200)], find_sentinels(tokenizer).tolist()
         seen = set()
         for epoch in range(60):
             collator.set_epoch(epoch)
@@ -287,7 +287,7 @@ class TestSentinels:
     def test_too_few_for_a_text_of_many_special_tokens_leave_some_of_it(self) -> None:
         tokenizer = _t5_like(_named(4))
         ((inputs, labels),) = _rows(_collator(tokenizer, noise_density=1.0)([[5, UNKNOWN] * 30]))
-        assembled = _reassembled(inputs, labels, sentinels_of(tokenizer).tolist(), [EOS])
+        assembled = _reassembled(inputs, labels, find_sentinels(tokenizer).tolist(), [EOS])
         assert [id_ for id_, _ in assembled] == [5, UNKNOWN] * 30
         assert sum(noise for _, noise in assembled) == 3
 
@@ -302,7 +302,7 @@ class TestSentinels:
         remedy = str(error.value).split("`")[7]
         assert remedy.startswith("tokenizer.add_special_tokens(")
         eval(remedy, {"tokenizer": tokenizer})
-        assert len(sentinels_of(tokenizer)) == 100
+        assert len(find_sentinels(tokenizer)) == 100
         _collator(tokenizer)
 
 
@@ -372,7 +372,7 @@ class TestDeterminism:
         collator = _collator(t5, noise_density=linear_schedule(0.6, 0.1))
         loader = DataLoader(long, batch_size=2, collate_fn=collator, num_workers=2)
         collator.start_epoch(loader, 0, total_steps=8, gradient_accumulation_steps=2, first_step=2)
-        sentinels = sentinels_of(t5).tolist()
+        sentinels = find_sentinels(t5).tolist()
         for number, batch in enumerate(loader):
             density = 0.6 - 0.5 * (2 + number // 2) / 8
             for inputs, labels in _rows(batch):
@@ -470,7 +470,7 @@ def test_a_model_learns_under_trainer(t5, tmp_path) -> None:
     seen[False].clear()
     trainer.train()
 
-    fractions = [_fraction(batch, sentinels_of(t5).tolist()) for batch in seen[True]]
+    fractions = [_fraction(batch, find_sentinels(t5).tolist()) for batch in seen[True]]
     assert len(fractions) == 60
     assert fractions == pytest.approx([0.5 - 0.4 * step / 60 for step in range(60)], abs=0.04)
     losses = [trainer.evaluate()["eval_loss"] for _ in range(2)]

@@ -19,21 +19,21 @@ from hf_dynmask import DataCollatorForDynamicMasking, strategies
 from hf_dynmask.collators import base as clocked
 from hf_dynmask.core.draws import example_hashes, stream_keys
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.strategies import STRATEGIES, strategy_of
-from hf_dynmask.strategies.partitions import MaskingTokens, units_of
-from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.strategies import STRATEGIES, resolve_strategy
+from hf_dynmask.strategies.partitions import MaskingTokens, partition_units
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 from hf_dynmask.vocabulary.words import whole_words
 
 RATES = [0.0, 0.05, 0.15, 0.4, 1.0]
 EVERY = settings(derandomize=True, deadline=None, max_examples=8)
 PIECES = [piece for text in TEXTS.values() for piece in (text, *text.split())]
 
-vocabulary = functools.cache(vocabulary_of)  # CANINE's takes seconds
+vocabulary = functools.cache(read_vocabulary)  # CANINE's takes seconds
 
 
 @pytest.fixture(autouse=True)
 def _once_a_tokenizer(monkeypatch) -> None:
-    monkeypatch.setattr(clocked, "vocabulary_of", vocabulary)
+    monkeypatch.setattr(clocked, "read_vocabulary", vocabulary)
 
 
 @functools.cache
@@ -146,7 +146,7 @@ def test_the_number_of_masked_units_is_binomial(family, strategy, rate) -> None:
     known = vocabulary(ZOO[family]())
     keys = stream_keys(5, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), 0)
     seen = MaskingTokens(tokens.input_ids, tokens.lengths, known, ~known.special[tokens.input_ids], keys)
-    units = units_of(seen, collate.strategy.partition)
+    units = partition_units(seen, collate.strategy.partition)
     labels = np.concatenate([labels for _, labels in _of_each(collate(examples))])
     masked = labels[units.first[units.maskable]] != -100
     assert stats.binomtest(int(masked.sum()), len(masked), rate).pvalue > 1e-4
@@ -320,7 +320,7 @@ class TestAlignedLabels:
     @pytest.mark.parametrize("strategy", ["token", "position"])
     def test_single_tokens_do_without_the_table_of_words(self, wordpiece, strategy) -> None:
         collate = DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
-        known = collate._vocabulary = vocabulary_of(wordpiece)
+        known = collate._vocabulary = read_vocabulary(wordpiece)
         collate([{"input_ids": [5, 6, 7], "labels": [1, -100, 1]}])
         assert "words" not in vars(known)
 
@@ -474,9 +474,9 @@ class TestWeights:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: strategy_of("wholeword"), "`strategy` must be one of .*Did you mean 'whole_word'"),
-        (lambda: strategy_of("weighted"), r"Did you mean `strategies.weighted\(...\)`"),
-        (lambda: strategy_of("span(fixed_lengths(3))"), r"Did you mean `strategies.span\(...\)`"),
+        (lambda: resolve_strategy("wholeword"), "`strategy` must be one of .*Did you mean 'whole_word'"),
+        (lambda: resolve_strategy("weighted"), r"Did you mean `strategies.weighted\(...\)`"),
+        (lambda: resolve_strategy("span(fixed_lengths(3))"), r"Did you mean `strategies.span\(...\)`"),
         (lambda: strategies.span([0.0]), "the odds of lengths must be finite, not negative and not all 0"),
         (lambda: strategies.span([0.5, -0.1]), "the odds of lengths must be"),
         (lambda: strategies.ngram([float("nan")]), "the odds of lengths must be"),
@@ -489,8 +489,8 @@ class TestWeights:
         (lambda: strategies.entity(1.5), "`entity_probability` must be a number between 0 and 1"),
         (lambda: strategies.entity(tag_names=["B-A", "I-A"]), '`tag_names` must be "O" and names that begin'),
         (lambda: strategies.entity(tag_names=["O", "B-A", "E-A"]), '`tag_names` must be "O" and names that begin'),
-        (lambda: strategy_of(strategies.span), r"Call it: `strategies.span\(...\)`"),
-        (lambda: strategy_of(strategies.weighted), r"Call it: `strategies.weighted\(...\)`"),
+        (lambda: resolve_strategy(strategies.span), r"Call it: `strategies.span\(...\)`"),
+        (lambda: resolve_strategy(strategies.weighted), r"Call it: `strategies.weighted\(...\)`"),
         (lambda: strategies.span(3), "the odds of lengths must be .* but got 3"),
         (lambda: strategies.weighted([1.0, -1.0]), "`weights` must be numbers, finite and not negative, but got -1.0"),
         (lambda: strategies.weighted([[1.0]]), r"`weights` must be numbers, .* but got shape \(1, 1\)"),
@@ -580,7 +580,7 @@ def _each(value) -> Any:
 
 
 @pytest.mark.parametrize("exact_count", [False, True])
-@pytest.mark.parametrize("argument", ["odds", "numbers"])
+@pytest.mark.parametrize("argument", ["probs", "draws"])
 @pytest.mark.parametrize(
     ("function", "came"),
     [
@@ -593,13 +593,13 @@ def _each(value) -> Any:
         (lambda tokens, units, rates: None, "got None"),
     ],
 )
-def test_bad_odds_and_numbers(wordpiece, argument, function, came, exact_count) -> None:
+def test_bad_probs_and_draws(wordpiece, argument, function, came, exact_count) -> None:
     strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: function})
     with pytest.raises(ValueError, match=f"`{argument}` of <Strategy mine> must give .* for each of 1 units, .*{came}"):
         DataCollatorForDynamicMasking(wordpiece, strategy=strategy, exact_count=exact_count)
 
 
-@pytest.mark.parametrize("argument", ["odds", "numbers"])
+@pytest.mark.parametrize("argument", ["probs", "draws"])
 def test_what_units_that_stay_are_given_does_not_matter(wordpiece, argument) -> None:
     def half(tokens, units, rates) -> np.ndarray:
         return np.where(units.maskable, 0.5, np.nan)
@@ -612,9 +612,9 @@ def test_what_units_that_stay_are_given_does_not_matter(wordpiece, argument) -> 
         assert labels[0] == labels[5] == -100
 
 
-def test_odds_and_weights_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="`odds` must be None where there are `weights`"):
-        strategies.Strategy("both", strategies.token().partition, weights=len, odds=len)
+def test_probs_and_weights_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="`probs` must be None where there are `weights`"):
+        strategies.Strategy("both", strategies.token().partition, weights=len, probs=len)
 
 
 @pytest.mark.parametrize(("strategy", "came"), [(int, "the class `int`"), (len, "has no len()")])

@@ -21,8 +21,8 @@ OLD = "`set_epoch` tells the epoch of one pass over the data, but another pass h
 
 @pytest.fixture
 def collator(wordpiece) -> DataCollatorForDynamicMasking:
-    warned.of_another_pass.cache_clear()
-    warned.of_seed.cache_clear()
+    warned.warn_another_pass.cache_clear()
+    warned.warn_seed_without_epoch.cache_clear()
     return DataCollatorForDynamicMasking(wordpiece)
 
 

@@ -23,7 +23,7 @@ from hf_dynmask import (
 )
 from hf_dynmask.loading import numbering
 from hf_dynmask.loading.numbering import PositionedCollate
-from hf_dynmask.loading.position import arrived
+from hf_dynmask.loading.position import take_position
 from hf_dynmask.trainer import training
 from hf_dynmask.trainer import training_audit as trainer_audit
 
@@ -210,12 +210,12 @@ class CountsCalls(PositionedCollate):
     calls = 0
 
     def __call__(self, features: Any) -> Any:
-        arrived()
+        take_position()
         worker = get_worker_info()
         number, self.calls = self.calls, self.calls + 1
         plan = self._plan_at_start
         position = plan.position(number if worker is None else number * worker.num_workers + worker.id)
-        return numbering.collating(position, lambda: self.data_collator(features))
+        return numbering.collate_at(position, lambda: self.data_collator(features))
 
 
 class Looks(TrainerCallback):

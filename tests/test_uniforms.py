@@ -12,8 +12,8 @@ from hf_dynmask.core.draws import (
     as_fraction,
     as_index,
     below,
-    draws,
-    draws_in_rows,
+    draw,
+    draw_in_rows,
     example_hashes,
     stream_keys,
 )
@@ -33,9 +33,9 @@ def test_draws_equal_those_of_the_oracle(seed: int, rows: list[list[int]], patte
     assert keys.tolist() == [oracle.key(seed, row, pattern) for row in rows]
     positions = np.arange(7, dtype=np.uint32)
     expected = [[oracle.draw(int(key), i, purpose) for i in range(7)] for key in keys]
-    assert [draws(key[None], positions, purpose).tolist() for key in keys] == expected
+    assert [draw(key[None], positions, purpose).tolist() for key in keys] == expected
     lengths = np.full(len(keys), 7)
-    assert draws_in_rows(keys, lengths, np.tile(positions, len(keys)), purpose).tolist() == [
+    assert draw_in_rows(keys, lengths, np.tile(positions, len(keys)), purpose).tolist() == [
         number for row in expected for number in row
     ]
 
@@ -52,7 +52,7 @@ def _numbers(seeds: range, patterns: range, purpose: Purpose = Purpose.SELECTION
     """[seeds, patterns, examples, positions] of draws."""
     examples = np.arange(32, dtype=np.uint64)
     keys = np.stack([[stream_keys(seed, examples, pattern) for pattern in patterns] for seed in seeds])
-    flat = draws_in_rows(
+    flat = draw_in_rows(
         keys.ravel(), np.full(keys.size, 64), np.tile(np.arange(64, dtype=np.uint32), keys.size), purpose
     )
     return as_fraction(flat).reshape(*keys.shape, 64)

@@ -16,7 +16,7 @@ from transformers import DataCollatorWithPadding
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithDynamicMasking
 from hf_dynmask.collators import base as clocked
-from hf_dynmask.vocabulary.vocabulary import Vocabulary, vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
 ALWAYS: dict[str, Any] = {"seed": 1, "num_mask_patterns": 1}
 COLLATORS: dict[str, Callable[[Any], Any]] = {
@@ -122,9 +122,9 @@ def test_what_has_not_changed_is_not_read_again(family, twin, monkeypatch) -> No
 
     def counted(tokenizer: Any) -> Vocabulary:
         reads.append(tokenizer)
-        return vocabulary_of(tokenizer)
+        return read_vocabulary(tokenizer)
 
-    monkeypatch.setattr(clocked, "vocabulary_of", counted)
+    monkeypatch.setattr(clocked, "read_vocabulary", counted)
     tokenizer = copy.deepcopy(ZOO[family]())
     collator = DataCollatorForDynamicMasking(tokenizer, seed=0)
     for each in (collator, twin(collator), collator.for_evaluation()):

@@ -22,7 +22,7 @@ from hf_dynmask.collators import warned
 
 @pytest.fixture
 def collator(wordpiece) -> DataCollatorForDynamicMasking:
-    warned.of_evaluation.cache_clear()
+    warned.warn_unstable_evaluation.cache_clear()
     return DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True)
 
 
@@ -30,13 +30,13 @@ def collator(wordpiece) -> DataCollatorForDynamicMasking:
 def run(wordpiece, tmp_path):
     data = Dataset.from_list([dict(wordpiece("the cat sat on a mat"))] * 4)
 
-    def run(collator: Any, *callbacks: Any, evaluates: bool = True, **arguments: Any) -> list[str]:
+    def run(collator: Any, *callbacks: Any, is_evaluation: bool = True, **arguments: Any) -> list[str]:
         trainer = witnessed(collator, data, Path(tmp_path), list(callbacks), num_train_epochs=3, **arguments)
-        trainer.eval_dataset = data if evaluates else None
+        trainer.eval_dataset = data if is_evaluation else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             trainer.train()
-            if evaluates:
+            if is_evaluation:
                 trainer.evaluate()
                 trainer.evaluate()
         return [str(each.message) for each in caught if each.category is UserWarning]
@@ -66,7 +66,7 @@ def test_training_at_a_higher_rate_than_an_evaluation_that_nobody_chose(collator
         "evaluation masks 15 %, but training 40 % in the end: its loss is of an easier task, and lower. Pass "
         "`eval_mlm_probability=0.15` to `MaskRateCallback` if that is meant, or another rate."
     )
-    assert not run(collator, MaskRateCallback(rate), evaluates=False)
+    assert not run(collator, MaskRateCallback(rate), is_evaluation=False)
     assert not run(collator, MaskRateCallback(rate, eval_mlm_probability=0.15))
 
 
@@ -94,7 +94,7 @@ def test_two_schedules(collator, run) -> None:
 def test_attention_that_sees_one_sequence_in_a_row_without_padding(implementation, warns) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warned.of_attention(implementation)
+        warned.warn_attention_across_sequences(implementation)
     assert [str(each.message).startswith("`padding_free=True` needs attention") for each in caught] == [True] * warns
 
 

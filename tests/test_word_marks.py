@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 from tokenizers_zoo import ZOO
 
-from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 from hf_dynmask.vocabulary.word_table import _byte_alphabet, word_table
 
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -53,7 +53,7 @@ def _check(ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = (
 @pytest.mark.parametrize("family", [name for name in ZOO if name != "canine"])
 def test_of_each_tokenizer(family) -> None:
     tokenizer = ZOO[family]()
-    _check(tokenizer.get_vocab(), vocabulary_of(tokenizer).special, tokenizer.added_tokens_decoder.keys())
+    _check(tokenizer.get_vocab(), read_vocabulary(tokenizer).special, tokenizer.added_tokens_decoder.keys())
 
 
 def test_of_characters() -> None:

@@ -21,7 +21,7 @@ from tokenizers_zoo import TEXTS, ZOO
 from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.vocabulary.vocabulary import Vocabulary, vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 from hf_dynmask.vocabulary.word_table import word_table
 from hf_dynmask.vocabulary.words import Class, WordTable, whole_words
 
@@ -66,7 +66,7 @@ DIFFERENCES = [
 
 @functools.cache
 def _vocabulary(family: str) -> Vocabulary:
-    return vocabulary_of(ZOO[family]())
+    return read_vocabulary(ZOO[family]())
 
 
 def _table(family: str) -> WordTable:
@@ -193,7 +193,7 @@ def test_an_added_token_is_a_word_of_its_own(family: str) -> None:
     added = ["covid", "mRNA"]
     tokenizer.add_tokens(added)
     ids = tokenizer("hello covid world mRNA covid", add_special_tokens=False)["input_ids"]
-    table = vocabulary_of(tokenizer).words
+    table = read_vocabulary(tokenizer).words
     starts = [*whole_words(_tokens(ids), table), True]
     places = [place for place, id_ in enumerate(ids) if id_ in tokenizer.convert_tokens_to_ids(added)]
     assert len(places) == 3
@@ -520,7 +520,7 @@ def _berts(folder: Path) -> PreTrainedTokenizerBase:
 )
 def test_tokens_are_words_where_nothing_can_go_on_with_one(tmp_path, make) -> None:
     ids = [IDS_ALONE[token] for token in ["the", "cat", ",", "the", "##", "[UNK]", "sat"]]
-    table = vocabulary_of(make(tmp_path)).words
+    table = read_vocabulary(make(tmp_path)).words
     assert table is not None
     assert table.starts(_tokens(ids)).all()
 
@@ -538,7 +538,7 @@ def test_tokens_are_words_where_nothing_can_go_on_with_one(tmp_path, make) -> No
     ids=["no mark", "a mark that is not known", "no words", "characters", "WordLevel of characters", "BPE"],
 )
 def test_elsewhere_a_vocabulary_without_marks_does_not_tell(make) -> None:
-    assert vocabulary_of(make()).words is None
+    assert read_vocabulary(make()).words is None
 
 
 def test_tokens_that_were_added_are_read_as_text() -> None:

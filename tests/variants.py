@@ -74,6 +74,6 @@ def losses(size: int) -> TokenLosses:
     losses._weights_of(size)
     losses.start_epoch(0)
     ids = torch.linspace(0, size - 1, min(size, 100)).long()
-    losses._note(ids, 5 * (ids + 1) / size)
+    losses._record(ids, 5 * (ids + 1) / size)
     losses.start_epoch(1)
     return losses

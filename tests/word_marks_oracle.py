@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.vocabulary.word_table import _begun_by, _boundary, _byte_alphabet, _class_table
+from hf_dynmask.vocabulary.word_table import _boundary, _byte_alphabet, _class_table, _classes_by_first_bytes
 from hf_dynmask.vocabulary.words import Class, WordTable
 
 _ZWJ = "\u200d"
@@ -59,7 +59,7 @@ def _classes_in(text: bytes) -> list[int]:
     classes = [] if text and len(whole) == len(text) else [int(Class.JOINER)]
     classes += map(_class_table().__getitem__, map(ord, characters))
     if read < len(whole):
-        classes.append(_begun_by().get(whole[read:], Class.IDEOGRAPH))  # beyond those, it is mostly Han
+        classes.append(_classes_by_first_bytes().get(whole[read:], Class.IDEOGRAPH))  # beyond those, it is mostly Han
     return classes
 
 

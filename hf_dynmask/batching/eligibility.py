@@ -56,7 +56,7 @@ def attended_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | 
                 "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
                 "supported: pass each sequence as an example, and `padding_free=True` to pack them."
             )
-    elif vocabulary.pads_unmistakably:
+    elif vocabulary.pad_is_unambiguous:
         attended = batch.per_token["input_ids"] != vocabulary.pad_token_id
     else:
         return None
@@ -88,7 +88,7 @@ def unlabelled_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collecti
     return unlabelled if unlabelled.any() else None
 
 
-def column_of(batch: RaggedBatch, name: str) -> np.ndarray:
+def strategy_column(batch: RaggedBatch, name: str) -> np.ndarray:
     """A column that the strategy reads: `[tokens]`.
 
     Raises:

@@ -15,7 +15,7 @@ from hf_dynmask.core.ragged import RaggedBatch
 _READ = ("attention_mask", "special_tokens_mask")
 
 
-def collated(collator: Callable[..., Any], examples: Sequence[Any], return_tensors: str | None = None) -> Any:
+def collate_inner(collator: Callable[..., Any], examples: Sequence[Any], return_tensors: str | None = None) -> Any:
     """The batch of any collator, many of which do not take `return_tensors`.
 
     Raises:
@@ -32,7 +32,7 @@ def collated(collator: Callable[..., Any], examples: Sequence[Any], return_tenso
     return collator(examples, return_tensors=return_tensors)
 
 
-def rows_of(batch: Any, read: Collection[str]) -> RaggedBatch:
+def read_rows(batch: Any, read: Collection[str]) -> RaggedBatch:
     """The rows of a padded batch, padding included, with what tells padding and special tokens, and what is read.
 
     Args:
@@ -47,7 +47,7 @@ def rows_of(batch: Any, read: Collection[str]) -> RaggedBatch:
     if not isinstance(input_ids, np.ndarray | torch.Tensor) or input_ids.ndim < 2:
         raise ValueError(
             "`collator` must return a mapping whose `input_ids` are a numpy array or torch tensor of at least two "
-            f"dimensions, but returned {_described(batch, input_ids)}. Use a collator that pads to one length, with "
+            f"dimensions, but returned {_describe(batch, input_ids)}. Use a collator that pads to one length, with "
             '`return_tensors="pt"` or `"np"`.'
         )
     _check_one_sequence_a_row(batch)
@@ -57,7 +57,7 @@ def rows_of(batch: Any, read: Collection[str]) -> RaggedBatch:
     return RaggedBatch(lengths, columns, {})
 
 
-def attention_of(like: Any, attended: np.ndarray | None) -> Any:
+def attention_mask_like(like: Any, attended: np.ndarray | None) -> Any:
     """1 where attended, in the shape and of the kind of `like`, and on its device."""
     ones = np.ones(tuple(like.shape), dtype=np.int64)
     if attended is not None:
@@ -65,7 +65,7 @@ def attention_of(like: Any, attended: np.ndarray | None) -> Any:
     return torch.from_numpy(ones).to(like.device) if isinstance(like, torch.Tensor) else ones
 
 
-def check_fits(input_ids: Any, new: np.ndarray) -> None:
+def check_dtype_holds(input_ids: Any, new: np.ndarray) -> None:
     """Refuses ids that the type of a batch's `input_ids` does not hold.
 
     Raises:
@@ -79,18 +79,18 @@ def check_fits(input_ids: Any, new: np.ndarray) -> None:
         )
 
 
-def put(values: Any, places: np.ndarray, new: np.ndarray) -> Any:
-    """A copy of `values` with the numbers `new` at the flat `places`: the original may be a data set's own array."""
+def with_values_at(values: Any, indices: np.ndarray, new: np.ndarray) -> Any:
+    """A copy of `values` with the numbers `new` at the flat `indices`: the original may be a data set's own array."""
     if not isinstance(values, torch.Tensor):
         flat = values.flatten()
-        flat[places] = new
+        flat[indices] = new
         return flat.reshape(values.shape)
     flat = values.clone().reshape(-1)
-    flat[torch.from_numpy(places).to(flat.device)] = torch.from_numpy(new).to(flat)
+    flat[torch.from_numpy(indices).to(flat.device)] = torch.from_numpy(new).to(flat)
     return flat.reshape(values.shape)
 
 
-def _described(batch: Any, input_ids: Any) -> str:
+def _describe(batch: Any, input_ids: Any) -> str:
     if not isinstance(batch, MutableMapping):
         return f"a {type(batch).__name__}"
     if isinstance(input_ids, np.ndarray | torch.Tensor):

@@ -10,7 +10,7 @@ import torch
 
 from hf_dynmask.core.checks import checked_choice, checked_integer
 from hf_dynmask.core.ragged import RaggedBatch
-from hf_dynmask.core.rows import counted, places_in_rows
+from hf_dynmask.core.rows import count_per_row, positions_in_rows
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: in
     return {**columns, **batch.per_sequence}
 
 
-def padded_places(places: np.ndarray, lengths: np.ndarray, side: str, multiple: int | None) -> np.ndarray:
-    """Where tokens are in the flat array of [`padded`] rows that are at `places`, int64 in rising order, before it."""
+def padded_indices(indices: np.ndarray, lengths: np.ndarray, side: str, multiple: int | None) -> np.ndarray:
+    """Where tokens are in the flat array of [`padded`] rows that are at `indices`, int64 in rising order, before it."""
     length, ends = _padded_length(lengths, multiple), lengths.cumsum()
     shifts = np.arange(len(lengths)) * length - (ends - lengths)
     if side == "left":
         shifts += length - lengths
-    return places + shifts.repeat(counted(places, ends))
+    return indices + shifts.repeat(count_per_row(indices, ends))
 
 
 def _padded_length(lengths: np.ndarray, multiple: int | None) -> int:
@@ -65,7 +65,7 @@ def flattened(
     `seq_idx`, int32 `[1, tokens]`, each token's sequence; and `cu_seq_lens_q` and `cu_seq_lens_k`, int32
     `[sequences + 1]`, the sequences' ends, with `max_length_q` and `max_length_k`, ints.
     """
-    row = {**batch.per_token, "position_ids": places_in_rows(batch.lengths) + position_ids_start}
+    row = {**batch.per_token, "position_ids": positions_in_rows(batch.lengths) + position_ids_start}
     if return_seq_idx:
         row["seq_idx"] = np.repeat(np.arange(len(batch.lengths), dtype=np.int32), batch.lengths)
     columns: dict[str, Any] = {name: values[None] for name, values in row.items()}

@@ -76,7 +76,7 @@ def strategy_from(text: str) -> strategies.Strategy:
             "model or weights. Try it in Python."
         )
     rule = f"{_either(STRATEGIES)}, or one with arguments, such as `span(fixed_lengths(3))`"
-    return strategies.strategy_of(_value(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
+    return strategies.resolve_strategy(_value(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
 
 
 def _value(text: str, functions: Functions, argument: str, rule: str) -> Any:

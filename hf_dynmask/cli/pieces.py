@@ -32,7 +32,7 @@ class Piece:
     outcome: str | None
 
 
-def pieces_of(
+def marked_pieces(
     tokenizer: PreTrainedTokenizerBase,
     vocabulary: Vocabulary,
     ids: Sequence[int],

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hf_dynmask.cli.expressions import rate_from, schedule_from, strategy_from
-from hf_dynmask.cli.pieces import Piece, pieces_of
-from hf_dynmask.cli.texts import texts_of
+from hf_dynmask.cli.pieces import Piece, marked_pieces
+from hf_dynmask.cli.texts import read_texts
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.core.checks import checked_integer
 
@@ -30,7 +30,7 @@ def show_preview(options: argparse.Namespace) -> None:
         ValueError: if an option is wrong, there is no text, or it or the tokenizer cannot be read.
     """
     epochs = checked_integer(options.epochs, "--epochs", 1, "Pass how many to show.")
-    texts, more = texts_of(options)
+    texts, more = read_texts(options)
     collator = _collator(options, _tokenizer(options.tokenizer, texts))
     console = Console(emoji=False, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
     toy = "a toy, made of the text; name one with --tokenizer"
@@ -86,7 +86,7 @@ def _masked(collator: DataCollatorForDynamicMasking, text: str, epoch: int, epoc
     encoded = collator.tokenizer(text)
     batch = collator([encoded], epoch=epoch, progress=epoch / epochs)
     rows = batch["input_ids"][0], batch["labels"][0]
-    pieces = pieces_of(collator.tokenizer, collator._vocabulary, encoded["input_ids"], *rows)
+    pieces = marked_pieces(collator.tokenizer, collator._vocabulary, encoded["input_ids"], *rows)
     return float(batch["mask_rate"][0]), list(pieces)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hf_dynmask.core.checks import checked_integer
 
 
-def texts_of(options: argparse.Namespace) -> tuple[list[str], bool]:
+def read_texts(options: argparse.Namespace) -> tuple[list[str], bool]:
     """The texts, as many as are to be shown, and whether there are more; a `ValueError` if there is none to read."""
     most = checked_integer(options.max_texts, "--max_texts", 1, "Pass how many lines to show.")
     if options.text is not None and options.file is not None:

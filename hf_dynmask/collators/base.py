@@ -11,15 +11,15 @@ from hf_dynmask.collators import warned
 from hf_dynmask.collators.clock import Clock
 from hf_dynmask.core.callers import evaluating
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
-from hf_dynmask.core.shared import MOST
-from hf_dynmask.loading.position import BatchPosition, current_position, note_columns
+from hf_dynmask.core.shared import INT64_MAX
+from hf_dynmask.loading.position import BatchPosition, current_position, record_columns
 from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, checked_fixed_rate, rate_at
-from hf_dynmask.strategies import Strategy, strategy_of
+from hf_dynmask.strategies import Strategy, resolve_strategy
 from hf_dynmask.strategies.token_losses import TokenLosses
-from hf_dynmask.vocabulary.vocabulary import Vocabulary, vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
 
-class ClockedCollator:
+class EpochAwareCollator:
     """A collator whose masks follow the epoch, and whose rate may follow the optimizer step.
 
     A dataclass that derives from it has the fields `tokenizer`, `num_mask_patterns`, `seed`, that of its rate, and
@@ -30,7 +30,7 @@ class ClockedCollator:
     rate_argument: ClassVar[str] = "mlm_probability"
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
     _strategy: Strategy
-    evaluates = False  # whether it is the twin for evaluation
+    is_evaluation = False  # whether it is the twin for evaluation
     is_audited: ClassVar[bool] = True  # whether a batch tells which masks it has
     epoch_source: str | None = None  # what tells a twin the epoch, in words
     tokenizer: Any
@@ -60,7 +60,7 @@ class ClockedCollator:
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return vocabulary_of(self.tokenizer)
+        return read_vocabulary(self.tokenizer)
 
     def _follow_tokenizer(self, is_current: Callable[[Vocabulary, Any], bool]) -> None:
         """Reads the tokenizer anew if it has changed since it was read."""
@@ -77,9 +77,9 @@ class ClockedCollator:
                 "which come second and third in transformers, pass it by name: `mlm=True`."
             )
         if name == "strategy":
-            self._strategy = strategy_of(value)  # once: an adaptive one has losses, which twins share
+            self._strategy = resolve_strategy(value)  # once: an adaptive one has losses, which twins share
         super().__setattr__(name, value)
-        for made in ("_plan", "_twins"):
+        for made in ("_plan", "_clones"):
             self.__dict__.pop(made, None)
         if name == "tokenizer":
             for read_off in self._read_off_tokenizer:
@@ -120,7 +120,7 @@ class ClockedCollator:
                 "`callbacks=[MaskRateCallback()]` to `Trainer`."
             )
         self._follow_tokenizer(Vocabulary.is_current_in_full)
-        self._clock.tell(checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST))
+        self._clock.set_epoch(checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX))
         if self.losses is not None:
             self.losses.start_epoch(epoch)
 
@@ -162,33 +162,33 @@ class ClockedCollator:
     def for_training(self, rate: Rate | None, seed: int) -> Any:
         """A twin with a clock of its own, at `rate` if one is given; `seed` counts where there is none yet."""
         changes = {self.rate_argument: self.rate if rate is None else rate}
-        return self._twin(seed=seed if self.seed is None else self.seed, **changes)
+        return self._clone_with(seed=seed if self.seed is None else self.seed, **changes)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
         """The collator for evaluation."""
         raise NotImplementedError
 
-    def _twin(self, **changes: Any) -> Any:
+    def _clone_with(self, **changes: Any) -> Any:
         """A copy with these attributes and a clock of its own; what was read off the tokenizer is shared."""
-        twin = copy.copy(self)
+        clone = copy.copy(self)
         for name, value in changes.items():
-            setattr(twin, name, value)
-        _ = twin._plan
-        return twin
+            setattr(clone, name, value)
+        _ = clone._plan
+        return clone
 
     def __copy__(self) -> Any:
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, _clock=copy.copy(self._clock))
-        twin.__dict__.pop("_twins", None)
-        return twin
+        clone = object.__new__(type(self))
+        clone.__dict__.update(self.__dict__, _clock=copy.copy(self._clock))
+        clone.__dict__.pop("_clones", None)
+        return clone
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
+        return {name: value for name, value in self.__dict__.items() if name != "_clones"}
 
     def __str__(self) -> str:
-        from hf_dynmask.collators.summary import described  # not at import: few ask
+        from hf_dynmask.collators.summary import summarize  # not at import: few ask
 
-        return described(self, self._details())
+        return summarize(self, self._details())
 
     def _details(self) -> tuple[str, ...]:
         raise NotImplementedError
@@ -214,7 +214,9 @@ class ClockedCollator:
         if position is not None and self._follows(position):
             return self._collate_at(position, features, return_tensors)
         known = (
-            self._clock.epoch() if epoch is None else checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST)
+            self._clock.epoch()
+            if epoch is None
+            else checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX)
         )
         return self._collate(features, return_tensors, self._rate_after(progress), self._pattern(known))
 
@@ -223,30 +225,30 @@ class ClockedCollator:
 
     def _follows(self, position: BatchPosition) -> bool:
         """Whether nothing outranks the position: a twin for evaluation has its own, and `set_epoch` may come later."""
-        if self.evaluates and position.evaluates:
+        if self.is_evaluation and position.is_evaluation:
             return False
-        return position.times_told is None or position.times_told == self._clock.times_told
+        return position.set_epoch_calls is None or position.set_epoch_calls == self._clock.set_epoch_calls
 
     def _collate_at(self, position: BatchPosition, features: Sequence[Any], return_tensors: str | None) -> Any:
-        twin = self._twin_for(position)
-        if not isinstance(twin, ClockedCollator):  # in fine-tuning, evaluation is without masks
-            return twin(features) if return_tensors is None else twin(features, return_tensors=return_tensors)
-        rate = twin._rate_at(position)
-        batch = twin._collate(features, return_tensors, rate, twin._pattern(position.epoch))
-        note_columns(features)
+        clone = self._clone_for(position)
+        if not isinstance(clone, EpochAwareCollator):  # in fine-tuning, evaluation is without masks
+            return clone(features) if return_tensors is None else clone(features, return_tensors=return_tensors)
+        rate = clone._rate_at(position)
+        batch = clone._collate(features, return_tensors, rate, clone._pattern(position.epoch))
+        record_columns(features)
         return batch
 
-    def _twin_for(self, position: BatchPosition) -> Any:
+    def _clone_for(self, position: BatchPosition) -> Any:
         """This collator with what it takes from a position: a seed where it has none, and evaluation."""
-        evaluates = position.evaluates and not self.evaluates
+        is_evaluation = position.is_evaluation and not self.is_evaluation
         seed = position.seed if self.seed is None else self.seed
-        if seed == self.seed and not evaluates:
+        if seed == self.seed and not is_evaluation:
             return self
-        twins = self.__dict__.setdefault("_twins", {})
-        if (seed, evaluates) not in twins:
-            twin = self._twin(seed=seed)
-            twins[seed, evaluates] = twin.for_evaluation() if evaluates else twin
-        return twins[seed, evaluates]
+        clones = self.__dict__.setdefault("_clones", {})
+        if (seed, is_evaluation) not in clones:
+            clone = self._clone_with(seed=seed)
+            clones[seed, is_evaluation] = clone.for_evaluation() if is_evaluation else clone
+        return clones[seed, is_evaluation]
 
     def _rate_at(self, position: BatchPosition) -> FixedRate:
         if isinstance(position.rate, Exception):
@@ -277,13 +279,13 @@ class ClockedCollator:
             return 0
         if epoch is None:
             self._warn_of_unknown_epoch()
-            epoch = self._clock.fresh(seeded=self.seed is not None)
+            epoch = self._clock.fresh_pattern(seeded=self.seed is not None)
         return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns
 
     def _warn_of_unknown_epoch(self) -> None:
         if self._plan is None:
             return
         if self.seed is not None and not self._clock.epoch_is_known:
-            warned.of_seed()
+            warned.warn_seed_without_epoch()
         if evaluating():
-            warned.of_evaluation()
+            warned.warn_unstable_evaluation()

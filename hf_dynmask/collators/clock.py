@@ -36,49 +36,49 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._told = SharedArray(np.zeros(4, np.int64), inherited=False)  # times told, epoch, and its pass
+        self._announced = SharedArray(np.zeros(4, np.int64), inherited=False)  # times told, epoch, and its pass
         self._calls = 0
         self._used: tuple[int, int] = (0, 0)  # times told, batches since
         self._sent_in: _Pass | None = None
 
-    def tell(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int) -> None:
         """The next pass is this epoch's."""
-        self._told.values[:] = [self._told.values[0] + 1, epoch, 0, 0]
+        self._announced.values[:] = [self._announced.values[0] + 1, epoch, 0, 0]
 
     @property
-    def times_told(self) -> int:
-        return int(self._told.values[0])
+    def set_epoch_calls(self) -> int:
+        return int(self._announced.values[0])
 
     @property
     def epoch_is_known(self) -> bool:
-        return self.times_told > 0
+        return self.set_epoch_calls > 0
 
     def epoch(self) -> int | None:
         """The epoch of a batch that is about to be collated; None if it is not known."""
-        told, epoch, loader, iteration = self._told.values.tolist()
-        if not told:
+        calls, epoch, loader, iteration = self._announced.values.tolist()
+        if not calls:
             return None
-        current = _pass() or self._sent_in
+        current = _current_pass() or self._sent_in
         if current is None:
             return epoch
         if not loader:
-            self._told.values[2:] = current[:2]
+            self._announced.values[2:] = current[:2]
         elif current[:2] != (loader, iteration):
-            warned.of_another_pass()
+            warned.warn_another_pass()
             return None
-        return epoch if self._is_of_this_pass(told, current) else None
+        return epoch if self._is_of_this_pass(calls, current) else None
 
-    def _is_of_this_pass(self, told: int, current: _Pass) -> bool:
+    def _is_of_this_pass(self, calls: int, current: _Pass) -> bool:
         """A persistent worker sees no other pass than its first: there, a pass is as long as a worker's share of it."""
         if get_worker_info() is None:
             return True
-        self._used = (told, self._used[1] + 1 if self._used[0] == told else 1)
+        self._used = (calls, self._used[1] + 1 if self._used[0] == calls else 1)
         if self._used[1] > current.batches_a_worker:
-            warned.of_another_pass()
+            warned.warn_another_pass()
             return False
         return True
 
-    def fresh(self, seeded: bool) -> int:
+    def fresh_pattern(self, seeded: bool) -> int:
         """A number in the place of an epoch that is not known, another one for each batch.
 
         It follows from how many this collator has made, and in a worker from the worker's own seed as well, which is
@@ -93,16 +93,16 @@ class Clock:
         return int(stream_keys(worker.seed, np.array([number], np.uint64), 0)[0] >> np.uint64(2))
 
     def __copy__(self) -> Clock:
-        twin = Clock()
-        twin.__dict__.update(self.__dict__, _told=copy.copy(self._told))
-        return twin
+        clone = Clock()
+        clone.__dict__.update(self.__dict__, _announced=copy.copy(self._announced))
+        return clone
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker that is spawned does not see the pass that it is for."""
-        return {**self.__dict__, "_sent_in": _pass()}
+        return {**self.__dict__, "_sent_in": _current_pass()}
 
 
-def _pass() -> _Pass | None:
+def _current_pass() -> _Pass | None:
     """The innermost pass that is going on here."""
     state = sys.modules.get("accelerate.state")
     loader = None if state is None else state.GradientState().active_dataloader

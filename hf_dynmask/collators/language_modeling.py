@@ -12,14 +12,14 @@ from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import (
     attended_tokens,
     check_columns,
-    column_of,
     labelled_tokens,
     maskable_tokens,
+    strategy_column,
     unlabelled_tokens,
 )
 from hf_dynmask.batching.examples import ragged_batch
-from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_places
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_indices
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.checks import checked_flag, checked_integer
 from hf_dynmask.core.ragged import (
     IGNORE_INDEX,
@@ -31,8 +31,8 @@ from hf_dynmask.core.ragged import (
     with_column,
     without,
 )
-from hf_dynmask.masking.mlm import Masked, MaskingPlan, causal, mask_tokens, put
-from hf_dynmask.rates.schedules import FixedRate, Rate, evaluation_rate
+from hf_dynmask.masking.mlm import Masked, MaskingPlan, apply_mask, causal_labels, mask_tokens
+from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _NOT_FOR_THE_MODEL = ("special_tokens_mask", "offset_mapping")
 
 
 @dataclass
-class DataCollatorForDynamicMasking(ClockedCollator):
+class DataCollatorForDynamicMasking(EpochAwareCollator):
     """Pads examples and masks their tokens for masked language modeling (MLM), afresh in every epoch.
 
     Takes the place of transformers' `DataCollatorForLanguageModeling`. A mask is a pure function of the seed, the
@@ -157,9 +157,9 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         So evaluation losses can be compared along a run, between schedules and between runs of one seed. A strategy
         that follows the model's losses does not do so here: it weighs all units alike.
         """
-        rate = evaluation_rate(mlm_probability)
+        rate = checked_evaluation_rate(mlm_probability)
         strategy = self._strategy.for_evaluation()
-        return self._twin(mlm_probability=rate, strategy=strategy, num_mask_patterns=1, evaluates=True)
+        return self._clone_with(mlm_probability=rate, strategy=strategy, num_mask_patterns=1, is_evaluation=True)
 
     @property
     def is_audited(self) -> bool:  # type: ignore[override]
@@ -224,12 +224,14 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         attended = attended_tokens(batch, self._vocabulary)
         if plan is None:
             rates: float | np.ndarray = 0.0
-            columns = self._laid_out(self._with_causal_labels(batch, attended), attended)
+            columns = self._lay_out(self._with_causal_labels(batch, attended), attended)
         else:
             masked = self._masked(batch, attended, rate, pattern)
             rates = masked.rates
-            columns = self._laid_out(without(batch, ("labels", *plan.strategy.columns)), attended)
-            columns["labels"] = put(columns["input_ids"], self._places(masked.places, batch, attended), masked.ids)
+            columns = self._lay_out(without(batch, ("labels", *plan.strategy.columns)), attended)
+            columns["labels"] = apply_mask(
+                columns["input_ids"], self._indices(masked.indices, batch, attended), masked.ids
+            )
         if self.return_mask_rate:
             columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
         return encoding(columns, return_tensors or self.return_tensors)
@@ -240,15 +242,15 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         unlabelled = unlabelled_tokens(batch, self._vocabulary, read)
         if unlabelled is not None:
             unlabelled = of_attended(unlabelled, attended)
-        columns = {name: of_attended(column_of(batch, name), attended) for name in read}
+        columns = {name: of_attended(strategy_column(batch, name), attended) for name in read}
         return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns, unlabelled)
 
     def _with_causal_labels(self, batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
         labelled = labelled_tokens(batch) if attended is None else labelled_tokens(batch) & attended
-        labels = causal(batch.per_token["input_ids"], labelled, self._vocabulary.pad_token_id)
+        labels = causal_labels(batch.per_token["input_ids"], labelled, self._vocabulary.pad_token_id)
         return with_column(batch, "labels", labels)
 
-    def _laid_out(self, batch: RaggedBatch, attended: np.ndarray | None) -> dict[str, Any]:
+    def _lay_out(self, batch: RaggedBatch, attended: np.ndarray | None) -> dict[str, Any]:
         batch = without(batch, ("attention_mask", *_NOT_FOR_THE_MODEL))
         if self.padding_free:
             batch = only_attended(batch, attended)
@@ -261,13 +263,13 @@ class DataCollatorForDynamicMasking(ClockedCollator):
         fills = {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
         return padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
 
-    def _places(self, places: np.ndarray, batch: RaggedBatch, attended: np.ndarray | None) -> np.ndarray:
-        """Where the attended tokens that are at `places` are laid out."""
+    def _indices(self, indices: np.ndarray, batch: RaggedBatch, attended: np.ndarray | None) -> np.ndarray:
+        """Where the attended tokens that are at `indices` are laid out."""
         if self.padding_free:
-            return places
+            return indices
         if attended is not None:
-            places = np.flatnonzero(attended)[places]
-        return padded_places(places, batch.lengths, self.tokenizer.padding_side, self.pad_to_multiple_of)
+            indices = np.flatnonzero(attended)[indices]
+        return padded_indices(indices, batch.lengths, self.tokenizer.padding_side, self.pad_to_multiple_of)
 
 
 def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:

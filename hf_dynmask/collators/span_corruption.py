@@ -13,18 +13,18 @@ from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, padded
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended
-from hf_dynmask.masking.sentinels import corrupted, sentinels_of, targets
+from hf_dynmask.masking.sentinels import corrupt, find_sentinels, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
-from hf_dynmask.rates.schedules import FixedRate, Rate, evaluation_rate
+from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 
 @dataclass
-class DataCollatorForSpanCorruption(ClockedCollator):
+class DataCollatorForSpanCorruption(EpochAwareCollator):
     """Corrupts spans of tokens for encoder-decoder models, afresh in every epoch: T5's objective.
 
     Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer". A span of
@@ -107,8 +107,8 @@ class DataCollatorForSpanCorruption(ClockedCollator):
 
         So evaluation losses can be compared along a run, between schedules and between runs of one seed.
         """
-        density = evaluation_rate(mlm_probability)
-        return self._twin(noise_density=density, num_mask_patterns=1, evaluates=True)
+        density = checked_evaluation_rate(mlm_probability)
+        return self._clone_with(noise_density=density, num_mask_patterns=1, is_evaluation=True)
 
     def _details(self) -> tuple[str, ...]:
         return (f"spans of {self.mean_noise_span_length:g} tokens in the mean become one sentinel each",)
@@ -116,7 +116,7 @@ class DataCollatorForSpanCorruption(ClockedCollator):
     @cached_property
     def _sentinels(self) -> np.ndarray:
         _ = self._vocabulary  # read together: that one tells when the tokenizer has changed, and both are read anew
-        return sentinels_of(self.tokenizer)
+        return find_sentinels(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:
         check_layout(self.pad_to_multiple_of, self.return_tensors)
@@ -134,11 +134,11 @@ class DataCollatorForSpanCorruption(ClockedCollator):
         tokens = RaggedTokens(batch.per_token["input_ids"], batch.lengths)
         maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._sentinels)
         noise = noise_tokens(tokens, maskable, rate, pattern, plan)
-        inputs = corrupted(tokens, noise, self._sentinels)
-        labels = targets(tokens, noise, self._sentinels, self.tokenizer.eos_token_id)
-        return encoding(self._laid_out(inputs, labels, batch), return_tensors or self.return_tensors)
+        inputs = corrupt(tokens, noise, self._sentinels)
+        labels = span_targets(tokens, noise, self._sentinels, self.tokenizer.eos_token_id)
+        return encoding(self._lay_out(inputs, labels, batch), return_tensors or self.return_tensors)
 
-    def _laid_out(self, inputs: RaggedTokens, labels: RaggedTokens, batch: RaggedBatch) -> dict[str, np.ndarray]:
+    def _lay_out(self, inputs: RaggedTokens, labels: RaggedTokens, batch: RaggedBatch) -> dict[str, np.ndarray]:
         inputs_batch = RaggedBatch(inputs.lengths, {"input_ids": inputs.input_ids}, batch.per_sequence)
         labels_batch = RaggedBatch(labels.lengths, {"labels": labels.input_ids}, {})
         pad = {"input_ids": pad_token_id(self._vocabulary, inputs.lengths, self.pad_to_multiple_of)}

@@ -10,7 +10,7 @@ from hf_dynmask.rates.schedules import Rate, Schedule
 from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
-    from hf_dynmask.collators.base import ClockedCollator
+    from hf_dynmask.collators.base import EpochAwareCollator
 
 _UNITS = {
     "token": "single tokens",
@@ -34,14 +34,14 @@ _SHAPES = {
 }
 
 
-def described(collator: ClockedCollator, details: tuple[str, ...]) -> str:
+def summarize(collator: EpochAwareCollator, details: tuple[str, ...]) -> str:
     """The sentence: how often masks are new, how much is masked, `details`, the seed, and who tells the epoch."""
     seed = "seed of the Trainer, or 0" if collator.seed is None else f"seed {collator.seed}"
-    parts = (amount(collator.rate), *details, seed, _epoch(collator))
+    parts = (format_rate(collator.rate), *details, seed, _epoch(collator))
     return f"{_patterns(collator.num_mask_patterns)}; {'; '.join(parts)}."
 
 
-def amount(rate: Rate) -> str:
+def format_rate(rate: Rate) -> str:
     """A rate in words, such as "30 % to 15 % of the tokens, linear"."""
     if isinstance(rate, RateDistribution):
         return f"{_percent(rate.mean)} of the tokens in the mean, a rate of its own for each sequence"
@@ -83,7 +83,7 @@ def _shape(schedule: Schedule) -> str:
     return f"by {getattr(schedule, '__name__', type(schedule).__name__)}"
 
 
-def _epoch(collator: ClockedCollator) -> str:
+def _epoch(collator: EpochAwareCollator) -> str:
     if collator.epoch_source is not None:
         return f"the epoch is known from {collator.epoch_source}"
     if collator._clock.epoch_is_known:

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
-from hf_dynmask.batching.inner_batch import attention_of, check_fits, collated, put, rows_of
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.batching.inner_batch import (
+    attention_mask_like,
+    check_dtype_holds,
+    collate_inner,
+    read_rows,
+    with_values_at,
+)
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.checks import checked_choice, checked_rate
 from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of
-from hf_dynmask.masking.mlm import MaskingPlan, replaced, select
+from hf_dynmask.masking.mlm import MaskingPlan, replacement_ids, select
 from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
 
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class DataCollatorWithDynamicMasking(ClockedCollator):
+class DataCollatorWithDynamicMasking(EpochAwareCollator):
     """Masks tokens in the batch of another collator, afresh in every epoch, to regularise fine-tuning.
 
     Each token `x` of a sequence becomes `x * m`, where `m` is 0 with the odds of the rate: word dropout (Iyyer et al.
@@ -94,7 +100,7 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
     def __post_init__(self) -> None:
         _check_unmasked(self.collator)
         if self.tokenizer is None:
-            self.tokenizer = _tokenizer_of(self.collator)
+            self.tokenizer = _find_tokenizer(self.collator)
         super().__post_init__()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
@@ -129,15 +135,15 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
     def _checked_mask_replace_prob(self) -> float:
         """0 where no id is replaced, so that no mask token is needed."""
         names = ("mask_replace_prob", "random_replace_prob")
-        odds = tuple(checked_rate(getattr(self, name), name) for name in names)
+        probs = tuple(checked_rate(getattr(self, name), name) for name in names)
         if checked_choice(self.target, "target", ("input_ids", "attention_mask")) == "attention_mask":
-            if odds != (1.0, 0.0):
+            if probs != (1.0, 0.0):
                 raise ValueError(
                     "`mask_replace_prob` and `random_replace_prob` must be left at 1.0 and 0.0 with "
-                    f'`target="attention_mask"`, which replaces no id, but got {odds[0]!r} and {odds[1]!r}.'
+                    f'`target="attention_mask"`, which replaces no id, but got {probs[0]!r} and {probs[1]!r}.'
                 )
             return 0.0
-        if odds == (0.0, 0.0):
+        if probs == (0.0, 0.0):
             raise ValueError(
                 "`mask_replace_prob` + `random_replace_prob` must be above 0, but got 0: masked tokens would stay as "
                 "they are. Pass `mlm_probability=0.0` to mask nothing."
@@ -150,30 +156,34 @@ class DataCollatorWithDynamicMasking(ClockedCollator):
         return self.mask_replace_prob
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
-        batch = copy.copy(collated(self.collator, examples, return_tensors))
+        batch = copy.copy(collate_inner(self.collator, examples, return_tensors))
         read = self._plan.strategy.columns
-        rows = rows_of(batch, read)
+        rows = read_rows(batch, read)
         attended = attended_tokens(rows, self._vocabulary)
         sequences = only_attended(rows, attended)
         check_columns(sequences, self._vocabulary)
         tokens = tokens_of(sequences, None)
         columns = {name: sequences.per_token[name] for name in read}
         maskable = maskable_tokens(sequences, self._vocabulary, read)
-        masked, _, seen = select(tokens, maskable, rate, pattern, self._plan, columns)
+        masked, _, masking_tokens = select(tokens, maskable, rate, pattern, self._plan, columns)
         if self.target == "attention_mask":
-            masked = _but_one(tokens, masked)
-        places = masked if attended is None else np.flatnonzero(attended)[masked]
+            masked = _keep_one_attended(tokens, masked)
+        indices = masked if attended is None else np.flatnonzero(attended)[masked]
         if self.target == "input_ids":
-            ids = replaced(seen, masked, self._plan)
-            check_fits(batch["input_ids"], ids)
-            batch["input_ids"] = put(batch["input_ids"], places, ids)
+            ids = replacement_ids(masking_tokens, masked, self._plan)
+            check_dtype_holds(batch["input_ids"], ids)
+            batch["input_ids"] = with_values_at(batch["input_ids"], indices, ids)
         else:
-            mask = batch["attention_mask"] if "attention_mask" in batch else attention_of(batch["input_ids"], attended)
-            batch["attention_mask"] = put(mask, places, np.zeros(len(places), dtype=np.int64))
+            mask = (
+                batch["attention_mask"]
+                if "attention_mask" in batch
+                else attention_mask_like(batch["input_ids"], attended)
+            )
+            batch["attention_mask"] = with_values_at(mask, indices, np.zeros(len(indices), dtype=np.int64))
         return batch
 
 
-def _but_one(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
+def _keep_one_attended(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
     """The masked tokens, but the first of a sequence that would have none left to attend to."""
     rows = tokens.rows[masked]
     none_left = np.bincount(rows, minlength=len(tokens.lengths)) == tokens.lengths
@@ -183,14 +193,14 @@ def _but_one(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
 def _check_unmasked(collator: Any) -> None:
     if not callable(collator):
         raise ValueError(f"`collator` must be a data collator, but got {collator!r}. Pass one that pads your examples.")
-    if isinstance(collator, ClockedCollator) or getattr(collator, "mlm", False):
+    if isinstance(collator, EpochAwareCollator) or getattr(collator, "mlm", False):
         raise ValueError(
             f"`collator` must not mask tokens itself, but got a {type(collator).__name__}: there would be two masks. "
             "Pass the collator of your task, such as `DataCollatorWithPadding(tokenizer)`, or use yours alone."
         )
 
 
-def _tokenizer_of(collator: Any) -> Any:
+def _find_tokenizer(collator: Any) -> Any:
     for holder in (collator, getattr(collator, "processor", None)):
         tokenizer = getattr(holder, "tokenizer", None)
         if tokenizer is not None:

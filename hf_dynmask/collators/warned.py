@@ -6,7 +6,7 @@ import warnings
 from functools import cache
 
 
-def of_patterns(num_mask_patterns: int | None, epochs: int) -> None:
+def warn_patterns_never_repeat(num_mask_patterns: int | None, epochs: int) -> None:
     """Masks that are to take turns, but never come again. In a single epoch nothing does."""
     if num_mask_patterns is not None and num_mask_patterns >= epochs > 1:
         _warn(
@@ -15,7 +15,7 @@ def of_patterns(num_mask_patterns: int | None, epochs: int) -> None:
         )
 
 
-def of_schedules() -> None:
+def warn_two_schedules() -> None:
     """Two schedules, of which one can count."""
     _warn(
         "the collator has a mask rate schedule, and `MaskRateCallback` another, which counts. Pass one: "
@@ -23,7 +23,7 @@ def of_schedules() -> None:
     )
 
 
-def of_rates(training: float, evaluation: float) -> None:
+def warn_easier_evaluation(training: float, evaluation: float) -> None:
     """Evaluation at a lower rate than training, which nobody has asked for."""
     if training > evaluation:
         _warn(
@@ -33,7 +33,7 @@ def of_rates(training: float, evaluation: float) -> None:
         )
 
 
-def of_a_single_epoch(epochs: int) -> None:
+def warn_single_epoch(epochs: int) -> None:
     """Masks that are to follow the losses from epoch to epoch, of which there is one."""
     if epochs <= 1:
         _warn(
@@ -42,7 +42,7 @@ def of_a_single_epoch(epochs: int) -> None:
         )
 
 
-def of_attention(implementation: str | None) -> None:
+def warn_attention_across_sequences(implementation: str | None) -> None:
     """Attention to which a row without padding is one sequence."""
     if implementation is not None and "flash" not in implementation:
         _warn(
@@ -53,7 +53,7 @@ def of_attention(implementation: str | None) -> None:
 
 
 @cache  # once in a process: `warnings` alone would be asked at every batch
-def of_evaluation() -> None:
+def warn_unstable_evaluation() -> None:
     """Evaluation with masks that are new each time."""
     _warn(
         "`Trainer` evaluates with the collator of training, whose masks are others at every evaluation, so that losses "
@@ -63,7 +63,7 @@ def of_evaluation() -> None:
 
 
 @cache
-def of_another_pass() -> None:
+def warn_another_pass() -> None:
     """An epoch that was told for one pass over the data, and another pass."""
     _warn(
         "`set_epoch` tells the epoch of one pass over the data, but another pass has begun since. Its masks are new at "
@@ -73,7 +73,7 @@ def of_another_pass() -> None:
 
 
 @cache
-def of_seed() -> None:
+def warn_seed_without_epoch() -> None:
     """A seed without an epoch."""
     _warn(
         "`seed` is set but the epoch is unknown, so masks depend on how batches are loaded: they follow from the seed "
@@ -82,7 +82,7 @@ def of_seed() -> None:
     )
 
 
-def of_repeated_epochs(seed: int) -> None:
+def warn_repeated_epochs(seed: int) -> None:
     """A model that is trained for a second time, with masks that it has seen."""
     _warn(
         f"this model was trained before in this process with seed {seed}, and training begins at epoch 0 again, so "

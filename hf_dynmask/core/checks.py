@@ -30,7 +30,7 @@ def checked_fraction(value: object, argument: str, remedy: str = "") -> float:
     return float(value)
 
 
-def checked_odds(mask_replace_prob: object, random_replace_prob: object) -> tuple[float, float]:
+def checked_replacement_probs(mask_replace_prob: object, random_replace_prob: object) -> tuple[float, float]:
     """Both as floats.
 
     Raises:
@@ -136,18 +136,18 @@ def checked_positive(value: object, argument: str) -> float:
     return float(value)
 
 
-def checked_length_odds(odds: Sequence[float]) -> list[float]:
+def checked_length_probs(probs: Sequence[float]) -> list[float]:
     """The odds of lengths 1, 2, 3, ..., made to sum to 1.
 
     Raises:
         ValueError: if there is none, one is negative or not finite, or all are 0.
     """
-    values = list(odds) if isinstance(odds, Sequence) or (isinstance(odds, np.ndarray) and odds.ndim == 1) else []
+    values = list(probs) if isinstance(probs, Sequence) or (isinstance(probs, np.ndarray) and probs.ndim == 1) else []
     numbers = [float(value) for value in values if isinstance(value, Real)]
     total = sum(numbers)
     if len(numbers) < len(values) or not all(0 <= number < math.inf for number in numbers) or not 0 < total < math.inf:
         raise ValueError(
-            f"the odds of lengths must be finite, not negative and not all 0, but got {odds!r}. Pass those of length "
+            f"the odds of lengths must be finite, not negative and not all 0, but got {probs!r}. Pass those of length "
             "1, 2, 3, ... in turn, such as `fixed_lengths(3)`."
         )
     return [number / total for number in numbers]

@@ -15,14 +15,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from hf_dynmask.core.rows import reduced
+from hf_dynmask.core.rows import segment_reduce
 
-_GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
-_GOLDEN_32 = np.uint32(0x9E3779B9)
-_MIX_64 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_MIX_32 = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
+GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
+GOLDEN_32 = np.uint32(0x9E3779B9)
+MIX_64 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+MIX_32 = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
 _HALF = np.uint64(32)
-_RANGE = 1 << 32
+RANGE = 1 << 32
 
 
 class Purpose(IntEnum):
@@ -34,7 +34,7 @@ class Purpose(IntEnum):
     ROUNDING = 3
     LENGTH = 4
     RATE = 5
-    PLACE = 6
+    POSITION = 6
     SPAN_CUT = 7
     ROTATION = 8
 
@@ -45,12 +45,12 @@ def mix64(values: np.ndarray) -> np.ndarray:
     Args:
         values: uint64 array of any shape.
     """
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= _MIX_64[0]
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= _MIX_64[1]
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+    state = values ^ (values >> np.uint64(30))
+    state *= MIX_64[0]
+    state ^= state >> np.uint64(27)
+    state *= MIX_64[1]
+    state ^= state >> np.uint64(31)
+    return state
 
 
 def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -72,7 +72,9 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     multipliers, sums = _multipliers(int(lengths.max(initial=1)).bit_length())
     terms = multipliers.take(positions)
     terms *= input_ids.view(np.uint64)
-    return reduced(np.add, terms, lengths) + sums[lengths]  # the multipliers' own sums are what the 1 in `id + 1` adds
+    return (
+        segment_reduce(np.add, terms, lengths) + sums[lengths]
+    )  # the multipliers' own sums are what the 1 in `id + 1` adds
 
 
 def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
@@ -89,10 +91,10 @@ def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
     Returns:
         uint64 `[sequences]`.
     """
-    return mix64(mix64(examples ^ _mixed(int(seed))) + _mixed(int(pattern)))
+    return mix64(mix64(examples ^ mixed(int(seed))) + mixed(int(pattern)))
 
 
-def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
+def draw(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
     """Uniform 32-bit integers, one for each (key, position), independent between purposes.
 
     The position is enciphered by two rounds of an invertible 32-bit mix with half of the key added before each
@@ -109,38 +111,38 @@ def draws(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarr
     return _encipher(positions, *_halves(keys, purpose))
 
 
-def draws_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
-    """[`draws`] where key `i` serves the next `lengths[i]` positions."""
+def draw_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
+    """[`draw`] where key `i` serves the next `lengths[i]` positions."""
     low, high = _halves(keys, purpose)  # the keys are mixed before they are repeated
     return _encipher(positions, low.repeat(lengths), high.repeat(lengths))
 
 
-def below(numbers: np.ndarray, odds: float | np.ndarray) -> np.ndarray:
-    """True where a draw falls under `odds`; what is true at some odds stays true at any higher ones.
+def below(draws: np.ndarray, probs: float | np.ndarray) -> np.ndarray:
+    """True where a draw falls under `probs`; what is true at some odds stays true at any higher ones.
 
     Args:
-        numbers: uint32 `[n]` from [`draws`].
+        numbers: uint32 `[n]` from [`draw`].
         odds: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
     """
-    if isinstance(odds, np.ndarray):
-        return numbers < np.rint(odds * _RANGE)
-    limit = round(float(odds) * _RANGE)
-    return numbers < np.uint32(limit) if limit < _RANGE else np.ones(numbers.shape, dtype=bool)
+    if isinstance(probs, np.ndarray):
+        return draws < np.rint(probs * RANGE)
+    limit = round(float(probs) * RANGE)
+    return draws < np.uint32(limit) if limit < RANGE else np.ones(draws.shape, dtype=bool)
 
 
-def as_fraction(numbers: np.ndarray) -> np.ndarray:
+def as_fraction(draws: np.ndarray) -> np.ndarray:
     """The draws as float64 in [0, 1), exactly."""
-    return numbers * (1.0 / _RANGE)
+    return draws * (1.0 / RANGE)
 
 
 def as_draws(fractions: np.ndarray) -> np.ndarray:
     """uint32 draws from float64 in [0, 1), or the nearest there are; the inverse of [`as_fraction`] to 2**-32."""
-    return np.clip(fractions * _RANGE, 0, _RANGE - 1).astype(np.uint32)
+    return np.clip(fractions * RANGE, 0, RANGE - 1).astype(np.uint32)
 
 
-def as_index(numbers: np.ndarray, size: int | np.ndarray) -> np.ndarray:
+def as_index(draws: np.ndarray, size: int | np.ndarray) -> np.ndarray:
     """The draws as int64 in [0, size), each index equally likely to within `size` / 2**32; one size, or int64 `[n]`."""
-    return ((numbers.astype(np.uint64) * np.asarray(size, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
+    return ((draws.astype(np.uint64) * np.asarray(size, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
 
 
 def _word(number: int) -> np.ndarray:
@@ -149,15 +151,15 @@ def _word(number: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _mixed(number: int) -> np.ndarray:
+def mixed(number: int) -> np.ndarray:
     """uint64 `[1]`. Kept, as seed and epoch are the same for many batches, and small arrays cost as much as large."""
-    return mix64(_word(number) + _GOLDEN_64)
+    return mix64(_word(number) + GOLDEN_64)
 
 
 def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]:
     """The two 32-bit keys that each 64-bit key has for a purpose: uint32 `[keys]`."""
-    mixed = mix64(keys + _word(purpose * int(_GOLDEN_64)))
-    return mixed.astype(np.uint32), (mixed >> _HALF).astype(np.uint32)
+    halves = mix64(keys + _word(purpose * int(GOLDEN_64)))
+    return halves.astype(np.uint32), (halves >> _HALF).astype(np.uint32)
 
 
 @lru_cache(maxsize=64)
@@ -166,13 +168,13 @@ def _multipliers(bits: int) -> tuple[np.ndarray, np.ndarray]:
 
     Kept, as each batch needs the same.
     """
-    multipliers = mix64(np.arange(1, (1 << bits) + 1, dtype=np.uint64) * _GOLDEN_64) | np.uint64(1)
+    multipliers = mix64(np.arange(1, (1 << bits) + 1, dtype=np.uint64) * GOLDEN_64) | np.uint64(1)
     return multipliers, np.concatenate([np.zeros(1, np.uint64), multipliers.cumsum()])
 
 
 def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     state = positions.astype(np.uint32)
-    state *= _GOLDEN_32
+    state *= GOLDEN_32
     state += low
     _mix32(state)
     state ^= high
@@ -182,8 +184,8 @@ def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nd
 def _mix32(state: np.ndarray) -> np.ndarray:
     """An invertible 32-bit mix of low bias (Wellons' search, constants of its best two-round function); in place."""
     state ^= state >> np.uint32(16)
-    state *= _MIX_32[0]
+    state *= MIX_32[0]
     state ^= state >> np.uint32(15)
-    state *= _MIX_32[1]
+    state *= MIX_32[1]
     state ^= state >> np.uint32(15)
     return state

@@ -1,4 +1,4 @@
-"""The counter hash of [`uniforms`] on torch tensors, equal to the bit, wherever they are.
+"""The counter hash of `core.draws` on torch tensors, equal to the bit, wherever they are.
 
 torch has hardly any operations on unsigned integers, so signed ones of the same bits stand for them: sums and products
 wrap around alike, and where a shift to the right moves copies of the sign in, they are cleared.
@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import torch
 
-from hf_dynmask.core import draws as uniforms
-from hf_dynmask.core.draws import Purpose
-
-RANGE = 1 << 32  # draws are below it
+from hf_dynmask.core import draws as numpy_draws
+from hf_dynmask.core.draws import RANGE, Purpose
 
 
 def signed(number: int, bits: int) -> int:
@@ -23,9 +21,9 @@ def signed(number: int, bits: int) -> int:
     return (number + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
 
 
-_GOLDEN_64 = signed(int(uniforms._GOLDEN_64), 64)
-_MIX_64 = [signed(int(factor), 64) for factor in uniforms._MIX_64]
-_MIX_32 = [signed(int(factor), 32) for factor in uniforms._MIX_32]
+_GOLDEN_64 = signed(int(numpy_draws.GOLDEN_64), 64)
+_MIX_64 = [signed(int(factor), 64) for factor in numpy_draws.MIX_64]
+_MIX_32 = [signed(int(factor), 32) for factor in numpy_draws.MIX_32]
 
 
 def golden(device: torch.device | str) -> torch.Tensor:
@@ -47,15 +45,15 @@ def example_hashes(
     Returns:
         int64 `[batch, 1]`.
     """
-    places = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
-    multipliers = _mix64(places * golden) | 1
+    indices = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
+    multipliers = _mix64(indices * golden) | 1
     terms = (input_ids + 1) * multipliers[positions]
     return terms.where(attended, 0).sum(1, keepdim=True)
 
 
 def mixed_seed(seed: int) -> int:
     """What [`stream_keys`] makes of a seed, once: an int64."""
-    return signed(int(uniforms._mixed(seed)[0]), 64)
+    return signed(int(numpy_draws.mixed(seed)[0]), 64)
 
 
 def stream_keys(
@@ -73,11 +71,11 @@ def stream_keys(
 
 
 def spread(golden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """What [`draws`] needs of positions, int64 `[batch, length]`: int32 `[batch, length]`."""
+    """What [`draw`] needs of positions, int64 `[batch, length]`: int32 `[batch, length]`."""
     return positions.to(torch.int32) * (golden >> 32).to(torch.int32)
 
 
-def draws(keys: torch.Tensor, spread_positions: torch.Tensor, purpose: Purpose) -> torch.Tensor:
+def draw(keys: torch.Tensor, spread_positions: torch.Tensor, purpose: Purpose) -> torch.Tensor:
     """Uniform integers in [0, 2**32), no two of a row equal: int64 `[batch, length]`.
 
     Args:
@@ -89,36 +87,36 @@ def draws(keys: torch.Tensor, spread_positions: torch.Tensor, purpose: Purpose) 
     return _mix32(_mix32(spread_positions + low) ^ high).long() & (RANGE - 1)
 
 
-def limit_of(odds: float) -> int:
-    """Draws below it, in [0, 2**32], are those that [`uniforms.below`] finds below these odds."""
-    return round(odds * RANGE)
+def draw_limit(probs: float) -> int:
+    """Draws below it, in [0, 2**32], are those that [`core.draws.below`] finds below these odds."""
+    return round(probs * RANGE)
 
 
-def limits_of(odds: torch.Tensor) -> torch.Tensor:
-    """[`limit_of`] each of the odds, floats of any shape: int64."""
-    exact = odds.to(torch.promote_types(odds.dtype, torch.float32))  # half precision does not reach 2**32
+def draw_limits(probs: torch.Tensor) -> torch.Tensor:
+    """[`draw_limit`] each of the odds, floats of any shape: int64."""
+    exact = probs.to(torch.promote_types(probs.dtype, torch.float32))  # half precision does not reach 2**32
     return (exact * RANGE).round().long()
 
 
-def as_index(numbers: torch.Tensor, size: int) -> torch.Tensor:
+def as_index(draws: torch.Tensor, size: int) -> torch.Tensor:
     """The draws as int64 in [0, size); a size below 2**31 makes products that int64 holds."""
-    return (numbers * size) >> 32
+    return (draws * size) >> 32
 
 
 def _mix64(values: torch.Tensor) -> torch.Tensor:
-    """[`uniforms.mix64`], of int64."""
+    """[`core.draws.mix64`], of int64."""
     values = (values ^ _shifted(values, 30, 64)) * _MIX_64[0]
     values = (values ^ _shifted(values, 27, 64)) * _MIX_64[1]
     return values ^ _shifted(values, 31, 64)
 
 
 def _mix32(state: torch.Tensor) -> torch.Tensor:
-    """[`uniforms._mix32`], of int32: half the bytes of int64, and devices multiply it several times as fast."""
+    """[`core.draws.mix32`], of int32: half the bytes of int64, and devices multiply it several times as fast."""
     state = (state ^ _shifted(state, 16, 32)) * _MIX_32[0]
     state = (state ^ _shifted(state, 15, 32)) * _MIX_32[1]
     return state ^ _shifted(state, 15, 32)
 
 
-def _shifted(values: torch.Tensor, places: int, bits: int) -> torch.Tensor:
+def _shifted(values: torch.Tensor, indices: int, bits: int) -> torch.Tensor:
     """To the right, with zeros moving in."""
-    return (values >> places) & ((1 << (bits - places)) - 1)
+    return (values >> indices) & ((1 << (bits - indices)) - 1)

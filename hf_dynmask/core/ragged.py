@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.core.rows import begins_of, counted, places_in_rows
+from hf_dynmask.core.rows import count_per_row, positions_in_rows, row_starts
 
 IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no loss
 
@@ -51,12 +51,12 @@ class RaggedTokens:
     @cached_property
     def begins(self) -> np.ndarray:
         """int64: where each sequence that has a token begins."""
-        return begins_of(self.lengths)
+        return row_starts(self.lengths)
 
     @cached_property
     def positions(self) -> np.ndarray:
         """int64 `[tokens]`: each token's place in its own sequence."""
-        return places_in_rows(self.lengths)
+        return positions_in_rows(self.lengths)
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -69,7 +69,7 @@ def tokens_of(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedTokens:
     input_ids = batch.per_token["input_ids"]
     if attended is None:
         return RaggedTokens(input_ids, batch.lengths)
-    return RaggedTokens(input_ids[attended], counted(np.flatnonzero(attended), np.cumsum(batch.lengths)))
+    return RaggedTokens(input_ids[attended], count_per_row(np.flatnonzero(attended), np.cumsum(batch.lengths)))
 
 
 def of_attended(values: np.ndarray, attended: np.ndarray | None) -> np.ndarray:
@@ -97,7 +97,7 @@ def only_attended(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatc
 
 def starts_of(batch: RaggedBatch) -> np.ndarray:
     """int64: where each sequence that has a token starts."""
-    return begins_of(batch.lengths)
+    return row_starts(batch.lengths)
 
 
 def _others(columns: Mapping[str, np.ndarray], known: Collection[str]) -> dict[str, np.ndarray]:

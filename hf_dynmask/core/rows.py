@@ -10,20 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 
-def places_in_rows(lengths: np.ndarray) -> np.ndarray:
+def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
     """0, 1, 2, ... within each row: int64 `[values]`."""
     ends = lengths.cumsum()
-    places = np.arange(ends[-1] if len(ends) else 0)
-    places -= (ends - lengths).repeat(lengths)
-    return places
+    indices = np.arange(ends[-1] if len(ends) else 0)
+    indices -= (ends - lengths).repeat(lengths)
+    return indices
 
 
-def begins_of(lengths: np.ndarray) -> np.ndarray:
+def row_starts(lengths: np.ndarray) -> np.ndarray:
     """Where each row that has a value begins: int64."""
     return (lengths.cumsum() - lengths)[lengths > 0]
 
 
-def reduced(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def segment_reduce(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """What `ufunc`, such as `np.add`, makes of each row: `[rows]`, of the values' dtype; 0 for a row without values.
 
     A row's result depends on its own values alone, floats' rounding included.
@@ -38,8 +38,8 @@ def reduced(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndar
     return results
 
 
-def counted(places: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """How many of the flat `places`, int64 in rising order, lie in each row, which ends at `ends`: int64 `[rows]`."""
-    counts = places.searchsorted(ends)
+def count_per_row(indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How many of the flat `indices`, int64 in rising order, lie in each row, which ends at `ends`: int64 `[rows]`."""
+    counts = indices.searchsorted(ends)
     counts[1:] -= counts[:-1]
     return counts

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
-MOST = (1 << 63) - 1  # the largest integer that it holds
+INT64_MAX = (1 << 63) - 1  # the largest integer that it holds
 
 
 class SharedArray:

@@ -41,7 +41,7 @@ def _is_loader(value: Any) -> bool:
     return isinstance(value, DataLoader) or (hasattr(value, "collate_fn") and hasattr(value, "dataset"))
 
 
-def index_sampler_of(loader: DataLoader[Any]) -> Any:
+def index_sampler(loader: DataLoader[Any]) -> Any:
     """What draws the indices of each batch."""
     return loader.sampler if loader.batch_sampler is None else loader.batch_sampler
 
@@ -61,32 +61,32 @@ def restart_workers(loader: DataLoader[Any]) -> None:
         loader._initial_iter_for_state_dict = False
 
 
-def collator_in(collate_fn: Any) -> Any | None:
+def find_collator(collate_fn: Any) -> Any | None:
     """The collator of this package in a collate function, or None.
 
     Of several, it is the first that is found.
     """
-    return next(iter(collators_in(collate_fn)), None)
+    return next(iter(find_collators(collate_fn)), None)
 
 
-def collators_in(collate_fn: Any) -> list[Any]:
+def find_collators(collate_fn: Any) -> list[Any]:
     """The collators of this package in a collate function.
 
     They are looked for in the attributes of wrappers, such as `RemoveColumnsCollator`, in lists and dictionaries, in
     partial functions and methods, and among what functions refer to.
     """
-    return list({id(collator): collator for collator in _collators_in(collate_fn, _DEPTH)}.values())
+    return list({id(collator): collator for collator in _find_collators(collate_fn, _DEPTH)}.values())
 
 
-def _collators_in(value: Any, depth: int) -> Iterator[Any]:
+def _find_collators(value: Any, depth: int) -> Iterator[Any]:
     if hasattr(type(value), "for_evaluation"):
         yield value
     elif depth:
-        for held in _held_by(value):
-            yield from _collators_in(held, depth - 1)
+        for held in _referents(value):
+            yield from _find_collators(held, depth - 1)
 
 
-def _held_by(value: Any) -> Iterator[Any]:
+def _referents(value: Any) -> Iterator[Any]:
     """What may call, or be, a collator in a callable or a collection of them."""
     if isinstance(value, dict):
         held = list(value.values())

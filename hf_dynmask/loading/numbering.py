@@ -13,34 +13,34 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.shared import MOST, SharedArray
+from hf_dynmask.core.shared import INT64_MAX, SharedArray
 from hf_dynmask.loading.loaders import (
     check_order,
     collated_per_batch,
-    collator_in,
-    index_sampler_of,
+    find_collator,
+    index_sampler,
     replace_index_sampler,
     restart_workers,
     streams_unequally,
     torch_loader,
 )
 from hf_dynmask.loading.position import (
-    DECIDING_COLUMNS,
+    MASK_INPUT_COLUMNS,
     BatchPosition,
     EpochPlan,
-    arrived,
-    collating,
-    forget,
-    noted_columns,
-    sent,
+    attach_position,
+    collate_at,
+    discard_position,
+    recorded_columns,
+    take_position,
 )
-from hf_dynmask.loading.worker_order import Turns
+from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 
 if TYPE_CHECKING:
-    from hf_dynmask.collators.base import ClockedCollator
+    from hf_dynmask.collators.base import EpochAwareCollator
 
 
-_LOOKED_AT = 2  # batches that a look at one takes: accelerate reads another to know whether it is the last
+_PEEKED_BATCHES = 2  # batches that a look at one takes: accelerate reads another to know whether it is the last
 
 
 class NumberedSampler:
@@ -50,29 +50,29 @@ class NumberedSampler:
 
     Args:
         sampler: the other.
-        ahead: how many batches workers are sent ahead of use; 0 without workers.
+        prefetched: how many batches workers are sent ahead of use; 0 without workers.
 
     Attributes:
         plan: what holds for iterations that begin from now on; None if nothing is known of them.
         planner: whoever makes the plans; of several, the one that came last.
     """
 
-    _OWN = ("_sampler", "_ahead", "_drawn", "_number", "_first", "plan", "planner")
+    _OWN = ("_sampler", "_prefetched", "_drawn", "_number", "_first", "plan", "planner")
 
-    def __init__(self, sampler: Any, ahead: int) -> None:
-        self._sampler, self._ahead = sampler, ahead
+    def __init__(self, sampler: Any, prefetched: int) -> None:
+        self._sampler, self._prefetched = sampler, prefetched
         self._drawn: EpochPlan | None = None  # the plan of an iteration that came to its end
         self._number = self._first = 0  # batches drawn in this iteration; in the next, before it is resumed
         self.plan: EpochPlan | None = None
         self.planner: object = None
 
     @property
-    def last(self) -> BatchPosition | None:
+    def last_position(self) -> BatchPosition | None:
         """The position that was drawn last, as long as there is a `Trainer`'s plan.
 
         In a loop of one's own, who collates without drawing may be a loader of its own, and nobody would notice.
         """
-        if self.plan is None or self.plan.once:
+        if self.plan is None or self.plan.single_pass:
             return None
         return self.plan.position(max(self._number - 1, 0))
 
@@ -86,15 +86,15 @@ class NumberedSampler:
             else:
                 position = plan.position(number)
                 try:
-                    yield sent(indices, position, to_worker=self._ahead > 0)
+                    yield attach_position(indices, position, to_worker=self._prefetched > 0)
                 finally:
-                    forget(position)  # if the stream ended, its batch is not collated
-        if plan is not None and plan.once and self.plan is plan:
+                    discard_position(position)  # if the stream ended, its batch is not collated
+        if plan is not None and plan.single_pass and self.plan is plan:
             self._end(plan, batches=number + 1)
 
     def _end(self, plan: EpochPlan, batches: int) -> None:
         """After the pass that a plan is for, nothing is known. A look at a batch of a short loader is no pass."""
-        if batches > self._ahead + _LOOKED_AT or self._drawn is plan:
+        if batches > self._prefetched + _PEEKED_BATCHES or self._drawn is plan:
             self.plan = None
         self._drawn = plan
 
@@ -123,7 +123,7 @@ class NumberedSampler:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has no plan."""
-        return NumberedSampler, (self._sampler, self._ahead)
+        return NumberedSampler, (self._sampler, self._prefetched)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -135,32 +135,32 @@ class PositionedCollate:
 
     Attributes:
         data_collator: what collates.
-        turns: what checks that workers take turns; None if nobody does.
+        monitor: checks that workers take turns; None if nothing has to be checked.
         resumed: the epoch that is resumed by a loader of its own, whose sampler is not numbered: so accelerate resumes
             streams. Its batches are counted here, as they are collated.
     """
 
     def __init__(self, data_collator: Callable[..., Any], sampler: NumberedSampler) -> None:
         self.data_collator = data_collator
-        self.turns: Turns | None = None
+        self.monitor: WorkerOrderMonitor | None = None
         self._sampler: NumberedSampler | None = sampler
         self._resumed: EpochPlan | None = None
         self._counted = 0
-        self._columns = SharedArray(np.zeros(len(DECIDING_COLUMNS), dtype=bool))
+        self._columns = SharedArray(np.zeros(len(MASK_INPUT_COLUMNS), dtype=bool))
 
     def __call__(self, features: Any, *args: Any, **kwargs: Any) -> Any:
-        position = arrived() or self._unnumbered()
-        batch = collating(position, lambda: self.data_collator(features, *args, **kwargs))
-        if True in noted_columns():
-            self._columns.values[:] |= noted_columns()
-        if self.turns is not None and position is not None:
-            self.turns.note(position)
+        position = take_position() or self._unnumbered()
+        batch = collate_at(position, lambda: self.data_collator(features, *args, **kwargs))
+        if True in recorded_columns():
+            self._columns.values[:] |= recorded_columns()
+        if self.monitor is not None and position is not None:
+            self.monitor.record_collated(position)
         return batch
 
     @property
     def columns(self) -> list[str]:
         """The deciding columns that examples have had, in whichever worker."""
-        return [name for name, has in zip(DECIDING_COLUMNS, self._columns.values, strict=True) if has]
+        return [name for name, has in zip(MASK_INPUT_COLUMNS, self._columns.values, strict=True) if has]
 
     @property
     def resumed(self) -> EpochPlan | None:
@@ -174,7 +174,7 @@ class PositionedCollate:
         """Where nobody drew indices: a batch of a resumed stream; or somebody looks at one, as it is now."""
         worker = get_worker_info()
         if self._resumed is None:
-            return None if worker is not None or self._sampler is None else self._sampler.last
+            return None if worker is not None or self._sampler is None else self._sampler.last_position
         number, self._counted = self._counted, self._counted + 1
         if worker is not None:
             number = number * worker.num_workers + worker.id
@@ -200,9 +200,9 @@ def number_batches(loader: Any) -> tuple[NumberedSampler, PositionedCollate]:
         ValueError: if there is no one `DataLoader` in it.
     """
     inner = torch_loader(loader)
-    sampler = index_sampler_of(inner)
+    sampler = index_sampler(inner)
     if type(sampler) is not NumberedSampler:
-        sampler = NumberedSampler(sampler, ahead=inner.num_workers * (inner.prefetch_factor or 0))
+        sampler = NumberedSampler(sampler, prefetched=inner.num_workers * (inner.prefetch_factor or 0))
         replace_index_sampler(inner, sampler)
     if type(inner.collate_fn) is not PositionedCollate:
         inner.collate_fn = PositionedCollate(inner.collate_fn, sampler)
@@ -211,20 +211,20 @@ def number_batches(loader: Any) -> tuple[NumberedSampler, PositionedCollate]:
 
 
 def start_epoch(
-    collator: ClockedCollator,
+    collator: EpochAwareCollator,
     loader: Any,
     epoch: int,
     total_steps: int | None,
     gradient_accumulation_steps: int,
     first_step: int | None,
 ) -> None:
-    """Numbers the batches of a loop of one's own: see [`ClockedCollator.start_epoch`]."""
-    checked_integer(epoch, "epoch", 0, "Count epochs from 0.", MOST)
-    checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none.", MOST)
+    """Numbers the batches of a loop of one's own: see [`EpochAwareCollator.start_epoch`]."""
+    checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX)
+    checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none.", INT64_MAX)
     if total_steps is not None:
-        checked_integer(total_steps, "total_steps", 1, "Pass the optimizer steps of the whole training.", MOST)
+        checked_integer(total_steps, "total_steps", 1, "Pass the optimizer steps of the whole training.", INT64_MAX)
     if first_step is not None:
-        checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch.", MOST)
+        checked_integer(first_step, "first_step", 0, "Pass the optimizer steps done before this epoch.", INT64_MAX)
     check_collates_with(collator, loader)
     if callable(collator.rate):
         _check_steps_are_known(loader, collator.rate_argument, total_steps)
@@ -232,17 +232,17 @@ def start_epoch(
         first_step = 0 if epoch == 0 else epoch * _steps_per_epoch(loader, gradient_accumulation_steps, collator)
     sampler, _ = number_batches(loader)
     batches = gradient_accumulation_steps * collated_per_batch(loader)
-    told = collator._clock.times_told
-    sampler.plan = EpochPlan(epoch, first_step, 0, batches, total_steps, once=True, times_told=told)
+    told = collator._clock.set_epoch_calls
+    sampler.plan = EpochPlan(epoch, first_step, 0, batches, total_steps, single_pass=True, set_epoch_calls=told)
 
 
-def check_collates_with(collator: ClockedCollator, loader: Any) -> None:
+def check_collates_with(collator: EpochAwareCollator, loader: Any) -> None:
     """Refuses a loader that collates with something else.
 
     Raises:
         ValueError: if it does.
     """
-    found = collator_in(getattr(torch_loader(loader), "collate_fn", None))
+    found = find_collator(getattr(torch_loader(loader), "collate_fn", None))
     if found is not collator:
         collates = "another one" if found is not None else "none of this package"
         raise ValueError(
@@ -266,7 +266,7 @@ def _check_steps_are_known(loader: Any, argument: str, total_steps: int | None) 
         )
 
 
-def _steps_per_epoch(loader: Any, gradient_accumulation_steps: int, collator: ClockedCollator) -> int:
+def _steps_per_epoch(loader: Any, gradient_accumulation_steps: int, collator: EpochAwareCollator) -> int:
     try:
         batches = len(loader)
     except TypeError:  # a stream

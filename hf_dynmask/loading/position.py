@@ -1,12 +1,12 @@
 """Which batch of its epoch is being collated: how that travels from the sampler to the collator.
 
-A `DataLoader` draws a batch's indices in the main process, in the order in which the batches are used, and collates
-the batch later, mostly in a worker. So the position of a batch is known where its indices are drawn, and travels with
-them: [`sent`] wraps indices for a worker, to which they are pickled, and they are themselves again where they arrive.
-Without workers, a batch is collated right after its indices are drawn. In both cases [`arrived`] tells the position of
-the batch that is collated next in this thread.
+A `DataLoader` draws the indices of a batch in the main process, in the order in which batches are used. It collates the
+batch later, usually in a worker. The position of a batch is known where its indices are drawn, so it travels with them:
+[`attach_position`] wraps the indices that are pickled for a worker, and unpickling restores them. Without workers, a
+batch is collated right after its indices are drawn. In both cases, [`take_position`] returns the position of the batch
+that this thread collates next.
 
-Nothing here counts calls, so whoever else calls a collator or iterates a loader disturbs nothing.
+Nothing here counts calls, so other code may call the collator or iterate the loader at any time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class BatchPosition(NamedTuple):
         rate: the mask rate, in the place of the collator's own; an exception if the schedule raised one; None for the
             collator's own.
         seed: what counts where the collator has no seed.
-        evaluates: whether the batch is for evaluation.
-        times_told: how many times `set_epoch` was called before the position was planned: a later call counts instead;
+        is_evaluation: whether the batch is for evaluation.
+        set_epoch_calls: how many calls of `set_epoch` the plan has seen. A later call takes precedence over the plan;
             None if it does not.
     """
 
@@ -42,8 +42,8 @@ class BatchPosition(NamedTuple):
     total_steps: int | None = None
     rate: FixedRate | Exception | None = None
     seed: int | None = None
-    evaluates: bool = False
-    times_told: int | None = None
+    is_evaluation: bool = False
+    set_epoch_calls: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class EpochPlan:
         total_steps: optimizer steps of the whole training; None if they are not known.
         rate: the mask rate, a number, a distribution or a schedule, in the place of the collator's own; None for that.
         seed: what counts where the collator has no seed.
-        evaluates: whether this is an evaluation.
-        once: whether it is for one pass over the loader.
-        times_told: as in [`BatchPosition`].
+        is_evaluation: whether this is an evaluation.
+        single_pass: whether it is for one pass over the loader.
+        set_epoch_calls: as in [`BatchPosition`].
     """
 
     epoch: int
@@ -70,16 +70,16 @@ class EpochPlan:
     total_steps: int | None = None
     rate: Rate | None = None
     seed: int | None = None
-    evaluates: bool = False
-    once: bool = False
-    times_told: int | None = None
+    is_evaluation: bool = False
+    single_pass: bool = False
+    set_epoch_calls: int | None = None
 
     def position(self, batch: int) -> BatchPosition:
         """The position of the epoch's batch of this number, from 0."""
         step = max(self.first_step + (batch - self.first_batch) // self.batches_per_step, 0)
         rate = self._rate_at(step)
         return BatchPosition(
-            self.epoch, batch, step, self.total_steps, rate, self.seed, self.evaluates, self.times_told
+            self.epoch, batch, step, self.total_steps, rate, self.seed, self.is_evaluation, self.set_epoch_calls
         )
 
     def _rate_at(self, step: int) -> FixedRate | Exception | None:
@@ -100,33 +100,33 @@ def _portable(error: Exception) -> Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-DECIDING_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them beside the ids
+MASK_INPUT_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them beside the ids
 
 
 class _Thread(threading.local):
-    columns: Sequence[bool] = (False,) * len(DECIDING_COLUMNS)  # which of them the examples of a batch had
-    arrived: BatchPosition | None = None  # of the batch whose indices were drawn, or received, last
+    columns: Sequence[bool] = (False,) * len(MASK_INPUT_COLUMNS)  # which of them the examples of a batch had
+    take_position: BatchPosition | None = None  # of the batch whose indices were drawn, or received, last
     current: BatchPosition | None = None  # of the batch that is being collated
 
 
 _THREAD = _Thread()
 
 
-def sent(indices: Any, position: BatchPosition, to_worker: bool) -> Any:
+def attach_position(indices: Any, position: BatchPosition, to_worker: bool) -> Any:
     """What a sampler yields for `indices`, so that their batch is known by its position where it is collated."""
-    return _Sent(indices, position) if to_worker else _receive(indices, position)
+    return _PositionedIndices(indices, position) if to_worker else _receive(indices, position)
 
 
-def arrived() -> BatchPosition | None:
+def take_position() -> BatchPosition | None:
     """The position of the batch that is collated next; None if nobody has drawn one. Each is told once."""
-    position, _THREAD.arrived = _THREAD.arrived, None
+    position, _THREAD.take_position = _THREAD.take_position, None
     return position
 
 
-def forget(position: BatchPosition) -> None:
+def discard_position(position: BatchPosition) -> None:
     """Nothing was collated at this position."""
-    if _THREAD.arrived is position:
-        _THREAD.arrived = None
+    if _THREAD.take_position is position:
+        _THREAD.take_position = None
 
 
 def current_position() -> BatchPosition | None:
@@ -134,7 +134,7 @@ def current_position() -> BatchPosition | None:
     return _THREAD.current
 
 
-def collating(position: BatchPosition | None, collate: Callable[[], Any]) -> Any:
+def collate_at(position: BatchPosition | None, collate: Callable[[], Any]) -> Any:
     """What `collate` returns, to which `position` is the current one."""
     before, _THREAD.current = _THREAD.current, position
     try:
@@ -143,19 +143,19 @@ def collating(position: BatchPosition | None, collate: Callable[[], Any]) -> Any
         _THREAD.current = before
 
 
-def note_columns(features: Any) -> None:
+def record_columns(features: Any) -> None:
     """Remembers which deciding columns the examples of the batch have that is being collated."""
     first = features[0]
     if type(first) is dict or isinstance(first, Mapping):  # the first is ten times as fast
-        _THREAD.columns = [name in first for name in DECIDING_COLUMNS]
+        _THREAD.columns = [name in first for name in MASK_INPUT_COLUMNS]
 
 
-def noted_columns() -> Sequence[bool]:
+def recorded_columns() -> Sequence[bool]:
     """Which of the deciding columns were remembered last in this thread."""
     return _THREAD.columns
 
 
-class _Sent:
+class _PositionedIndices:
     """Indices on their way to a worker."""
 
     def __init__(self, indices: Any, position: BatchPosition) -> None:
@@ -166,5 +166,5 @@ class _Sent:
 
 
 def _receive(indices: Any, position: BatchPosition) -> Any:
-    _THREAD.arrived = position
+    _THREAD.take_position = position
     return indices

@@ -14,7 +14,7 @@ from hf_dynmask.core.shared import SharedArray
 from hf_dynmask.loading.position import BatchPosition
 
 
-class Turns:
+class WorkerOrderMonitor:
     """Checks, in the main process, that the batches which a training uses are collated in turn.
 
     Args:
@@ -32,14 +32,14 @@ class Turns:
         """An epoch begins; `used` batches of it have been used already, and are collated and skipped."""
         self._epoch, self._used = epoch, used
 
-    def note(self, position: BatchPosition) -> None:
+    def record_collated(self, position: BatchPosition) -> None:
         """Called in a worker, before it hands out the batch at this position."""
         worker = get_worker_info()
-        if worker is not None and not position.evaluates:
+        if worker is not None and not position.is_evaluation:
             of_worker = slice(2 * worker.id, 2 * worker.id + 2)
             self._collated.values[of_worker] = position.epoch, position.number // self._num_workers + 1
 
-    def use(self) -> None:
+    def record_consumed(self) -> None:
         """A batch has been used."""
         self._used += 1
         self._check(self._used - 1)

@@ -15,28 +15,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.core.checks import checked_flag, checked_integer, checked_odds
+from hf_dynmask.core.checks import checked_flag, checked_integer, checked_replacement_probs
 from hf_dynmask.core.draws import (
     Purpose,
     as_draws,
     as_fraction,
     below,
-    draws,
-    draws_in_rows,
+    draw,
+    draw_in_rows,
     example_hashes,
     stream_keys,
 )
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
-from hf_dynmask.core.rows import counted
+from hf_dynmask.core.rows import count_per_row
 from hf_dynmask.masking.replacement import replace
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
-from hf_dynmask.strategies.aligned import further_pieces
-from hf_dynmask.strategies.partitions import MaskingTokens, Units, every_token, units_of
+from hf_dynmask.strategies.aligned import word_continuations
+from hf_dynmask.strategies.partitions import MaskingTokens, Units, every_token, partition_units
 from hf_dynmask.strategies.weights import (
     Weights,
-    checked_of_units,
+    checked_unit_values,
     checked_weights,
     proportional,
     relative_weights,
@@ -44,7 +44,7 @@ from hf_dynmask.strategies.weights import (
 )
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
-_LEAST_ODDS = 2.0**-64  # what has none comes last, in its own order
+_LEAST_PROB = 2.0**-64  # what has none comes last, in its own order
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class MaskingPlan:
 
     def __post_init__(self) -> None:
         checked_flag(self.exact_count, "exact_count")
-        checked_odds(self.mask_replace_prob, self.random_replace_prob)
+        checked_replacement_probs(self.mask_replace_prob, self.random_replace_prob)
         if self.vocabulary.mask_token_id is None and self.mask_replace_prob > 0:
             raise ValueError(
                 "`tokenizer` must have a mask token, but has none. Add one with "
@@ -110,7 +110,7 @@ class Masked(NamedTuple):
         rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
     """
 
-    places: np.ndarray
+    indices: np.ndarray
     ids: np.ndarray
     rates: float | np.ndarray
 
@@ -125,15 +125,15 @@ def mask_tokens(
     unlabelled: np.ndarray | None = None,
 ) -> Masked:
     """Masks sequences. For the arguments, see [`select`]."""
-    masked, rates, seen = select(tokens, maskable, rate, pattern, plan, columns, unlabelled)
-    return Masked(masked, replaced(seen, masked, plan), rates)
+    masked, rates, masking_tokens = select(tokens, maskable, rate, pattern, plan, columns, unlabelled)
+    return Masked(masked, replacement_ids(masking_tokens, masked, plan), rates)
 
 
-def put(input_ids: np.ndarray, places: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def apply_mask(input_ids: np.ndarray, indices: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Puts `ids` in their places in `input_ids`, int64, which is changed; returns the labels, int64 of that shape."""
     labels = np.full_like(input_ids, IGNORE_INDEX)
-    labels.reshape(-1)[places] = input_ids.reshape(-1)[places]
-    input_ids.reshape(-1)[places] = ids
+    labels.reshape(-1)[indices] = input_ids.reshape(-1)[indices]
+    input_ids.reshape(-1)[indices] = ids
     return labels
 
 
@@ -160,19 +160,21 @@ def select(
     """
     keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
-    seen = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
-    vars(seen).update(vars(tokens))  # the positions that the hashes took are not worked out again
+    masking_tokens = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
+    vars(masking_tokens).update(vars(tokens))  # the positions that the hashes took are not worked out again
     if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks no token with another
-        seen.pieces = further_pieces(seen, unlabelled, plan.strategy.words)
-    return Selection(_selected(units_of(seen, plan.strategy.partition), rates, plan), rates, seen)
+        masking_tokens.pieces = word_continuations(masking_tokens, unlabelled, plan.strategy.words)
+    return Selection(
+        _selected(partition_units(masking_tokens, plan.strategy.partition), rates, plan), rates, masking_tokens
+    )
 
 
-def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
+def replacement_ids(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
     """What the model sees in the places of masked tokens: int64 `[masked]`."""
     return replace(
         tokens.input_ids[masked],
         tokens.keys,
-        counted(masked, tokens.ends),
+        count_per_row(masked, tokens.ends),
         tokens.positions[masked],
         plan.vocabulary,
         plan.mask_replace_prob,
@@ -180,7 +182,7 @@ def replaced(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np
     )
 
 
-def causal(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int | None) -> np.ndarray:
+def causal_labels(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int | None) -> np.ndarray:
     """The labels where nothing is masked, int64 `[tokens]`: the ids where `labelled` (bool `[tokens]`).
 
     The pad token is no label, even where it has another role, as in the stock collator.
@@ -195,44 +197,44 @@ class _Chances(NamedTuple):
     first, in relation to their shares if they have any.
     """
 
-    numbers: np.ndarray
-    odds: float | np.ndarray
+    draws: np.ndarray
+    probs: float | np.ndarray
     shares: np.ndarray | None = None
 
     def order(self) -> np.ndarray:
-        return self.numbers if self.shares is None else self.numbers / np.maximum(self.shares, _LEAST_ODDS)
+        return self.draws if self.shares is None else self.draws / np.maximum(self.shares, _LEAST_PROB)
 
 
 def _selected(units: Units, rates: float | np.ndarray, plan: MaskingPlan) -> np.ndarray:
     """The tokens that are masked, int64 `[masked]`."""
     row_rates = rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
     chances = _chances(units, rates, row_rates, plan.strategy)
-    if plan.exact_count and plan.strategy.odds is None and not plan.strategy.counts:
+    if plan.exact_count and plan.strategy.probs is None and not plan.strategy.counts:
         goal = row_rates * sum_by_row(units.maskable_size, units)
-        alike = plan.strategy.weights is plan.strategy.numbers is None
-        return units.places(_first_in_order(units, chances.order(), goal, plan.min_masked, turned=alike))
-    if plan.exact_count and plan.strategy.odds is not None:
+        uniform = plan.strategy.weights is plan.strategy.draws is None
+        return units.indices(_first_in_order(units, chances.order(), goal, plan.min_masked, rotated=uniform))
+    if plan.exact_count and plan.strategy.probs is not None:
         selected = _systematic(units, chances)
     else:
-        selected = below(chances.numbers, chances.odds) & units.maskable
-    masked = units.places(selected)
+        selected = below(chances.draws, chances.probs) & units.maskable
+    masked = units.indices(selected)
     if plan.min_masked:
-        short = counted(masked, units.tokens.ends) < plan.min_masked
+        short = count_per_row(masked, units.tokens.ends) < plan.min_masked
         if short.any():
             selected[_first(units, chances.order(), short, plan.min_masked)] = True
-            masked = units.places(selected)
+            masked = units.indices(selected)
     return masked
 
 
 def _chances(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> _Chances:
-    numbers = _numbers(units, row_rates, strategy)
-    if strategy.odds is not None:
-        odds = checked_of_units(strategy.odds(units.tokens, units, row_rates), units, "odds", strategy)
-        return _Chances(numbers, odds, odds)
+    draws = _unit_draws(units, row_rates, strategy)
+    if strategy.probs is not None:
+        probs = checked_unit_values(strategy.probs(units.tokens, units, row_rates), units, "probs", strategy)
+        return _Chances(draws, probs, probs)
     if strategy.weights is not None:
         weights = relative_weights(units, _weights(units, strategy.weights))
-        return _Chances(numbers, proportional(units, weights, row_rates), weights)
-    return _Chances(numbers, units.of_sequence(row_rates) if isinstance(rates, np.ndarray) else rates)
+        return _Chances(draws, proportional(units, weights, row_rates), weights)
+    return _Chances(draws, units.from_sequences(row_rates) if isinstance(rates, np.ndarray) else rates)
 
 
 def _weights(units: Units, weights: Weights) -> np.ndarray:
@@ -242,24 +244,24 @@ def _weights(units: Units, weights: Weights) -> np.ndarray:
     return values
 
 
-def _numbers(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+def _unit_draws(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
     """uint32 `[units]`. A unit's draw is that of its first token."""
     tokens = units.tokens
-    if strategy.numbers is not None:
-        return as_draws(checked_of_units(strategy.numbers(tokens, units, rates), units, "numbers", strategy))
-    return draws_in_rows(tokens.keys, units.counts, units.of_first(tokens.positions), Purpose.SELECTION)
+    if strategy.draws is not None:
+        return as_draws(checked_unit_values(strategy.draws(tokens, units, rates), units, "draws", strategy))
+    return draw_in_rows(tokens.keys, units.counts, units.at_first_token(tokens.positions), Purpose.SELECTION)
 
 
 def _first(units: Units, order: np.ndarray, rows: np.ndarray, min_masked: int) -> np.ndarray:
     """The first units in order of some sequences (bool `[sequences]`), until `min_masked` tokens are masked."""
-    candidates = np.flatnonzero(units.of_sequence(rows) & units.maskable)
+    candidates = np.flatnonzero(units.from_sequences(rows) & units.maskable)
     row = units.row[candidates]
     candidates = candidates[np.lexsort((order[candidates], row))]  # by sequence first: `row` is in order still
     return candidates[_before(units.size[candidates], row) < min_masked]
 
 
 def _first_in_order(
-    units: Units, order: np.ndarray, goal: np.ndarray, min_masked: int, turned: bool = False
+    units: Units, order: np.ndarray, goal: np.ndarray, min_masked: int, rotated: bool = False
 ) -> np.ndarray:
     """The first units in order, until a sequence has `goal` masked tokens, and `min_masked` of them: bool `[units]`.
 
@@ -272,16 +274,16 @@ def _first_in_order(
             with the same odds, however long it is: the goal over all.
     """
     keys, zeros = units.tokens.keys, np.zeros(len(goal), np.uint32)
-    rounding = as_fraction(draws(keys, zeros, Purpose.ROUNDING))
+    rounding = as_fraction(draw(keys, zeros, Purpose.ROUNDING))
     before = _before_in_order(units, order)
-    point = before + units.of_sequence(rounding) * units.maskable_size
-    if turned:
+    point = before + units.from_sequences(rounding) * units.maskable_size
+    if rotated:
         total = sum_by_row(units.maskable_size, units)
-        begin = units.of_sequence(as_fraction(draws(keys, zeros, Purpose.PLACE)) * total)
+        begin = units.from_sequences(as_fraction(draw(keys, zeros, Purpose.POSITION)) * total)
         skipped = sum_by_row(units.maskable_size * (point < begin), units)  # what came first comes last now
-        round_ = units.of_sequence(np.maximum(total, 1))
-        point, before = (point - begin) % round_, (before - units.of_sequence(skipped)) % round_
-    return units.maskable & ((point < units.of_sequence(goal)) | (before < min_masked))
+        round_ = units.from_sequences(np.maximum(total, 1))
+        point, before = (point - begin) % round_, (before - units.from_sequences(skipped)) % round_
+    return units.maskable & ((point < units.from_sequences(goal)) | (before < min_masked))
 
 
 def _systematic(units: Units, chances: _Chances) -> np.ndarray:
@@ -290,11 +292,11 @@ def _systematic(units: Units, chances: _Chances) -> np.ndarray:
     Systematic sampling (Madow 1949): the units stand one behind the other, each as long as its odds, those of a size
     together, in random order; and those are taken in which one of the points lies that are 1 apart.
     """
-    order = np.lexsort((chances.numbers, units.size, units.row))
-    lengths = np.rint(np.where(units.maskable, chances.odds, 0.0)[order] * 2.0**32).astype(np.int64)  # exact sums
+    order = np.lexsort((chances.draws, units.size, units.row))
+    lengths = np.rint(np.where(units.maskable, chances.probs, 0.0)[order] * 2.0**32).astype(np.int64)  # exact sums
     totals = sum_by_row(lengths, units)
-    shift = draws(units.tokens.keys, np.zeros(len(totals), np.uint32), Purpose.ROUNDING).astype(np.int64)
-    ends = np.cumsum(lengths) + units.of_sequence(shift - np.cumsum(totals) + totals)
+    shift = draw(units.tokens.keys, np.zeros(len(totals), np.uint32), Purpose.ROUNDING).astype(np.int64)
+    ends = np.cumsum(lengths) + units.from_sequences(shift - np.cumsum(totals) + totals)
     selected = np.empty(len(units), dtype=bool)
     selected[order] = ends >> 32 > (ends - lengths) >> 32
     return selected
@@ -304,11 +306,11 @@ def _before_in_order(units: Units, order: np.ndarray) -> np.ndarray:
     """int64 `[units]`: the maskable tokens of a unit's sequence that come before it in order."""
     if order.dtype == np.uint32:  # one key sorts several times faster than three
         key = (units.row << 33) | (~units.maskable).astype(np.int64) << 32 | order
-        places = np.argsort(key, kind="stable")
+        indices = np.argsort(key, kind="stable")
     else:
-        places = np.lexsort((order, ~units.maskable, units.row))
-    before = np.empty_like(places)
-    before[places] = _before(units.maskable_size[places], units.row)
+        indices = np.lexsort((order, ~units.maskable, units.row))
+    before = np.empty_like(indices)
+    before[indices] = _before(units.maskable_size[indices], units.row)
     return before
 
 

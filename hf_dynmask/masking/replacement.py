@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_dynmask.core.draws import Purpose, as_index, below, draws_in_rows
-from hf_dynmask.core.rows import counted
+from hf_dynmask.core.draws import Purpose, as_index, below, draw_in_rows
+from hf_dynmask.core.rows import count_per_row
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 
@@ -31,12 +31,12 @@ def replace(
     Returns:
         int64 `[n]`.
     """
-    kind = draws_in_rows(keys, counts, positions, Purpose.REPLACEMENT)
+    kind = draw_in_rows(keys, counts, positions, Purpose.REPLACEMENT)
     becomes_mask = below(kind, mask_replace_prob)
     replaced = input_ids.copy()
     if vocabulary.mask_token_id is not None:  # otherwise none is asked for
         np.putmask(replaced, becomes_mask, vocabulary.mask_token_id)
     random = (below(kind, min(mask_replace_prob + random_replace_prob, 1.0)) & ~becomes_mask).nonzero()[0]
-    number = draws_in_rows(keys, counted(random, counts.cumsum()), positions[random], Purpose.RANDOM_ID)
+    number = draw_in_rows(keys, count_per_row(random, counts.cumsum()), positions[random], Purpose.RANDOM_ID)
     replaced[random] = vocabulary.ordinary_ids[as_index(number, len(vocabulary.ordinary_ids))]
     return replaced

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import places_in_rows
+from hf_dynmask.core.rows import positions_in_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SENTINEL = re.compile("▁?<extra_id_([0-9]+)>")  # mT5's are pieces of its SentencePiece model, with its word mark
-_FEWEST = 3  # a span that crosses the end of its sequence is two, and one sentinel comes after the last
+_MIN_SENTINELS = 3  # a span that crosses the end of its sequence is two, and one sentinel comes after the last
 
 
-def sentinels_of(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+def find_sentinels(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """The ids of the sentinels, int64 `[sentinels]`, in the order that they are used in: that of their numbers.
 
     Raises:
@@ -26,10 +26,10 @@ def sentinels_of(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     vocabulary = tokenizer.get_vocab()
     named = sorted(filter(None, map(_SENTINEL.fullmatch, vocabulary)), key=lambda match: match[0], reverse=True)
     numbered = {int(match[1]): vocabulary[match[0]] for match in named}  # without a word mark comes last: wins
-    if len(numbered) < _FEWEST:
+    if len(numbered) < _MIN_SENTINELS:
         raise ValueError(
-            f"`tokenizer` must have at least {_FEWEST} sentinels, tokens named `<extra_id_0>`, `<extra_id_1>`, ..., "
-            f"but {type(tokenizer).__name__} has {len(numbered)}. Add T5's 100 with `tokenizer.add_special_tokens("
+            f"`tokenizer` must have at least {_MIN_SENTINELS} sentinels, tokens named `<extra_id_0>`, `<extra_id_1>`, "
+            f"..., but {type(tokenizer).__name__} has {len(numbered)}. Add T5's 100 with `tokenizer.add_special_tokens("
             '{"additional_special_tokens": [f"<extra_id_{i}>" for i in range(100)]})`, and make room for them in the '
             "model with `model.resize_token_embeddings(len(tokenizer))`."
         )
@@ -43,28 +43,30 @@ def run_starts(tokens: RaggedTokens, noise: np.ndarray) -> np.ndarray:
     return starts
 
 
-def corrupted(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray) -> RaggedTokens:
+def corrupt(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray) -> RaggedTokens:
     """The sequences with each run of noise (bool `[tokens]`) replaced by one sentinel, in order."""
     starts = run_starts(tokens, noise)
     kept = ~noise | starts
     input_ids = tokens.input_ids.copy()
-    input_ids[starts] = sentinels[places_in_rows(np.bincount(tokens.rows[starts], minlength=len(tokens.lengths)))]
+    input_ids[starts] = sentinels[positions_in_rows(np.bincount(tokens.rows[starts], minlength=len(tokens.lengths)))]
     return RaggedTokens(input_ids[kept], np.bincount(tokens.rows[kept], minlength=len(tokens.lengths)))
 
 
-def targets(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray, eos_token_id: int | None) -> RaggedTokens:
+def span_targets(
+    tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray, eos_token_id: int | None
+) -> RaggedTokens:
     """For each sequence its runs of noise, a sentinel before each and one after the last, then the end of sequence."""
     rows, tail = len(tokens.lengths), 1 if eos_token_id is None else 2
     starts = run_starts(tokens, noise)
     runs = np.bincount(tokens.rows[starts], minlength=rows)
     lengths = np.bincount(tokens.rows[noise], minlength=rows) + runs + tail
     # Before a noise token are all noise before it, the sentinels of runs up to its own, and the tails of earlier rows.
-    places = np.arange(noise.sum()) + np.cumsum(starts)[noise] + tail * tokens.rows[noise]
+    indices = np.arange(noise.sum()) + np.cumsum(starts)[noise] + tail * tokens.rows[noise]
     ends = np.cumsum(lengths)
 
     input_ids = np.empty(lengths.sum(), dtype=np.int64)
-    input_ids[places] = tokens.input_ids[noise]
-    input_ids[places[starts[noise]] - 1] = sentinels[places_in_rows(runs)]
+    input_ids[indices] = tokens.input_ids[noise]
+    input_ids[indices[starts[noise]] - 1] = sentinels[positions_in_rows(runs)]
     input_ids[ends - tail] = sentinels[runs]
     if eos_token_id is not None:
         input_ids[ends - 1] = eos_token_id

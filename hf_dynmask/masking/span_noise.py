@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draws, draws_in_rows, example_hashes, stream_keys
+from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw, draw_in_rows, example_hashes, stream_keys
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import places_in_rows
+from hf_dynmask.core.rows import positions_in_rows
 from hf_dynmask.masking.sentinels import run_starts
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
@@ -87,7 +87,7 @@ def noise_tokens(
     rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
     counts = _counts(np.bincount(tokens.rows[maskable], minlength=len(keys)), rates, keys, plan)
     noise = np.zeros(len(tokens.input_ids), dtype=bool)
-    noise[np.flatnonzero(maskable)[_places(counts, keys)]] = True
+    noise[np.flatnonzero(maskable)[_indices(counts, keys)]] = True
     return _at_most(tokens, noise, keys, plan.max_runs)
 
 
@@ -100,7 +100,7 @@ class _Counts(NamedTuple):
 
 
 def _counts(tokens: np.ndarray, rates: float | np.ndarray, keys: np.ndarray, plan: NoisePlan) -> _Counts:
-    rounding = as_fraction(draws(keys, np.zeros(len(keys), np.uint32), Purpose.ROUNDING))
+    rounding = as_fraction(draw(keys, np.zeros(len(keys), np.uint32), Purpose.ROUNDING))
     noise = np.ceil(rates * tokens - rounding).astype(np.int64)
     mixed = (tokens >= 2) & (np.asarray(rates) > 0) & (np.asarray(rates) < 1)
     noise = np.where(mixed, np.clip(noise, 1, tokens - 1), noise)
@@ -109,14 +109,14 @@ def _counts(tokens: np.ndarray, rates: float | np.ndarray, keys: np.ndarray, pla
     return _Counts(tokens, noise, np.where(noise > 0, np.maximum(spans, 1), 0))
 
 
-def _places(counts: _Counts, keys: np.ndarray) -> np.ndarray:
+def _indices(counts: _Counts, keys: np.ndarray) -> np.ndarray:
     """The places of noise among all maskable tokens, int64 `[noise]`, by sequence.
 
     A sequence's noise is numbered from 0 and its kept tokens go on from there. In the order that they will stand in, a
     noise token has all noise of a lower number before it, and the kept tokens of the spans before its own.
     """
     starts = np.cumsum(counts.tokens) - counts.tokens
-    number = places_in_rows(counts.tokens)
+    number = positions_in_rows(counts.tokens)
     kept = number >= np.repeat(counts.noise, counts.tokens)
     cuts = _cuts(counts, keys, number)
 
@@ -126,7 +126,7 @@ def _places(counts: _Counts, keys: np.ndarray) -> np.ndarray:
     in_mixed = np.repeat(some_kept, counts.spans)
     kept_before[in_mixed] = (number - np.repeat(counts.noise, counts.tokens))[cuts & kept]
 
-    offset = as_index(draws(keys, np.zeros(len(keys), np.uint32), Purpose.ROTATION), counts.tokens)
+    offset = as_index(draw(keys, np.zeros(len(keys), np.uint32), Purpose.ROTATION), counts.tokens)
     place = number[~kept] + kept_before[span] + np.repeat(offset, counts.noise)
     return np.repeat(starts, counts.noise) + place % np.repeat(counts.tokens, counts.noise)
 
@@ -134,20 +134,20 @@ def _places(counts: _Counts, keys: np.ndarray) -> np.ndarray:
 def _cuts(counts: _Counts, keys: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Where spans begin, bool `[maskable]`: the first noise and the first kept token, and those of the lowest draws."""
     parts = np.stack([counts.noise, counts.tokens - counts.noise], axis=1).ravel()
-    order = draws_in_rows(keys, counts.tokens, number, Purpose.SPAN_CUT).astype(np.int64)
+    order = draw_in_rows(keys, counts.tokens, number, Purpose.SPAN_CUT).astype(np.int64)
     first = np.cumsum(parts) - parts
     order[first[parts > 0]] = -1
     return _lowest(order, parts, np.repeat(counts.spans, 2))
 
 
-def _lowest(numbers: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _lowest(draws: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """True for the `wanted[i]` lowest of each group `i`, the next `sizes[i]` numbers: bool `[numbers]`.
 
     The numbers are integers from -1 to below 2**32, and no two of a group are equal, so that the order is unique.
     """
-    rank = places_in_rows(sizes)
-    by_group = (np.repeat(np.arange(len(sizes)), sizes) << 33) + numbers  # one key sorts several times faster than two
-    lowest = np.zeros(len(numbers), dtype=bool)
+    rank = positions_in_rows(sizes)
+    by_group = (np.repeat(np.arange(len(sizes)), sizes) << 33) + draws  # one key sorts several times faster than two
+    lowest = np.zeros(len(draws), dtype=bool)
     lowest[np.argsort(by_group)] = rank < np.repeat(wanted, sizes)
     return lowest
 
@@ -158,8 +158,8 @@ def _at_most(tokens: RaggedTokens, noise: np.ndarray, keys: np.ndarray, max_runs
     runs = np.bincount(tokens.rows[starts], minlength=len(keys))
     if runs.max(initial=0) <= max_runs:
         return noise
-    numbers = draws_in_rows(keys, runs, tokens.positions[starts], Purpose.SELECTION)
-    stays = _lowest(numbers, runs, np.full(len(runs), max_runs))
+    draws = draw_in_rows(keys, runs, tokens.positions[starts], Purpose.SELECTION)
+    stays = _lowest(draws, runs, np.full(len(runs), max_runs))
     limited = np.zeros_like(noise)
     limited[noise] = stays[np.cumsum(starts)[noise] - 1]
     return limited

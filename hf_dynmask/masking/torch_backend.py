@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_odds, checked_tokenizer
+from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_replacement_probs, checked_tokenizer
 from hf_dynmask.core.draws import Purpose
 from hf_dynmask.core.draws_torch import (
     RANGE,
     as_index,
-    draws,
+    draw,
+    draw_limit,
+    draw_limits,
     example_hashes,
     golden,
-    limit_of,
-    limits_of,
     mixed_seed,
     spread,
     stream_keys,
 )
 from hf_dynmask.core.ragged import IGNORE_INDEX
-from hf_dynmask.vocabulary.vocabulary import vocabulary_of
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_MOST = (1 << 63) - 1  # what int64 holds
+_INT64_MAX = (1 << 63) - 1  # what int64 holds
 
 
 class DevicePlan(NamedTuple):
@@ -82,8 +82,8 @@ def device_plan(
         ValueError: if an argument is out of its range, or there is no mask token.
     """
     checked_tokenizer(tokenizer)
-    mask, random = checked_odds(mask_replace_prob, random_replace_prob)
-    vocabulary = vocabulary_of(tokenizer)
+    mask, random = checked_replacement_probs(mask_replace_prob, random_replace_prob)
+    vocabulary = read_vocabulary(tokenizer)
     if vocabulary.mask_token_id is None and mask > 0:
         raise ValueError(
             "`tokenizer` must have a mask token, but has none. Add one with "
@@ -99,9 +99,9 @@ def device_plan(
         golden=golden(device),
         seed=torch.tensor(mixed_seed(seed), device=device),
         mask_token_id=vocabulary.mask_token_id if mask > 0 else None,
-        pad_token_id=vocabulary.pad_token_id if vocabulary.pads_unmistakably else None,
-        mask_limit=limit_of(mask),
-        random_limit=limit_of(min(mask + random, 1.0)),
+        pad_token_id=vocabulary.pad_token_id if vocabulary.pad_is_unambiguous else None,
+        mask_limit=draw_limit(mask),
+        random_limit=draw_limit(min(mask + random, 1.0)),
         min_masked=checked_integer(min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label."),
     )
 
@@ -159,16 +159,16 @@ def mask_tokens(
     positions = attended.cumsum(1) - attended.long()
     examples = example_hashes(plan.golden, input_ids, positions, attended)
     keys = stream_keys(plan.golden, plan.seed, examples, _pattern(epoch, input_ids.device))
-    places = spread(plan.golden, positions)
-    masked = _selected(draws(keys, places, Purpose.SELECTION), maskable, limit, plan.min_masked)
-    replaced = _replaced(input_ids, keys, places, plan)
+    indices = spread(plan.golden, positions)
+    masked = _selected(draw(keys, indices, Purpose.SELECTION), maskable, limit, plan.min_masked)
+    replaced = _replaced(input_ids, keys, indices, plan)
     return torch.where(masked, replaced, input_ids), torch.where(masked, input_ids, IGNORE_INDEX)
 
 
 def _check_batch(input_ids: torch.Tensor, plan: DevicePlan, **columns: torch.Tensor | None) -> None:
     if not isinstance(input_ids, torch.Tensor) or input_ids.dtype != torch.int64 or input_ids.dim() != 2:
         raise ValueError(
-            f"`input_ids` must be an int64 tensor `[batch, length]`, but got {_described(input_ids)}. Pad the batch, "
+            f"`input_ids` must be an int64 tensor `[batch, length]`, but got {_describe(input_ids)}. Pad the batch, "
             "and pass `input_ids.long()`."
         )
     if input_ids.device != plan.special.device:
@@ -179,8 +179,8 @@ def _check_batch(input_ids: torch.Tensor, plan: DevicePlan, **columns: torch.Ten
     for name, column in columns.items():
         if column is not None and not _is_tensor_beside(input_ids, column, input_ids.shape):
             raise ValueError(
-                f"`{name}` must be a tensor with a value for each of `input_ids`, which are {_described(input_ids)}, "
-                f"but got {_described(column)}. Pass None to do without."
+                f"`{name}` must be a tensor with a value for each of `input_ids`, which are {_describe(input_ids)}, "
+                f"but got {_describe(column)}. Pass None to do without."
             )
 
 
@@ -188,7 +188,7 @@ def _is_tensor_beside(input_ids: torch.Tensor, value: object, *shapes: tuple[int
     return isinstance(value, torch.Tensor) and value.device == input_ids.device and tuple(value.shape) in shapes
 
 
-def _described(value: object) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, torch.Tensor):
         return f"{value.dtype} {list(value.shape)} on {value.device}"
     return f"a {type(value).__name__}"
@@ -198,13 +198,13 @@ def _limit(rate: float | torch.Tensor, input_ids: torch.Tensor) -> int | torch.T
     """Tokens are masked whose draw is below it: one number, or int64 `[batch or 1, 1]`."""
     if not isinstance(rate, torch.Tensor):
         remedy = "Pass a number or a tensor; where it follows a schedule, the schedule's value."
-        return limit_of(checked_fraction(rate, "mlm_probability", remedy))
+        return draw_limit(checked_fraction(rate, "mlm_probability", remedy))
     if not rate.is_floating_point() or not _is_tensor_beside(input_ids, rate, (), input_ids.shape[:1]):
         raise ValueError(
             f"`mlm_probability` must be a number, or a tensor of floats, one for each of {len(input_ids)} sequences or "
-            f"one for all, on {input_ids.device}, but got {_described(rate)}. The collator's rates are float64."
+            f"one for all, on {input_ids.device}, but got {_describe(rate)}. The collator's rates are float64."
         )
-    return limits_of(rate).reshape(-1, 1)
+    return draw_limits(rate).reshape(-1, 1)
 
 
 def _attended(input_ids: torch.Tensor, plan: DevicePlan, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -219,36 +219,34 @@ def _attended(input_ids: torch.Tensor, plan: DevicePlan, attention_mask: torch.T
 def _pattern(epoch: int | torch.Tensor, device: torch.device) -> torch.Tensor:
     """int64 `[]`."""
     if not isinstance(epoch, torch.Tensor):
-        number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", _MOST)
+        number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", _INT64_MAX)
         return torch.full((), number, dtype=torch.int64, device=device)  # filled there: nothing is sent
     if epoch.dtype != torch.int64 or epoch.dim():
         raise ValueError(
-            f"`epoch` must be an integer, or a tensor of one int64, but got {_described(epoch)}. Pass "
+            f"`epoch` must be an integer, or a tensor of one int64, but got {_describe(epoch)}. Pass "
             "`torch.tensor(epoch)`, for example."
         )
     return epoch
 
 
-def _selected(
-    numbers: torch.Tensor, maskable: torch.Tensor, limit: int | torch.Tensor, min_masked: int
-) -> torch.Tensor:
+def _selected(draws: torch.Tensor, maskable: torch.Tensor, limit: int | torch.Tensor, min_masked: int) -> torch.Tensor:
     """Which tokens are masked, bool `[batch, length]`: those below the limit, which rises to the `min_masked` lowest.
 
     No two draws of a sequence are equal, so that it lets in as many as are missing, and no more.
     """
-    few = min(min_masked, numbers.shape[1])
+    few = min(min_masked, draws.shape[1])
     if few:
-        ranked = numbers.where(maskable, RANGE)
+        ranked = draws.where(maskable, RANGE)
         # one is the usual case, for which there is a reduction, fused with the rest where all is compiled
         last = ranked.amin(1, keepdim=True) if few == 1 else ranked.topk(few, dim=1, largest=False).values[:, -1:]
         limit = (last + 1).clamp(min=limit)
-    return maskable & (numbers < limit)
+    return maskable & (draws < limit)
 
 
-def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, places: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
+def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
     """What each token becomes where it is masked: int64 `[batch, length]`."""
-    kind = draws(keys, places, Purpose.REPLACEMENT)
-    index = as_index(draws(keys, places, Purpose.RANDOM_ID), len(plan.ordinary_ids))
+    kind = draw(keys, indices, Purpose.REPLACEMENT)
+    index = as_index(draw(keys, indices, Purpose.RANDOM_ID), len(plan.ordinary_ids))
     replaced = torch.where(kind < plan.random_limit, plan.ordinary_ids[index], input_ids)
     if plan.mask_token_id is None:
         return replaced

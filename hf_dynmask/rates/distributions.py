@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hf_dynmask.core.checks import as_numbers, checked_flag, checked_number, checked_positive, checked_rate
-from hf_dynmask.core.draws import Purpose, as_fraction, draws
+from hf_dynmask.core.draws import Purpose, as_fraction, draw
 
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
 
@@ -40,22 +40,22 @@ class RateDistribution:
         Raises:
             ValueError: if `quantile` gives something else than rates in [0, 1].
         """
-        numbers = as_fraction(draws(keys, np.zeros(len(keys), np.uint32), Purpose.RATE))
+        draws = as_fraction(draw(keys, np.zeros(len(keys), np.uint32), Purpose.RATE))
         if self.low_discrepancy:
-            numbers = _spread(numbers, keys)
-        return self._rates(numbers)
+            draws = _spread(draws, keys)
+        return self._rates(draws)
 
     @property
     def mean(self) -> float:
         """The mean rate, by the midpoint rule."""
         return float(self._rates(_MIDPOINTS).mean())
 
-    def _rates(self, numbers: np.ndarray) -> np.ndarray:
-        given = self.quantile(numbers)
+    def _rates(self, draws: np.ndarray) -> np.ndarray:
+        given = self.quantile(draws)
         rates = as_numbers(given)
-        if rates is None or rates.shape != numbers.shape or not ((rates >= 0) & (rates <= 1)).all():
+        if rates is None or rates.shape != draws.shape or not ((rates >= 0) & (rates <= 1)).all():
             raise ValueError(
-                f"`quantile` must give a rate between 0 and 1 for each of {len(numbers)} numbers, but gave {given!r}."
+                f"`quantile` must give a rate between 0 and 1 for each of {len(draws)} numbers, but gave {given!r}."
             )
         return rates
 
@@ -114,25 +114,25 @@ def _interval(low: float, high: float) -> tuple[float, float]:
     return low, high
 
 
-def _spread(numbers: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def _spread(draws: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """One number in each n-th of [0, 1), in the order of the draws; the order of the batch does not matter."""
     rank = np.empty(len(keys))
-    rank[np.lexsort((keys, numbers))] = np.arange(len(keys))
-    shift = as_fraction(draws(keys.sum(keepdims=True), np.ones(1, np.uint32), Purpose.RATE))
+    rank[np.lexsort((keys, draws))] = np.arange(len(keys))
+    shift = as_fraction(draw(keys.sum(keepdims=True), np.ones(1, np.uint32), Purpose.RATE))
     return (rank + shift) / len(keys)
 
 
-def _uniform(numbers: np.ndarray, *, low: float, high: float) -> np.ndarray:
-    return low + (high - low) * numbers
+def _uniform(draws: np.ndarray, *, low: float, high: float) -> np.ndarray:
+    return low + (high - low) * draws
 
 
-def _truncated_normal(numbers: np.ndarray, *, mean: float, std: float, low: float, high: float) -> np.ndarray:
+def _truncated_normal(draws: np.ndarray, *, mean: float, std: float, low: float, high: float) -> np.ndarray:
     if low > mean:  # turned over, as probabilities near 0 are known better than those near 1
-        return 1 - _truncated_normal(1 - numbers, mean=1 - mean, std=std, low=1 - high, high=1 - low)
+        return 1 - _truncated_normal(1 - draws, mean=1 - mean, std=std, low=1 - high, high=1 - low)
     first, last = (0.5 * math.erfc((mean - edge) / std / math.sqrt(2)) for edge in (low, high))
-    quantiles = torch.special.ndtri(torch.from_numpy(first + (last - first) * numbers)).numpy()
+    quantiles = torch.special.ndtri(torch.from_numpy(first + (last - first) * draws)).numpy()
     return np.clip(mean + std * quantiles, low, high)
 
 
-def _cosine(numbers: np.ndarray) -> np.ndarray:
-    return np.cos(math.pi / 2 * numbers)
+def _cosine(draws: np.ndarray) -> np.ndarray:
+    return np.cos(math.pi / 2 * draws)

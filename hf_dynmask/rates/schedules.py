@@ -148,7 +148,7 @@ def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
     return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument, _SCHEDULE)
 
 
-def evaluation_rate(rate: object) -> FixedRate:
+def checked_evaluation_rate(rate: object) -> FixedRate:
     """`rate`, checked, of which each sequence has its own part, whatever the batch."""
     checked = checked_fixed_rate(rate, "mlm_probability")
     return dataclasses.replace(checked, low_discrepancy=False) if isinstance(checked, RateDistribution) else checked

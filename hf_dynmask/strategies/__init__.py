@@ -25,14 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from hf_dynmask.core.checks import checked_choice, checked_integer, checked_length_odds, checked_rate
-from hf_dynmask.strategies.entities import by_entity, mentions
+from hf_dynmask.core.checks import checked_choice, checked_integer, checked_length_probs, checked_rate
+from hf_dynmask.strategies.entities import entity_probs, mention_starts
 from hf_dynmask.strategies.frequencies import rarity_weights, token_counts
 from hf_dynmask.strategies.lengths import fixed_lengths, geometric_lengths, poisson_lengths
 from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Units, every_token, runs, words
 from hf_dynmask.strategies.positional import POSITIONS
 from hf_dynmask.strategies.token_losses import TokenLosses
-from hf_dynmask.strategies.weights import Weights, checked_weights, of_tokens
+from hf_dynmask.strategies.weights import Weights, checked_weights, mean_token_weights
 from hf_dynmask.vocabulary.words import Segmenter
 
 __all__ = [
@@ -67,18 +67,18 @@ class Strategy:
         partition: `partition(tokens) -> bool [tokens]`, True where a unit begins. Units are masked whole or not at all.
         weights: `weights(tokens, units) -> float64 [units]`, the relative odds of the units; the fraction of masked
             tokens is still the rate. None: all alike.
-        odds: `odds(tokens, units, rates) -> float64 [units]`, the odds themselves, from the rate of each sequence,
-            float64 `[sequences]`. Instead of `weights`, where the rate is not to be kept.
-        numbers: `numbers(tokens, units, rates) -> float64 [units]` in [0, 1): a unit is masked when its number is below
-            its odds. None: independent uniform draws.
+        probs: `probs(tokens, units, rates) -> float64 [units]`, the probability that each unit is masked, from the rate
+            of each sequence, float64 `[sequences]`. Use it instead of `weights` where the rate need not be kept.
+        draws: `draws(tokens, units, rates) -> float64 [units]` in [0, 1): a unit is masked if its draw is below its
+            probability. None: independent uniform draws.
         columns: the columns of the examples, with a value for each token, that it reads from `tokens.columns`.
         losses: the losses that the weights follow, if they do (see [`adaptive`]).
         words: as `partition`, True where a word begins; None for what the vocabulary says. It only matters where the
             examples' own labels have -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
-        counts: whether `numbers` mask an exact count by themselves, so that `exact_count` has nothing to add.
+        counts: whether `draws` mask an exact count by themselves, so that `exact_count` has nothing to add.
 
     Raises:
-        ValueError: if there are both `weights` and `odds`; from the collator, if a function fails or gives something
+        ValueError: if there are both `weights` and `probs`; from the collator, if a function fails or gives something
             else than what it says here.
 
     Long words, whole, are preferred by:
@@ -91,18 +91,18 @@ class Strategy:
     name: str
     partition: Partition
     weights: Weights | None = None
-    odds: OfUnits | None = None
-    numbers: OfUnits | None = None
+    probs: OfUnits | None = None
+    draws: OfUnits | None = None
     columns: tuple[str, ...] = ()
     losses: TokenLosses | None = None
     words: Partition | None = None
     counts: bool = False
 
     def __post_init__(self) -> None:
-        if self.weights is not None and self.odds is not None:
+        if self.weights is not None and self.probs is not None:
             raise ValueError(
-                f"`odds` must be None where there are `weights`, but `Strategy({self.name!r}, ...)` got both. Pass "
-                "`weights` to keep the rate, or `odds`, which do not."
+                f"`probs` must be None where there are `weights`, but `Strategy({self.name!r}, ...)` got both. Pass "
+                "`weights` to keep the rate, or `probs`, which do not."
             )
 
     def for_evaluation(self) -> Strategy:
@@ -171,9 +171,9 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
     >>> span(fixed_lengths(3), unit="token")
     <Strategy span>
     """
-    odds = geometric_lengths() if lengths is None else checked_length_odds(lengths)
-    units = _unit_of(unit)
-    return dataclasses.replace(units, name="span", partition=partial(runs, partition=units.partition, lengths=odds))
+    probs = geometric_lengths() if lengths is None else checked_length_probs(lengths)
+    units = _unit_strategy(unit)
+    return dataclasses.replace(units, name="span", partition=partial(runs, partition=units.partition, lengths=probs))
 
 
 def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
@@ -206,8 +206,8 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     >>> (collator([tokenizer("the cat sat on a mat")])["labels"][0] != -100).int().tolist()
     [0, 0, 0, 0, 1, 1, 1, 0]
     """
-    numbers = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
-    return dataclasses.replace(_unit_of(unit), name=f"position:{kind}", numbers=numbers, counts=kind == "every_nth")
+    draws = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
+    return dataclasses.replace(_unit_strategy(unit), name=f"position:{kind}", draws=draws, counts=kind == "every_nth")
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
@@ -225,8 +225,8 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
     >>> weighted(rarity_weights([100, 4, 0]), unit="whole_word")
     <Strategy weighted>
     """
-    of_units = weights if callable(weights) else partial(of_tokens, weights=checked_weights(weights))
-    return dataclasses.replace(_unit_of(unit), name="weighted", weights=of_units)
+    of_units = weights if callable(weights) else partial(mean_token_weights, weights=checked_weights(weights))
+    return dataclasses.replace(_unit_strategy(unit), name="weighted", weights=of_units)
 
 
 def entity(
@@ -262,7 +262,7 @@ def entity(
     [0, 0, 1, 0, 0, 0, 1, 0]
     """
     probability = checked_rate(entity_probability, "entity_probability")
-    units = _unit_of(unit)
+    units = _unit_strategy(unit)
     partition = units.partition
     if tag_names is not None:
         if "O" not in tag_names or any(name != "O" and name[:2] not in ("B-", "I-") for name in tag_names):
@@ -272,10 +272,10 @@ def entity(
             )
         outside = tuple(tag for tag, name in enumerate(tag_names) if name == "O")
         inside = tuple(tag for tag, name in enumerate(tag_names) if name.startswith("I-"))
-        partition = partial(mentions, partition=partition, column=column, inside=inside, outside=outside)
-    odds = partial(by_entity, probability=probability, column=column, outside=tuple(outside))
+        partition = partial(mention_starts, partition=partition, column=column, inside=inside, outside=outside)
+    probs = partial(entity_probs, probability=probability, column=column, outside=tuple(outside))
     columns = (*units.columns, column)
-    return dataclasses.replace(units, name="entity", partition=partition, odds=odds, columns=columns)
+    return dataclasses.replace(units, name="entity", partition=partition, probs=probs, columns=columns)
 
 
 def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
@@ -298,7 +298,7 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     losses = TokenLosses() if losses is None else losses
     if not isinstance(losses, TokenLosses):
         raise ValueError(f"`losses` must be `TokenLosses(...)`, but got {losses!r}. Pass None for new ones.")
-    return dataclasses.replace(_unit_of(unit), name="adaptive", weights=losses.weights, losses=losses)
+    return dataclasses.replace(_unit_strategy(unit), name="adaptive", weights=losses.weights, losses=losses)
 
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -312,14 +312,14 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 }
 
 
-def _unit_of(unit: Unit) -> Strategy:
+def _unit_strategy(unit: Unit) -> Strategy:
     """The strategy that says where units begin.
 
     Raises:
         ValueError: if it also says how likely each is, which the strategy that it is a unit of decides.
     """
-    strategy = strategy_of(unit, "unit")
-    for name in ("weights", "odds", "numbers"):
+    strategy = resolve_strategy(unit, "unit")
+    for name in ("weights", "probs", "draws"):
         if getattr(strategy, name) is not None:
             raise ValueError(
                 f"`unit` must say no more than where units begin, but got {strategy!r}, whose `{name}` would be lost. "
@@ -328,13 +328,13 @@ def _unit_of(unit: Unit) -> Strategy:
     return strategy
 
 
-def strategy_of(strategy: Any, argument: str = "strategy") -> Strategy:
+def resolve_strategy(strategy: Any, argument: str = "strategy") -> Strategy:
     """The `strategy` of this name, the one that was passed, or the one whose units a function tells.
 
     Raises:
         ValueError: if there is none of this name, and the message, which names `argument`, offers the nearest.
 
-    >>> strategy_of("whole_word")
+    >>> resolve_strategy("whole_word")
     <Strategy whole_word>
     """
     if isinstance(strategy, Strategy):

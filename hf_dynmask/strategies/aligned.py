@@ -11,7 +11,7 @@ import numpy as np
 from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Pieces, words
 
 
-def further_pieces(tokens: MaskingTokens, unlabelled: np.ndarray, partition: Partition | None) -> Pieces | None:
+def word_continuations(tokens: MaskingTokens, unlabelled: np.ndarray, partition: Partition | None) -> Pieces | None:
     """The tokens without a label whose word begins with one that may be masked.
 
     Args:

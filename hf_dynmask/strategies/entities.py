@@ -11,29 +11,29 @@ from collections.abc import Collection
 import numpy as np
 
 from hf_dynmask.core.ragged import IGNORE_INDEX
-from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Units, units_of
+from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Units, partition_units
 
 
-def by_entity(
+def entity_probs(
     tokens: MaskingTokens, units: Units, rates: np.ndarray, probability: float, column: str, outside: Collection[int]
 ) -> np.ndarray:
     """Units that are part of an entity have their own odds, float64 `[units]`; all others those of the rate."""
     entity = ~_is_in(_tags(tokens, column), [*outside, IGNORE_INDEX])
-    return np.where(units.any(entity), probability, units.of_sequence(rates))
+    return np.where(units.any(entity), probability, units.from_sequences(rates))
 
 
-def mentions(
+def mention_starts(
     tokens: MaskingTokens, partition: Partition, column: str, inside: Collection[int], outside: Collection[int]
 ) -> np.ndarray:
     """Each mention of an entity is a unit, bool `[tokens]`: what is tagged I-, or not tagged, goes on with one."""
-    units = units_of(tokens, partition)
+    units = partition_units(tokens, partition)
     tags = _tags(tokens, column)
-    goes_on = _is_in(tags, inside) | (tokens.columns[column] == IGNORE_INDEX)
+    continues = _is_in(tags, inside) | (tokens.columns[column] == IGNORE_INDEX)
     follows = np.zeros(len(units), dtype=bool)
     follows[1:] = (units.row[1:] == units.row[:-1]) & units.maskable[1:] & units.maskable[:-1]
     last = units.first + units.size - 1
     follows[1:] &= ~_is_in(tags[last[:-1]], [*outside, IGNORE_INDEX])
-    return units.to_tokens(~(follows & units.of_first(goes_on)))
+    return units.to_tokens(~(follows & units.at_first_token(continues)))
 
 
 def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:

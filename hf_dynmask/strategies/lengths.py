@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_length_odds, checked_positive
+from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_length_probs, checked_positive
 
 _LONGEST = 1 << 16  # the odds are a list
 
@@ -19,7 +19,7 @@ def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
     """
     checked_fraction(p, "p")
     lengths = range(checked_integer(max_length, "max_length", 1, "It is the longest span.", _LONGEST))
-    return checked_length_odds([p * (1 - p) ** n for n in lengths])
+    return checked_length_probs([p * (1 - p) ** n for n in lengths])
 
 
 def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
@@ -34,7 +34,7 @@ def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
     if checked_positive(mean, "mean") > max_length:
         raise ValueError(f"`mean` must not exceed `max_length`, but got {mean} and {max_length}. Raise `max_length`.")
     lengths = range(1, max_length + 1)
-    return checked_length_odds([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths])
+    return checked_length_probs([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths])
 
 
 def fixed_lengths(length: int = 3) -> list[float]:

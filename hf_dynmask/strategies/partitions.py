@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.core.draws import Purpose, draws_in_rows
+from hf_dynmask.core.draws import Purpose, draw_in_rows
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import counted, places_in_rows
+from hf_dynmask.core.rows import count_per_row, positions_in_rows
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 from hf_dynmask.vocabulary.words import Segmenter, whole_words
 
@@ -89,12 +89,12 @@ class Units:
     @cached_property
     def counts(self) -> np.ndarray:
         """int64 `[sequences]`: how many units each sequence has."""
-        return self.tokens.lengths if self.starts is None else counted(self.first, self.tokens.ends)
+        return self.tokens.lengths if self.starts is None else count_per_row(self.first, self.tokens.ends)
 
     @cached_property
     def row(self) -> np.ndarray:
         """int64 `[units]`: its sequence."""
-        return self.tokens.rows if self.starts is None else self.of_sequence(np.arange(len(self.counts)))
+        return self.tokens.rows if self.starts is None else self.from_sequences(np.arange(len(self.counts)))
 
     @cached_property
     def maskable(self) -> np.ndarray:
@@ -115,11 +115,11 @@ class Units:
             fixed[further[unit[further] == unit[first]]] = False
         return fixed
 
-    def of_first(self, values: np.ndarray) -> np.ndarray:
+    def at_first_token(self, values: np.ndarray) -> np.ndarray:
         """The values `[tokens]` of the units' first tokens: `[units]`."""
         return values if self.starts is None else values[self.first]
 
-    def of_sequence(self, values: np.ndarray) -> np.ndarray:
+    def from_sequences(self, values: np.ndarray) -> np.ndarray:
         """The values `[sequences]` of the units' sequences: `[units]`."""
         return values.repeat(self.counts)
 
@@ -127,15 +127,15 @@ class Units:
         """Whether any token of a unit has the flag (bool `[tokens]`): bool `[units]`."""
         if self.starts is None:
             return flags
-        places = flags.nonzero()[0]
+        indices = flags.nonzero()[0]
         found = np.zeros(len(self), dtype=bool)
-        if 10 * len(places) < len(self):  # for few flags, a search is faster than numbering all tokens
-            found[self.first.searchsorted(places, side="right") - 1] = True
+        if 10 * len(indices) < len(self):  # for few flags, a search is faster than numbering all tokens
+            found[self.first.searchsorted(indices, side="right") - 1] = True
         else:
-            found[self.starts.cumsum(dtype=np.int32)[places] - 1] = True  # of bools, ten times as fast as in int64
+            found[self.starts.cumsum(dtype=np.int32)[indices] - 1] = True  # of bools, ten times as fast as in int64
         return found
 
-    def reduced(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+    def segment_reduce(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
         """What `ufunc` makes of the values `[tokens]` of each unit: `[units]`."""
         if self.starts is None or not len(values):
             return values
@@ -149,16 +149,16 @@ class Units:
         starts[self.first[begins]] = True
         return starts
 
-    def places(self, chosen: np.ndarray) -> np.ndarray:
+    def indices(self, chosen: np.ndarray) -> np.ndarray:
         """The tokens of the units that are chosen (bool `[units]`): int64 `[tokens]`, in rising order."""
         units = chosen.nonzero()[0]
         if self.starts is None:
             return units
         sizes = self.size[units]
-        return self.first[units].repeat(sizes) + places_in_rows(sizes)
+        return self.first[units].repeat(sizes) + positions_in_rows(sizes)
 
 
-def units_of(tokens: MaskingTokens, partition: Partition) -> Units:
+def partition_units(tokens: MaskingTokens, partition: Partition) -> Units:
     """The units that a partition makes.
 
     Raises:
@@ -207,13 +207,13 @@ def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) 
     Args:
         lengths: the odds of runs of 1, 2, 3, ... units; they sum to 1.
     """
-    units = units_of(tokens, partition)
-    numbers = draws_in_rows(tokens.keys, units.counts, places_in_rows(units.counts), Purpose.LENGTH)
+    units = partition_units(tokens, partition)
+    draws = draw_in_rows(tokens.keys, units.counts, positions_in_rows(units.counts), Purpose.LENGTH)
     counts, ends = units.counts[units.counts > 0], units.counts.cumsum()[units.counts > 0]
     row_first = ends - counts
-    odds = np.asarray(lengths, dtype=np.float64)
-    length = _quantile(odds, numbers)
-    length[row_first] = _quantile(odds[::-1].cumsum()[::-1] / (odds @ np.arange(1, len(odds) + 1)), numbers[row_first])
+    probs = np.asarray(lengths, dtype=np.float64)
+    length = _quantile(probs, draws)
+    length[row_first] = _quantile(probs[::-1].cumsum()[::-1] / (probs @ np.arange(1, len(probs) + 1)), draws[row_first])
 
     begin = length.cumsum() - length
     begin -= (begin[row_first] - row_first).repeat(counts)
@@ -223,12 +223,12 @@ def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) 
     return units.to_tokens(begins)
 
 
-def _quantile(odds: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def _quantile(probs: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """1, 2, 3, ... with these odds, from uint32 draws: int64."""
-    limits = np.ceil(np.cumsum(odds)[:-1] * 2.0**32)
+    limits = np.ceil(np.cumsum(probs)[:-1] * 2.0**32)
     if len(limits) > _FEW:
-        return 1 + np.searchsorted(limits, numbers, side="right")
-    lengths = np.ones(len(numbers), dtype=np.uint8)
+        return 1 + np.searchsorted(limits, draws, side="right")
+    lengths = np.ones(len(draws), dtype=np.uint8)
     for limit in limits[limits < 2.0**32].astype(np.uint32):  # a comparison each is faster than a search for each
-        lengths += numbers >= limit
+        lengths += draws >= limit
     return lengths.astype(np.int64)

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_dynmask.core.draws import Purpose, as_fraction, draws
+from hf_dynmask.core.draws import Purpose, as_fraction, draw
 from hf_dynmask.strategies.partitions import MaskingTokens, Units
 from hf_dynmask.strategies.weights import sum_by_row
 
 
 def prefix(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
     """A prefix is seen, and all after it masked: the number is the share of the tokens that follow."""
-    before, share, total = _places(tokens, units)
+    before, share, total = _indices(tokens, units)
     return (total - before - units.size + share * units.size) / np.maximum(total, 1)
 
 
 def suffix(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
     """A suffix is seen, and all before it masked: the number is the share of the tokens that precede."""
-    before, share, total = _places(tokens, units)
+    before, share, total = _indices(tokens, units)
     return (before + share * units.size) / np.maximum(total, 1)
 
 
@@ -34,7 +34,7 @@ def block(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
     within those at higher ones.
     """
     place = suffix(tokens, units, rates)
-    anchor = _of_row(tokens, units, 1)
+    anchor = _sequence_draw(tokens, units, 1)
     left = (anchor - place) / np.where(anchor > 0, anchor, 1)
     right = (place - anchor) / (1 - anchor)
     return np.where(place < anchor, left, right)
@@ -48,22 +48,22 @@ def every_nth(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndar
     """
     maskable = units.maskable.astype(np.int64)
     counts = sum_by_row(maskable, units)
-    number = np.cumsum(maskable) - 1 - units.of_sequence(np.cumsum(counts) - counts)
-    return -(number * units.of_sequence(rates) + _of_row(tokens, units, 0)) % 1.0
+    number = np.cumsum(maskable) - 1 - units.from_sequences(np.cumsum(counts) - counts)
+    return -(number * units.from_sequences(rates) + _sequence_draw(tokens, units, 0)) % 1.0
 
 
 POSITIONS = {"prefix": prefix, "suffix": suffix, "block": block, "every_nth": every_nth}
 
 
-def _places(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _indices(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each unit, the maskable tokens before it, its sequence's share, and the maskable tokens in all."""
     size = units.maskable_size
     totals = sum_by_row(size, units)
-    earlier = units.of_sequence(np.cumsum(totals) - totals)
-    return np.cumsum(size) - size - earlier, _of_row(tokens, units, 0), units.of_sequence(totals)
+    earlier = units.from_sequences(np.cumsum(totals) - totals)
+    return np.cumsum(size) - size - earlier, _sequence_draw(tokens, units, 0), units.from_sequences(totals)
 
 
-def _of_row(tokens: MaskingTokens, units: Units, which: int) -> np.ndarray:
+def _sequence_draw(tokens: MaskingTokens, units: Units, which: int) -> np.ndarray:
     """For each unit, its sequence's uniform number in [0, 1); `which` tells one from another."""
-    places = np.full(len(tokens.lengths), which, dtype=np.uint32)
-    return units.of_sequence(as_fraction(draws(tokens.keys, places, Purpose.PLACE)))
+    indices = np.full(len(tokens.lengths), which, dtype=np.uint32)
+    return units.from_sequences(as_fraction(draw(tokens.keys, indices, Purpose.POSITION)))

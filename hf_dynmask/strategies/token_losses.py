@@ -19,10 +19,10 @@ from hf_dynmask.core.checks import checked_fraction, checked_positive
 from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.core.shared import SharedArray
 from hf_dynmask.strategies.partitions import MaskingTokens, Units
-from hf_dynmask.strategies.weights import of_tokens
+from hf_dynmask.strategies.weights import mean_token_weights
 
 _FIXED_POINT = float(1 << 20)
-_NOTHING_NOTED = (
+_NO_LOSS_RECORDED = (
     'no loss was noted, and `strategy="adaptive"` follows the losses. Pass '
     "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call it in your own loop."
 )
@@ -58,7 +58,7 @@ class TokenLosses:
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:
         self.decay, self.floor = checked_fraction(decay, "decay"), checked_fraction(floor, "floor")
         self.smoothing = checked_positive(smoothing, "smoothing")
-        self.watcher: Callable[[torch.Tensor], None] | None = None  # is given the labels that are trained on
+        self.label_observer: Callable[[torch.Tensor], None] | None = None  # is given the labels that are trained on
         self._table: SharedArray | None = None  # float64 [ids]; shared with workers, and made before they are
         self.reset()
 
@@ -68,14 +68,14 @@ class TokenLosses:
         self._history = np.zeros(
             (2, 0 if self._table is None else len(self._table.values))
         )  # sums and counts of losses
-        self._of_epoch: torch.Tensor | None = None  # int64 [2, ids]: the same in fixed point, of all ranks
-        self._of_step: torch.Tensor | None = None  # ... and of this rank since `synchronize`
+        self._epoch_totals: torch.Tensor | None = None  # int64 [2, ids]: the same in fixed point, of all ranks
+        self._step_totals: torch.Tensor | None = None  # ... and of this rank since `synchronize`
         self._is_silent = True  # whether no rank has noted a loss for the last `synchronize`
         self._publish()
 
     def weights(self, tokens: MaskingTokens, units: Units) -> np.ndarray:
         """The weights of units, float64 `[units]`: the mean of their tokens'."""
-        return of_tokens(tokens, units, self._weights_of(tokens.vocabulary.size))
+        return mean_token_weights(tokens, units, self._weights_of(tokens.vocabulary.size))
 
     def compute_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         """The mean cross entropy, as `Trainer` takes it for `compute_loss_func`; notes each token's while training.
@@ -88,9 +88,9 @@ class TokenLosses:
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         losses = cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
         if torch.is_grad_enabled():
-            if self.watcher is not None:
-                self.watcher(labels)
-            self._note(labels.flatten(), losses.detach())
+            if self.label_observer is not None:
+                self.label_observer(labels)
+            self._record(labels.flatten(), losses.detach())
         if num_items_in_batch is None:
             num_items_in_batch = (labels != IGNORE_INDEX).sum().clamp(min=1)
         return losses.sum() / num_items_in_batch
@@ -102,22 +102,22 @@ class TokenLosses:
         """
         if self._table is None:
             return
-        noted = self._of_step
+        noted = self._step_totals
         of_step = self._zeros(_reduction_device()) if noted is None else noted
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(of_step)
         self._is_silent = noted is None and not of_step[1].any()
-        known = torch.zeros_like(of_step) if self._of_epoch is None else self._of_epoch.to(of_step.device)
-        self._of_epoch, self._of_step = known + of_step, None
+        known = torch.zeros_like(of_step) if self._epoch_totals is None else self._epoch_totals.to(of_step.device)
+        self._epoch_totals, self._step_totals = known + of_step, None
 
-    def check_noted(self) -> None:
+    def check_recorded(self) -> None:
         """Called by all ranks after [`synchronize`].
 
         Raises:
             RuntimeError: if neither this rank nor another has noted a loss for it.
         """
         if self._is_silent:
-            raise RuntimeError(_NOTHING_NOTED)
+            raise RuntimeError(_NO_LOSS_RECORDED)
 
     def start_epoch(self, epoch: int) -> None:
         """Makes what the epoch before told count from now on.
@@ -132,7 +132,9 @@ class TokenLosses:
 
     def state_dict(self) -> dict[str, Any]:
         """All there is to know, as JSON carries it."""
-        of_epoch = np.zeros(self._history.shape, np.int64) if self._of_epoch is None else self._of_epoch.cpu().numpy()
+        of_epoch = (
+            np.zeros(self._history.shape, np.int64) if self._epoch_totals is None else self._epoch_totals.cpu().numpy()
+        )
         return {"epoch": self._epoch, "history": _encoded(self._history, "<f8"), "of_epoch": _encoded(of_epoch, "<i8")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -150,13 +152,13 @@ class TokenLosses:
         self.reset()
         self._epoch = state["epoch"]
         if history.size:
-            self._history, self._of_epoch = history, torch.from_numpy(of_epoch)
+            self._history, self._epoch_totals = history, torch.from_numpy(of_epoch)
         self._publish()
 
     def __getstate__(self) -> dict[str, Any]:
         """What is on a device comes to the CPU: a worker process that is spawned need not have the device."""
-        state = {**self.__dict__, "watcher": None}
-        for name in ("_of_epoch", "_of_step"):
+        state = {**self.__dict__, "label_observer": None}
+        for name in ("_epoch_totals", "_step_totals"):
             state[name] = None if state[name] is None else state[name].cpu()
         return state
 
@@ -171,24 +173,24 @@ class TokenLosses:
         """Sums and counts of losses, in fixed point, int64 `[2, ids]`."""
         return torch.zeros((2, 0 if self._table is None else len(self._table.values)), dtype=torch.int64, device=device)
 
-    def _note(self, labels: torch.Tensor, losses: torch.Tensor) -> None:
+    def _record(self, labels: torch.Tensor, losses: torch.Tensor) -> None:
         if self._table is None or self._epoch is None:
             raise RuntimeError(
                 "losses are noted, but no collator follows them. Make a collator with the strategy of these losses, "
                 "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.start_epoch` in your loop."
             )
-        if self._of_step is None:
-            self._of_step = self._zeros(labels.device)
-        counted = (labels != IGNORE_INDEX) & losses.isfinite()
-        fixed = torch.where(counted, losses * _FIXED_POINT, 0.0).round().long()
-        self._of_step.index_add_(1, labels.clamp(min=0), torch.stack([fixed, counted.long()]))
+        if self._step_totals is None:
+            self._step_totals = self._zeros(labels.device)
+        count_per_row = (labels != IGNORE_INDEX) & losses.isfinite()
+        fixed = torch.where(count_per_row, losses * _FIXED_POINT, 0.0).round().long()
+        self._step_totals.index_add_(1, labels.clamp(min=0), torch.stack([fixed, count_per_row.long()]))
 
     def _fold(self) -> None:
-        if self._of_epoch is None or (self._is_silent and not self._of_epoch.any()):
-            raise RuntimeError(_NOTHING_NOTED)
-        sums, counts = self._of_epoch.cpu().numpy()
+        if self._epoch_totals is None or (self._is_silent and not self._epoch_totals.any()):
+            raise RuntimeError(_NO_LOSS_RECORDED)
+        sums, counts = self._epoch_totals.cpu().numpy()
         self._history = self.decay * self._history + np.stack([sums / _FIXED_POINT, counts])
-        self._of_epoch = None
+        self._epoch_totals = None
         self._publish()
 
     def _publish(self) -> None:

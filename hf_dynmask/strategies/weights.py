@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hf_dynmask.core.checks import as_numbers
-from hf_dynmask.core.rows import reduced
+from hf_dynmask.core.rows import segment_reduce
 from hf_dynmask.strategies.partitions import MaskingTokens, Units
 
 _LEAST_WEIGHT = 1e-12
@@ -18,7 +18,7 @@ Weights = Callable[[MaskingTokens, Units], np.ndarray]
 
 def sum_by_row(values: np.ndarray, units: Units) -> np.ndarray:
     """The sum of the values `[units]` of each sequence: `[sequences]`."""
-    return reduced(np.add, values, units.counts)
+    return segment_reduce(np.add, values, units.counts)
 
 
 def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.ndarray:
@@ -43,18 +43,18 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
     left, free = goal, sum_by_row(weight, units)
     while True:  # each turn finds the units whose odds would exceed 1; a few turns, as seldom any is left to find
         factor = np.divide(left, free, out=np.zeros(len(rates)), where=free > 0)
-        odds = units.of_sequence(factor) * weights
+        probs = units.from_sequences(factor) * weights
         if left is goal and factor.max(initial=0.0) <= 1:
-            return odds  # no weight exceeds 1, and so no odds do
-        exceeds = (odds > 1) & ~certain & units.maskable
+            return probs  # no weight exceeds 1, and so no odds do
+        exceeds = (probs > 1) & ~certain & units.maskable
         if not exceeds.any():
-            return np.where(certain, 1.0, np.minimum(odds, 1.0))
+            return np.where(certain, 1.0, np.minimum(probs, 1.0))
         certain |= exceeds
         left = goal - sum_by_row(size * certain, units)
         free = sum_by_row(weight * ~certain, units)
 
 
-def of_tokens(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.ndarray:
+def mean_token_weights(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.ndarray:
     """A unit's weight is the mean of its tokens' weights, float64 `[ids]`, which are looked up by id.
 
     Raises:
@@ -66,7 +66,7 @@ def of_tokens(tokens: MaskingTokens, units: Units, weights: np.ndarray) -> np.nd
             f"{len(weights)}. Make them with `rarity_weights(token_counts(dataset, {tokens.vocabulary.size}))`, for "
             "example."
         )
-    return units.reduced(np.add, weights.take(tokens.input_ids)) / units.size
+    return units.segment_reduce(np.add, weights.take(tokens.input_ids)) / units.size
 
 
 def checked_weights(weights: Any) -> np.ndarray:
@@ -88,7 +88,7 @@ def checked_weights(weights: Any) -> np.ndarray:
     return values
 
 
-def checked_of_units(values: Any, units: Units, argument: str, strategy: object) -> np.ndarray:
+def checked_unit_values(values: Any, units: Units, argument: str, strategy: object) -> np.ndarray:
     """What a function of a strategy gives for each unit, as float64 `[units]`; 0 where a unit must stay.
 
     1 is taken where a number below 1 is asked for: division rounds to it now and then.
@@ -114,9 +114,9 @@ def checked_of_units(values: Any, units: Units, argument: str, strategy: object)
 
 def relative_weights(units: Units, weights: np.ndarray) -> np.ndarray:
     """Weights as fractions of the largest of their sequence's maskable units; 0 made positive, but next to nothing."""
-    largest = reduced(np.maximum, weights * units.maskable, units.counts)
+    largest = segment_reduce(np.maximum, weights * units.maskable, units.counts)
     none = largest == 0
-    relative = weights / units.of_sequence(np.where(none, 1.0, largest))
+    relative = weights / units.from_sequences(np.where(none, 1.0, largest))
     if none.any():
-        relative[units.of_sequence(none)] = 1.0
+        relative[units.from_sequences(none)] = 1.0
     return np.clip(relative, _LEAST_WEIGHT, 1.0, out=relative)

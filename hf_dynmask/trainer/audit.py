@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
 from hf_dynmask.core.checks import checked_integer, checked_rate
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.trainer.audit_columns import NotAuditableError
-from hf_dynmask.trainer.audit_masks import MaskedTokens, masked_tokens
-from hf_dynmask.trainer.audit_spans import CorruptedSpans, corrupted_spans
+from hf_dynmask.trainer.audit_masks import MaskedTokens, restore_masked_tokens
+from hf_dynmask.trainer.audit_spans import CorruptedSpans, restore_corrupted_spans
 
 _RESTRICT = ("special_tokens_mask", "labels")
 _SPREAD = "rates depend on the whole collated batch (`low_discrepancy=True`), of which this batch may be a part"
@@ -99,15 +99,15 @@ def audit_batch(
         (True, False)
     """
     try:
-        restored = restored_batch(collator, batch)
+        restored = restore_batch(collator, batch)
     except NotAuditableError as reason:
         return Audit("none", str(reason), True, 0, 0)
-    verdict = compared(collator, restored, batch, epoch, rate, columns)
+    verdict = compare(collator, restored, batch, epoch, rate, columns)
     masked, eligible = int(restored.masked_per_sequence.sum()), int(restored.eligible_per_sequence.sum())
     return Audit(verdict.kind, verdict.reason, not verdict.differs.any(), masked, eligible)
 
 
-def restored_batch(collator: Any, batch: Mapping[str, Any]) -> MaskedTokens | CorruptedSpans:
+def restore_batch(collator: Any, batch: Mapping[str, Any]) -> MaskedTokens | CorruptedSpans:
     """The sequences of a batch before they were masked.
 
     Raises:
@@ -116,15 +116,15 @@ def restored_batch(collator: Any, batch: Mapping[str, Any]) -> MaskedTokens | Co
     if not isinstance(batch, Mapping):
         raise NotAuditableError(f"the batch is a {type(batch).__name__} and no mapping")
     if isinstance(collator, DataCollatorForDynamicMasking):
-        return masked_tokens(collator, batch)
+        return restore_masked_tokens(collator, batch)
     if isinstance(collator, DataCollatorForSpanCorruption):
-        return corrupted_spans(collator, batch)
-    if isinstance(collator, ClockedCollator):
+        return restore_corrupted_spans(collator, batch)
+    if isinstance(collator, EpochAwareCollator):
         raise NotAuditableError(f"the batch of a {type(collator).__name__} does not hold the original ids")
     raise NotAuditableError(f"the masks of a {type(collator).__name__} cannot be worked out again")
 
 
-def compared(
+def compare(
     collator: Any,
     restored: MaskedTokens | CorruptedSpans,
     batch: Mapping[str, Any],

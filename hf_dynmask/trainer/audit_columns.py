@@ -10,7 +10,7 @@ import torch
 
 from hf_dynmask.batching.eligibility import attended_tokens
 from hf_dynmask.core.ragged import RaggedBatch, only_attended
-from hf_dynmask.core.rows import reduced
+from hf_dynmask.core.rows import segment_reduce
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 
@@ -18,7 +18,7 @@ class NotAuditableError(ValueError):
     """Why the masks of a batch cannot be checked, in words."""
 
 
-def ids_of(batch: Mapping[str, Any], name: str) -> np.ndarray:
+def integer_column(batch: Mapping[str, Any], name: str) -> np.ndarray:
     """A column of integers, int64 in its own shape, from whatever device it is on.
 
     Raises:
@@ -47,7 +47,7 @@ def without_padding(
     columns = dict(flat)
     if batch.get("attention_mask") is not None:
         columns["attention_mask"] = _attention(batch["attention_mask"], shape)
-    elif vocabulary.pad_token_id is not None and not vocabulary.pads_unmistakably:
+    elif vocabulary.pad_token_id is not None and not vocabulary.pad_is_unambiguous:
         raise NotAuditableError("the batch has no `attention_mask`, and its pad token has another role as well")
     rows = RaggedBatch(np.full(shape[0], shape[1]), columns, {})
     try:
@@ -67,7 +67,7 @@ def clear_outside(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary) 
     if not outside.any():
         return np.zeros(len(lengths), dtype=bool)
     ids[outside] = 0
-    return reduced(np.logical_or, outside, lengths)
+    return segment_reduce(np.logical_or, outside, lengths)
 
 
 def lengths_in_rows(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
@@ -77,13 +77,13 @@ def lengths_in_rows(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndar
         NotAuditableError: if the batch does not tell.
     """
     if batch.get("cu_seq_lens_q") is not None:
-        ends = ids_of(batch, "cu_seq_lens_q").reshape(-1)
+        ends = integer_column(batch, "cu_seq_lens_q").reshape(-1)
         lengths = np.diff(ends)
         if len(lengths) and ends[0] == 0 and ends[-1] == shape[0] * shape[1] and (lengths >= 0).all():
             return lengths
     if batch.get("position_ids") is None:
         raise NotAuditableError("the batch has neither `position_ids` nor `cu_seq_lens_q` to tell where sequences end")
-    positions = ids_of(batch, "position_ids")
+    positions = integer_column(batch, "position_ids")
     if positions.shape != shape:
         raise NotAuditableError("`position_ids` of the batch do not have a value for each token")
     begins = np.ones(shape, dtype=bool)

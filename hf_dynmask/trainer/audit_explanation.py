@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
-from hf_dynmask.trainer.audit import compared, restored_batch
+from hf_dynmask.trainer.audit import compare, restore_batch
 from hf_dynmask.trainer.audit_masks import MaskedTokens
 from hf_dynmask.trainer.audit_spans import CorruptedSpans
 
@@ -55,7 +55,7 @@ class Explanation(NamedTuple):
         if self.other_rate is not None:
             return f"masks of the epoch of {self.candidate.label}, but at a rate of {self.other_rate:.3g}"
         if self.complete:
-            return f"masks of {self.candidate.label}{_in_words(self.candidate.rate)}"
+            return f"masks of {self.candidate.label}{_format_rate(self.candidate.rate)}"
         return f"masks of {self.candidate.label} in {self.matching} of {self.sequences} sequences only"
 
 
@@ -89,14 +89,14 @@ def explain_mismatch(
         >>> print("given", explain_mismatch(collator, batch, Candidate("epoch 1", 1, 0.3), near))
         given masks of epoch 2 (rate 0.3)
     """
-    restored = restored_batch(collator, batch)
+    restored = restore_batch(collator, batch)
     tried = [asked, *candidates]
     has_masks = restored.masked_per_sequence > 0
     sequences = int(has_masks.sum())
     rate = float(restored.masked_per_sequence.sum() / max(restored.eligible_per_sequence.sum(), 1))
     best, most = None, 0
     for each in tried:
-        verdict = compared(collator, restored, batch, each.epoch, each.rate, columns)
+        verdict = compare(collator, restored, batch, each.epoch, each.rate, columns)
         if not verdict.differs.any():
             return Explanation(each, True, None, sequences, sequences, rate, len(tried))
         matching = int((has_masks & ~verdict.differs).sum())
@@ -121,7 +121,7 @@ def _rate_of(restored: MaskedTokens | CorruptedSpans, pattern: int) -> float | N
     return None
 
 
-def _in_words(rate: FixedRate | None) -> str:
+def _format_rate(rate: FixedRate | None) -> str:
     if rate is None:
         return ""
     if isinstance(rate, RateDistribution):

@@ -14,11 +14,17 @@ import numpy as np
 
 from hf_dynmask.core.draws import example_hashes, stream_keys
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
-from hf_dynmask.core.rows import counted, reduced
-from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replaced, select
+from hf_dynmask.core.rows import count_per_row, segment_reduce
+from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replacement_ids, select
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies.partitions import MaskingTokens, every_token, runs, words
-from hf_dynmask.trainer.audit_columns import NotAuditableError, clear_outside, ids_of, lengths_in_rows, without_padding
+from hf_dynmask.trainer.audit_columns import (
+    NotAuditableError,
+    clear_outside,
+    integer_column,
+    lengths_in_rows,
+    without_padding,
+)
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
@@ -54,12 +60,12 @@ class MaskedTokens:
     @cached_property
     def masked_per_sequence(self) -> np.ndarray:
         """int64 `[sequences]`: the masked tokens."""
-        return counted(self.masked, self.tokens.ends)
+        return count_per_row(self.masked, self.tokens.ends)
 
     @cached_property
     def eligible_per_sequence(self) -> np.ndarray:
         """int64 `[sequences]`: the tokens that may be masked."""
-        return reduced(np.add, self.maskable.astype(np.int64), self.tokens.lengths)
+        return segment_reduce(np.add, self.maskable.astype(np.int64), self.tokens.lengths)
 
     def masked_at(self, rate: float, pattern: int) -> int:
         """How many tokens this rate masks."""
@@ -68,9 +74,9 @@ class MaskedTokens:
     def differing(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
         """The sequences whose masks differ from those of this rate and pattern: bool `[sequences]`."""
         expected = mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
-        if np.array_equal(expected.places, self.masked) and np.array_equal(expected.ids, self.shown):
+        if np.array_equal(expected.indices, self.masked) and np.array_equal(expected.ids, self.shown):
             return self.broken
-        return self.broken | self._sequences_with(self._outcome(expected.places, expected.ids) != self._outcome())
+        return self.broken | self._sequences_with(self._outcome(expected.indices, expected.ids) != self._outcome())
 
     def contradicting(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
         """The sequences whose masks contradict this rate and pattern, whichever further tokens may not be masked.
@@ -84,7 +90,7 @@ class MaskedTokens:
         """
         wrong = np.zeros(len(self.tokens.input_ids), dtype=bool)
         wrong[self.masked] = ~self.maskable[self.masked]
-        wrong[self.masked] |= replaced(self._keyed(pattern), self.masked, self.plan) != self.shown
+        wrong[self.masked] |= replacement_ids(self._keyed(pattern), self.masked, self.plan) != self.shown
         if rate is not None and self._subset_is_known():
             # If only the masked tokens could be masked, all of them still would be: a unit is masked for its own draw,
             # or because its draw is among the lowest of its sequence.
@@ -101,12 +107,12 @@ class MaskedTokens:
         return outcome
 
     def _sequences_with(self, flags: np.ndarray) -> np.ndarray:
-        return reduced(np.logical_or, flags, self.tokens.lengths)
+        return segment_reduce(np.logical_or, flags, self.tokens.lengths)
 
     def _subset_is_known(self) -> bool:
         """Whether each unit has a draw and a probability of its own, and both follow from the ids."""
         strategy = self.plan.strategy
-        own = strategy.weights is None and strategy.odds is None and strategy.numbers is None
+        own = strategy.weights is None and strategy.probs is None and strategy.draws is None
         return own and not self.plan.exact_count and _follows_from_ids(strategy.partition)
 
     def _keyed(self, pattern: int) -> MaskingTokens:
@@ -115,7 +121,7 @@ class MaskedTokens:
         return MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, self.maskable, keys)
 
 
-def masked_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, Any]) -> MaskedTokens:
+def restore_masked_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, Any]) -> MaskedTokens:
     """The sequences of a batch, restored.
 
     Raises:
@@ -123,7 +129,7 @@ def masked_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, A
     """
     if collator._plan is None:
         raise NotAuditableError("the collator masks nothing (`mlm=False`)")
-    columns = {name: ids_of(batch, name) for name in ("input_ids", "labels")}
+    columns = {name: integer_column(batch, name) for name in ("input_ids", "labels")}
     shape = columns["input_ids"].shape
     if columns["labels"].shape != shape or len(shape) != 2:
         raise NotAuditableError(

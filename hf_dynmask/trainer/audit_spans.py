@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
-from hf_dynmask.core.rows import places_in_rows, reduced
-from hf_dynmask.masking.sentinels import corrupted, targets
+from hf_dynmask.core.rows import positions_in_rows, segment_reduce
+from hf_dynmask.masking.sentinels import corrupt, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
 from hf_dynmask.rates.schedules import FixedRate
-from hf_dynmask.trainer.audit_columns import NotAuditableError, clear_outside, ids_of, without_padding
+from hf_dynmask.trainer.audit_columns import NotAuditableError, clear_outside, integer_column, without_padding
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
@@ -82,18 +82,18 @@ class CorruptedSpans:
     def _per_sequence(self, flags: np.ndarray) -> np.ndarray:
         """How many tokens have the flag, which is the same in all readings of a row."""
         counts = np.zeros(len(self.present), dtype=np.int64)
-        counts[self.row] = reduced(np.add, flags.astype(np.int64), self.tokens.lengths)
+        counts[self.row] = segment_reduce(np.add, flags.astype(np.int64), self.tokens.lengths)
         return counts
 
     def _in_no_reading(self, wrong: np.ndarray) -> np.ndarray:
         """The sequences that are wrong in each of their readings: bool `[sequences]`."""
-        right = ~(self.broken | reduced(np.logical_or, wrong, self.tokens.lengths))
+        right = ~(self.broken | segment_reduce(np.logical_or, wrong, self.tokens.lengths))
         unexplained = self.present.copy()
         unexplained[self.row[right]] = False
         return unexplained
 
 
-def corrupted_spans(collator: DataCollatorForSpanCorruption, batch: Mapping[str, Any]) -> CorruptedSpans:
+def restore_corrupted_spans(collator: DataCollatorForSpanCorruption, batch: Mapping[str, Any]) -> CorruptedSpans:
     """The sequences of a batch, restored.
 
     Raises:
@@ -104,8 +104,8 @@ def corrupted_spans(collator: DataCollatorForSpanCorruption, batch: Mapping[str,
     row, stands_in = _readings(inputs, labels, sentinels)
     inputs_read, labels_read = _rows(inputs, row), _rows(labels, row)
     tokens, noise = _restored(inputs_read, stands_in, labels_read, np.isin(labels_read.input_ids, sentinels))
-    same = _equal_rows(corrupted(tokens, noise, sentinels), inputs_read)
-    same &= _equal_rows(targets(tokens, noise, sentinels, collator.tokenizer.eos_token_id), labels_read)
+    same = _equal_rows(corrupt(tokens, noise, sentinels), inputs_read)
+    same &= _equal_rows(span_targets(tokens, noise, sentinels, collator.tokenizer.eos_token_id), labels_read)
     broken = ~same | clear_outside(tokens.input_ids, tokens.lengths, vocabulary)
     maskable = vocabulary.maskable.take(tokens.input_ids) & ~np.isin(tokens.input_ids, sentinels)
     present = (inputs.lengths > 0) | (labels.lengths > 0)
@@ -114,7 +114,7 @@ def corrupted_spans(collator: DataCollatorForSpanCorruption, batch: Mapping[str,
 
 def _unpadded(collator: DataCollatorForSpanCorruption, batch: Mapping[str, Any]) -> tuple[RaggedTokens, RaggedTokens]:
     """The inputs and the labels."""
-    input_ids, labels = ids_of(batch, "input_ids"), ids_of(batch, "labels")
+    input_ids, labels = integer_column(batch, "input_ids"), integer_column(batch, "labels")
     if input_ids.ndim != 2 or labels.ndim != 2 or len(input_ids) != len(labels):
         raise NotAuditableError(
             "`input_ids` and `labels` of the batch do not have two dimensions with the same number of sequences, but "
@@ -132,8 +132,8 @@ def _readings(inputs: RaggedTokens, labels: RaggedTokens, sentinels: np.ndarray)
         The row of each reading, int64 `[readings]`, and bool `[tokens of all readings]`, the sentinels that stand in.
     """
     stands_in = np.isin(inputs.input_ids, sentinels)
-    held = reduced(np.add, stands_in.astype(np.int64), inputs.lengths)
-    runs = reduced(np.add, np.isin(labels.input_ids, sentinels).astype(np.int64), labels.lengths) - 1
+    held = segment_reduce(np.add, stands_in.astype(np.int64), inputs.lengths)
+    runs = segment_reduce(np.add, np.isin(labels.input_ids, sentinels).astype(np.int64), labels.lengths) - 1
     readable = (runs >= 0) & (runs < len(sentinels))
     row = [np.flatnonzero(readable & (held == runs))]
     flags = [stands_in[_indices(inputs, row[0])]]
@@ -167,20 +167,20 @@ def _restored(
     number = np.cumsum(mark) - 1  # of the sentinel that a label follows
     marks = int(mark.sum())
     last = np.zeros(marks, dtype=bool)
-    last[np.cumsum(reduced(np.add, mark.astype(np.int64), labels.lengths)) - 1] = True
+    last[np.cumsum(segment_reduce(np.add, mark.astype(np.int64), labels.lengths)) - 1] = True
     noise_labels = ~mark & ~last[number] if marks else mark
     size = np.ones(len(inputs.input_ids), dtype=np.int64)
     size[stands_in] = np.bincount(number[noise_labels], minlength=marks)[~last]
     noise = stands_in.repeat(size)
     input_ids = inputs.input_ids.repeat(size)
     input_ids[noise] = labels.input_ids[noise_labels]
-    return RaggedTokens(input_ids, reduced(np.add, size, inputs.lengths)), noise
+    return RaggedTokens(input_ids, segment_reduce(np.add, size, inputs.lengths)), noise
 
 
 def _indices(tokens: RaggedTokens, rows: np.ndarray) -> np.ndarray:
     """Where the tokens of these rows stand, int64, one row after the other."""
     lengths = tokens.lengths[rows]
-    return (tokens.ends[rows] - lengths).repeat(lengths) + places_in_rows(lengths)
+    return (tokens.ends[rows] - lengths).repeat(lengths) + positions_in_rows(lengths)
 
 
 def _rows(tokens: RaggedTokens, rows: np.ndarray) -> RaggedTokens:
@@ -192,5 +192,5 @@ def _equal_rows(one: RaggedTokens, other: RaggedTokens) -> np.ndarray:
     equal = one.lengths == other.lengths
     rows = np.flatnonzero(equal)
     differs = _rows(one, rows).input_ids != _rows(other, rows).input_ids
-    equal[rows] = ~reduced(np.logical_or, differs, one.lengths[rows])
+    equal[rows] = ~segment_reduce(np.logical_or, differs, one.lengths[rows])
     return equal

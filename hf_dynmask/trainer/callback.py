@@ -13,21 +13,21 @@ from transformers.trainer_callback import ExportableState, TrainerCallback, Trai
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators import warned
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.callers import calling_trainer
 from hf_dynmask.loading.position import EpochPlan
 from hf_dynmask.rates.schedules import (
     FixedRate,
     Rate,
     check_not_a_factory,
+    checked_evaluation_rate,
     checked_fixed_rate,
-    evaluation_rate,
     rate_at,
 )
 from hf_dynmask.strategies.token_losses import TokenLosses
-from hf_dynmask.trainer.evaluation_loaders import serve
+from hf_dynmask.trainer.evaluation_loaders import patch_eval_dataloaders
 from hf_dynmask.trainer.training import Training
-from hf_dynmask.trainer.training_audit import TrainerAudit, watch
+from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
 
 _EVALUATION_RATE = 0.15
 _LOGGER = logging.getLogger("hf_dynmask")
@@ -92,16 +92,16 @@ class MaskRateCallback(TrainerCallback):
         self._evaluates_as_chosen = eval_mlm_probability is not None
         self._training: Training | None = None
         self._audit: TrainerAudit | None = None
-        self._watches: Any = None
+        self._hook: Any = None
 
     def evaluation_plan(self, seed: int) -> EpochPlan:
         """What holds for the batches of an evaluation; `seed` counts where the collator has none."""
-        return EpochPlan(0, rate=evaluation_rate(self.eval_mlm_probability), seed=seed, evaluates=True)
+        return EpochPlan(0, rate=checked_evaluation_rate(self.eval_mlm_probability), seed=seed, is_evaluation=True)
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer = calling_trainer()
         if trainer is not None:
-            serve(trainer, self)
+            patch_eval_dataloaders(trainer, self)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -109,55 +109,59 @@ class MaskRateCallback(TrainerCallback):
         training = self._training = Training(args, state, kwargs["train_dataloader"], self.schedule)
         trainer = calling_trainer()
         if trainer is not None:
-            serve(trainer, self)  # also where this callback came later than the `Trainer`
+            patch_eval_dataloaders(trainer, self)  # also where this callback came later than the `Trainer`
             callbacks = trainer.callback_handler.callbacks
             callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
             _resume_losses(training.collator.losses, state, callbacks)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
-            evaluates = getattr(trainer, "eval_dataset", None) is not None
-            self._say(training, state, kwargs.get("model"), evaluates)
+            is_evaluation = getattr(trainer, "eval_dataset", None) is not None
+            self._log_and_warn(training, state, kwargs.get("model"), is_evaluation)
 
     def _begin_audit(self, training: Training, model: Any) -> None:
         self._end_audit()
         collator = training.collator
         if self.audit and training.is_audited and isinstance(model, torch.nn.Module):
-            rate = evaluation_rate(self.eval_mlm_probability)
+            rate = checked_evaluation_rate(self.eval_mlm_probability)
             every_step = self.audit == "every_step"
             self._audit = TrainerAudit(collator, rate, training.columns, training.fills_up_batches, every_step)
-            self._watches = watch(model, self._audit)
+            self._hook = attach_audit_hook(model, self._audit)
             if collator.losses is not None:
-                collator.losses.watcher = self._audit.note_labels
+                collator.losses.label_observer = self._audit.record_labels
 
     def _end_audit(self) -> None:
-        if self._watches is not None:
-            self._watches.remove()
+        if self._hook is not None:
+            self._hook.remove()
         if self._training is not None and self._training.collator.losses is not None:
-            self._training.collator.losses.watcher = None
-        self._audit = self._watches = None
+            self._training.collator.losses.label_observer = None
+        self._audit = self._hook = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is of no training."""
-        return {**self.__dict__, "_training": None, "_audit": None, "_watches": None}
+        return {**self.__dict__, "_training": None, "_audit": None, "_hook": None}
 
-    def _say(self, training: Training, state: TrainerState, model: Any, evaluates: bool) -> None:
+    def _log_and_warn(self, training: Training, state: TrainerState, model: Any, is_evaluation: bool) -> None:
         """Logs which masking this is, and warns of what it may not have been meant to be."""
         collator = training.collator
         _LOGGER.info("%s", collator)
         epochs = math.ceil(state.num_train_epochs)
         if training.has_two_schedules:
-            warned.of_schedules()
+            warned.warn_two_schedules()
         if state.global_step == 0 and collator.num_mask_patterns is None and collator.seed in _TRAINED.get(model, ()):
-            warned.of_repeated_epochs(collator.seed)
-        warned.of_patterns(collator.num_mask_patterns, epochs)
+            warned.warn_repeated_epochs(collator.seed)
+        warned.warn_patterns_never_repeat(collator.num_mask_patterns, epochs)
         if collator.losses is not None:
-            warned.of_a_single_epoch(epochs)
+            warned.warn_single_epoch(epochs)
         if getattr(collator, "padding_free", False):
-            warned.of_attention(getattr(getattr(model, "config", None), "_attn_implementation", None))
-        masked = isinstance(collator.for_evaluation(self.eval_mlm_probability), ClockedCollator)
-        if evaluates and masked and not self._evaluates_as_chosen:
+            warned.warn_attention_across_sequences(
+                getattr(getattr(model, "config", None), "_attn_implementation", None)
+            )
+        masked = isinstance(collator.for_evaluation(self.eval_mlm_probability), EpochAwareCollator)
+        if is_evaluation and masked and not self._evaluates_as_chosen:
             with suppress(Exception):  # a schedule that goes wrong at its end does so there, if training comes there
-                warned.of_rates(rate_at(collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE)
+                warned.warn_easier_evaluation(
+                    rate_at(collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE
+                )
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -174,7 +178,7 @@ class MaskRateCallback(TrainerCallback):
     ) -> None:
         training = self._in_training()
         training.check_next()
-        if self._audit is not None and training.leads:
+        if self._audit is not None and training.is_active:
             self._audit.begin_step(args, state, training.epoch, training.first_step)
 
     def on_pre_optimizer_step(
@@ -187,7 +191,7 @@ class MaskRateCallback(TrainerCallback):
             self._audit.end_step()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._in_training().use()
+        self._in_training().record_consumed()
 
     on_substep_end = on_step_end
 
@@ -208,7 +212,7 @@ class MaskRateCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if logs is None or "loss" not in logs or self._training is None or not self._training.leads:
+        if logs is None or "loss" not in logs or self._training is None or not self._training.is_active:
             return
         if self._audit is not None:
             self._audit.check()
@@ -229,7 +233,7 @@ class MaskRateCallback(TrainerCallback):
 
 
 def _check_is_no_collator(rate: Any, argument: str) -> None:
-    if isinstance(rate, ClockedCollator):
+    if isinstance(rate, EpochAwareCollator):
         raise ValueError(
             f"`{argument}` must be a mask rate or a schedule, but got a {type(rate).__name__}. Pass the collator to "
             "`Trainer` as `data_collator`, and here a schedule such as `linear_schedule(0.30, 0.15)`, or nothing."
@@ -261,7 +265,7 @@ class SavesTokenLosses(TrainerCallback, ExportableState):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._losses is not None:
             self._losses.synchronize()
-            self._losses.check_noted()
+            self._losses.check_recorded()
 
     def state(self) -> dict[str, Any]:
         return {"args": {}, "attributes": {}, "losses": None if self._losses is None else self._losses.state_dict()}

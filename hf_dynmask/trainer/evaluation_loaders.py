@@ -6,7 +6,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hf_dynmask.loading.loaders import collator_in
+from hf_dynmask.loading.loaders import find_collator
 from hf_dynmask.loading.numbering import number_batches
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hf_dynmask.trainer.callback import MaskRateCallback
 
 
-def serve(trainer: Trainer, callback: MaskRateCallback) -> None:
+def patch_eval_dataloaders(trainer: Trainer, callback: MaskRateCallback) -> None:
     """Has the loaders that the `Trainer` makes for evaluation, or has kept, serve it as `callback` says.
 
     The loaders, not the `Trainer`'s collator, because that makes training batches as well. Of two callbacks the one
@@ -23,10 +23,12 @@ def serve(trainer: Trainer, callback: MaskRateCallback) -> None:
     """
     for name in ("get_eval_dataloader", "get_test_dataloader"):
         own = vars(trainer).get(name)
-        setattr(trainer, name, _Served(name, own.own if isinstance(own, _Served) else own, trainer, callback))
+        setattr(
+            trainer, name, _PatchedMethod(name, own.own if isinstance(own, _PatchedMethod) else own, trainer, callback)
+        )
 
 
-class _Served:
+class _PatchedMethod:
     """Stands in for a method of the `Trainer` that makes loaders, or for `own`, which the instance had in its place.
 
     It does not hold the `Trainer`, which holds it: both would stay after their last use, with model and workers, until
@@ -40,7 +42,12 @@ class _Served:
         self._callback = callback
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Served, (self._name, self.own, self._trainer(), self._callback)  # a weak reference cannot be pickled
+        return _PatchedMethod, (
+            self._name,
+            self.own,
+            self._trainer(),
+            self._callback,
+        )  # a weak reference cannot be pickled
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The loader; what collates with something else, or has its twin for evaluation, is left alone."""
@@ -51,8 +58,8 @@ class _Served:
                 "it in a variable."
             )
         loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)
-        collator = collator_in(getattr(loader, "collate_fn", None))
-        if collator is not None and not collator.evaluates:
+        collator = find_collator(getattr(loader, "collate_fn", None))
+        if collator is not None and not collator.is_evaluation:
             serves = any(other is self._callback for other in trainer.callback_handler.callbacks)
             sampler, _ = number_batches(loader)
             sampler.plan = self._callback.evaluation_plan(trainer.args.seed) if serves else None

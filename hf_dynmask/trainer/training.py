@@ -12,20 +12,20 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.loading.loaders import (
     check_order,
     collated_per_batch,
-    collator_in,
-    collators_in,
+    find_collator,
+    find_collators,
     is_collated_here,
     is_dispatched,
     restart_workers,
     torch_loader,
 )
 from hf_dynmask.loading.numbering import number_batches
-from hf_dynmask.loading.position import DECIDING_COLUMNS, EpochPlan
-from hf_dynmask.loading.worker_order import Turns
+from hf_dynmask.loading.position import MASK_INPUT_COLUMNS, EpochPlan
+from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 from hf_dynmask.rates.schedules import Rate
 
 
@@ -61,17 +61,17 @@ class Training:
         self._sampler, self._collate = number_batches(loader)
         self._sampler.planner = self._token = object()  # not the training itself, which holds the loader
         restart_workers(torch_loader(loader))  # they have the collator as it was when they began
-        self._turns = self._collate.turns = self._turns_to_check()
+        self._monitor = self._collate.monitor = self._make_monitor()
         self.epoch, self._skipped = _first_epoch(args, state, loader), _skipped_batches(args, state, loader)
         self._plan(state)
 
     @property
-    def leads(self) -> bool:
+    def is_active(self) -> bool:
         return self._sampler.planner is self._token
 
     def columns(self) -> Collection[str]:
         """The columns of the examples, as far as anything is known of them, that masks depend on beside the ids."""
-        return self._collate.columns if is_collated_here(self._loader) else DECIDING_COLUMNS
+        return self._collate.columns if is_collated_here(self._loader) else MASK_INPUT_COLUMNS
 
     @property
     def fills_up_batches(self) -> bool:
@@ -81,7 +81,7 @@ class Training:
     @property
     def is_audited(self) -> bool:
         """Whether a batch tells which masks it has, and of which collator."""
-        return self.collator.is_audited and len(collators_in(torch_loader(self._loader).collate_fn)) == 1
+        return self.collator.is_audited and len(find_collators(torch_loader(self._loader).collate_fn)) == 1
 
     @property
     def is_scheduled(self) -> bool:
@@ -95,13 +95,13 @@ class Training:
 
     def start_epoch(self, state: TrainerState) -> None:
         """Before the epoch's first batch is drawn."""
-        if not self.leads:
+        if not self.is_active:
             return
         self._plan(state)
         if self.collator.losses is not None:
             self.collator.losses.start_epoch(self.epoch)
-        if self._turns is not None:
-            self._turns.start_epoch(self.epoch, self._skipped)
+        if self._monitor is not None:
+            self._monitor.start_epoch(self.epoch, self._skipped)
 
     def end_epoch(self) -> None:
         """After its last batch is used, or not used, where it is stopped early."""
@@ -113,8 +113,8 @@ class Training:
         Raises:
             RuntimeError: if the batch may be of another step.
         """
-        if self.leads and self._turns is not None:
-            self._turns.check_next()
+        if self.is_active and self._monitor is not None:
+            self._monitor.check_next()
 
     def check_unchanged(self) -> None:
         """Before an optimizer step is made.
@@ -122,19 +122,21 @@ class Training:
         Raises:
             RuntimeError: if the collator was changed.
         """
-        if self.leads and vars(self._source).get("_plan") is not self._plan_as_set:  # it is made anew after a change
+        if (
+            self.is_active and vars(self._source).get("_plan") is not self._plan_as_set
+        ):  # it is made anew after a change
             _check_unchanged(self._source, self._settings)
             self._plan_as_set = self._source._plan
 
-    def use(self) -> None:
+    def record_consumed(self) -> None:
         """After a batch is used."""
-        if self.leads and self._turns is not None:
-            self._turns.use()
+        if self.is_active and self._monitor is not None:
+            self._monitor.record_consumed()
 
     def end(self) -> None:
         """What is drawn from now on is of no training."""
-        if self.leads:
-            self._sampler.plan = self._sampler.planner = self._collate.resumed = self._collate.turns = None
+        if self.is_active:
+            self._sampler.plan = self._sampler.planner = self._collate.resumed = self._collate.monitor = None
 
     def _plan(self, state: TrainerState) -> None:
         per_batch = collated_per_batch(self._loader)
@@ -155,21 +157,21 @@ class Training:
     def _streams(self) -> bool:
         return isinstance(torch_loader(self._loader).dataset, IterableDataset)
 
-    def _turns_to_check(self) -> Turns | None:
+    def _make_monitor(self) -> WorkerOrderMonitor | None:
         workers = torch_loader(self._loader).num_workers
         if self.is_scheduled and self._streams and workers > 1 and is_collated_here(self._loader):
-            return Turns(workers, collated_per_batch(self._loader))
+            return WorkerOrderMonitor(workers, collated_per_batch(self._loader))
         return None
 
 
-def training_collator(loader: Any) -> ClockedCollator:
+def training_collator(loader: Any) -> EpochAwareCollator:
     """The collator of this package that a training loader collates with.
 
     Raises:
         ValueError: if it has none, or is no loader.
     """
     collate_fn = torch_loader(loader).collate_fn
-    collator = collator_in(collate_fn)
+    collator = find_collator(collate_fn)
     if collator is None:
         while hasattr(collate_fn, "data_collator"):  # transformers' and our own wrappers
             collate_fn = collate_fn.data_collator
@@ -182,11 +184,11 @@ def training_collator(loader: Any) -> ClockedCollator:
     return collator
 
 
-def _settings(collator: ClockedCollator) -> dict[str, Any]:
+def _settings(collator: EpochAwareCollator) -> dict[str, Any]:
     return {field.name: getattr(collator, field.name) for field in dataclasses.fields(collator)}  # type: ignore[arg-type]
 
 
-def _check_unchanged(collator: ClockedCollator, settings: dict[str, Any]) -> None:
+def _check_unchanged(collator: EpochAwareCollator, settings: dict[str, Any]) -> None:
     for name, before in settings.items():
         now = getattr(collator, name)
         if now is not before and now != before:

@@ -18,9 +18,9 @@ import torch
 from transformers.trainer_callback import TrainerState
 from transformers.training_args import TrainingArguments
 
-from hf_dynmask.collators.base import ClockedCollator
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.rates.schedules import FixedRate, rate_at
-from hf_dynmask.trainer.audit import Audit, audit_batch, compared, restored_batch
+from hf_dynmask.trainer.audit import Audit, audit_batch, compare, restore_batch
 from hf_dynmask.trainer.audit_explanation import Candidate, Explanation, explain_mismatch
 
 _LOGGER = logging.getLogger("hf_dynmask")
@@ -48,20 +48,20 @@ class TrainerAudit:
 
     def __init__(
         self,
-        collator: ClockedCollator,
-        evaluation_rate: FixedRate,
+        collator: EpochAwareCollator,
+        checked_evaluation_rate: FixedRate,
         columns: Callable[[], Collection[str]],
         fills_up: bool,
         every_step: bool,
     ) -> None:
-        self._collator, self._evaluation_rate, self._columns = collator, evaluation_rate, columns
+        self._collator, self._evaluation_rate, self._columns = collator, checked_evaluation_rate, columns
         self._fills_up, self._every_step = fills_up, every_step
         self._steps = 0  # begun in this training
         self._step, self._total_steps = 0, 1
         self._epoch, self._first_step = 0, 0  # the epoch, and the step that it began with
         self._is_due = self._is_open = False
-        self._noted: deque[dict[str, Any]] = deque()  # what the model was given in this step
-        self._said: set[str] = set()
+        self._recorded: deque[dict[str, Any]] = deque()  # what the model was given in this step
+        self._reported: set[str] = set()
 
     def begin_step(self, args: TrainingArguments, state: TrainerState, epoch: int, first_step: int) -> None:
         """Before the first batch of an optimizer step is used.
@@ -78,17 +78,17 @@ class TrainerAudit:
         self._steps += 1
         self._is_due, self._is_open = starts or self._every_step or _logs_after(args, state), True
         batches = args.gradient_accumulation_steps if self._is_due else 1
-        self._noted = deque(maxlen=_FORWARDS * batches)
+        self._recorded = deque(maxlen=_FORWARDS * batches)
 
-    def note(self, batch: Mapping[str, Any]) -> None:
+    def record(self, batch: Mapping[str, Any]) -> None:
         """The model is given a batch to train on."""
         if self._is_open:
-            self._noted.append({name: batch[name] for name in _READ if batch.get(name) is not None})
+            self._recorded.append({name: batch[name] for name in _READ if batch.get(name) is not None})
 
-    def note_labels(self, labels: torch.Tensor) -> None:
+    def record_labels(self, labels: torch.Tensor) -> None:
         """The labels that a loss function of the library receives in the place of the model."""
-        if self._is_open and self._noted:
-            self._noted[-1].setdefault("labels", labels)
+        if self._is_open and self._recorded:
+            self._recorded[-1].setdefault("labels", labels)
 
     def end_step(self) -> None:
         """Before the optimizer step.
@@ -109,16 +109,16 @@ class TrainerAudit:
         Raises:
             MaskAuditError: if their masks are not those that were asked for.
         """
-        batches, self._noted = self._noted, deque()
+        batches, self._recorded = self._recorded, deque()
         audits = [self._audit(batch) for batch in batches]
         wrong = [batch for batch, audit in zip(batches, audits, strict=True) if not self._is_right(batch, audit)]
         are_right = len(wrong) < sum(audit.kind != "none" for audit in audits)
         for batch in wrong:
             found = self._explained(batch)
             if not are_right or found.candidate is not None:
-                raise MaskAuditError(self._words(found))
+                raise MaskAuditError(self._message(found))
         if audits and not wrong:
-            self._say_what_is_missing(audits)
+            self._report_gaps(audits)
 
     def _audit(self, batch: Mapping[str, Any]) -> Audit:
         asked = self._asked()
@@ -138,9 +138,9 @@ class TrainerAudit:
 
     def _is_filled_up(self, batch: Mapping[str, Any]) -> bool:
         """Whether what differs are sequences of the epoch's first batch, with the masks of its step."""
-        restored = restored_batch(self._collator, batch)
+        restored = restore_batch(self._collator, batch)
         differ = [
-            compared(self._collator, restored, batch, each.epoch, each.rate, self._columns()).differs
+            compare(self._collator, restored, batch, each.epoch, each.rate, self._columns()).differs
             for each in (self._asked(), self._candidate(self._first_step, self._epoch))
         ]
         return not (differ[0] & differ[1]).any()
@@ -160,7 +160,7 @@ class TrainerAudit:
                     yield self._candidate(self._step, epoch)
         yield Candidate("evaluation", 0, self._evaluation_rate)
 
-    def _words(self, found: Explanation) -> str:
+    def _message(self, found: Explanation) -> str:
         asked = self._asked()
         rate = f" at a rate of {asked.rate:.3g}" if isinstance(asked.rate, float) else ""
         return (
@@ -170,21 +170,21 @@ class TrainerAudit:
             "changed on purpose, pass `audit=False` to `MaskRateCallback`."
         )
 
-    def _say_what_is_missing(self, audits: list[Audit]) -> None:
+    def _report_gaps(self, audits: list[Audit]) -> None:
         """Why the audit is not full: once, and once more if it is less than it was."""
         audit = max(audits, key=lambda each: ("none", "partial", "full").index(each.kind))
-        if audit.reason and audit.kind not in self._said:
-            self._said.add(audit.kind)
+        if audit.reason and audit.kind not in self._reported:
+            self._reported.add(audit.kind)
             how = "not audited" if audit.kind == "none" else "audited in part"
             _LOGGER.warning("The masks that the model is given are %s: %s.", how, audit.reason)
 
 
-def watch(model: torch.nn.Module, audit: TrainerAudit) -> Any:
+def attach_audit_hook(model: torch.nn.Module, audit: TrainerAudit) -> Any:
     """Has the audit note what a model is given while it trains, before other hooks; returns the hook's handle."""
-    return model.register_forward_pre_hook(_Watch(audit), prepend=True, with_kwargs=True)
+    return model.register_forward_pre_hook(_AuditHook(audit), prepend=True, with_kwargs=True)
 
 
-class _Watch:
+class _AuditHook:
     """A forward hook. It holds no audit alive, and a copy or a pickle of the model has none."""
 
     def __init__(self, audit: TrainerAudit | None = None) -> None:
@@ -194,10 +194,10 @@ class _Watch:
     def __call__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         audit = self._audit()
         if audit is not None and model.training and torch.is_grad_enabled():
-            audit.note(_named(model, args, kwargs))
+            audit.record(_named(model, args, kwargs))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Watch, ()
+        return _AuditHook, ()
 
 
 def _named(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ class Vocabulary:
         pad_token_id: what fills up a batch; None if the tokenizer has none.
         pad_token_type_id: what fills up `token_type_ids`.
         pads_unmistakably: the pad token has no other role, so that it is padding wherever it stands.
-        state: what the tokenizer was like when it was read, as [`_state_of`] tells.
+        state: what the tokenizer was like when it was read, as [`_tokenizer_state`] tells.
         count: how many tokens it had.
         marked: the ids that were marked as special in the tokenizer, whether or not they had a role.
     """
@@ -38,7 +38,7 @@ class Vocabulary:
     mask_token_id: int | None
     pad_token_id: int | None
     pad_token_type_id: int
-    pads_unmistakably: bool
+    pad_is_unambiguous: bool
     state: tuple[Any, ...] = ()
     count: int = 0
     marked: frozenset[int] = frozenset()
@@ -60,48 +60,51 @@ class Vocabulary:
 
     def is_current(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         """Whether the tokenizer has no more tokens, and the same ones have roles: takes a microsecond."""
-        return self.state == _state_of(tokenizer, self.size)
+        return self.state == _tokenizer_state(tokenizer, self.size)
 
     def is_current_in_full(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         """Whether it also marks the same tokens as special: takes time in proportion to the tokens."""
-        return self.is_current(tokenizer) and (self.count, self.marked) == (len(tokenizer), _marked_in(tokenizer))
+        return self.is_current(tokenizer) and (self.count, self.marked) == (
+            len(tokenizer),
+            _added_special_ids(tokenizer),
+        )
 
 
-def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+def read_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     """The tables for a tokenizer, fast or slow."""
     ids = tokenizer.get_vocab()
     size = max(len(tokenizer), max(ids.values(), default=-1) + 1)
     special = np.ones(size, dtype=bool)
     special[list(ids.values())] = False
-    marked = _marked_in(tokenizer)
+    marked = _added_special_ids(tokenizer)
     special[[*tokenizer.all_special_ids, *marked]] = True
     pad = tokenizer.pad_token_id
     return Vocabulary(
         special=special,
         ordinary_ids=np.flatnonzero(~special),
-        read_words=partial(_words_of, tokenizer, special),
+        read_words=partial(_read_words, tokenizer, special),
         mask_token_id=tokenizer.mask_token_id,
         pad_token_id=pad,
         pad_token_type_id=getattr(tokenizer, "pad_token_type_id", 0),
-        pads_unmistakably=pad is not None and _roles(tokenizer).count(pad) == 1,
-        state=_state_of(tokenizer, size),
+        pad_is_unambiguous=pad is not None and _roles(tokenizer).count(pad) == 1,
+        state=_tokenizer_state(tokenizer, size),
         count=len(tokenizer),
         marked=marked,
     )
 
 
-def _words_of(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
-    from hf_dynmask.vocabulary.whole_word_vocabulary import never_divides_words
+def _read_words(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
+    from hf_dynmask.vocabulary.whole_word_vocabulary import has_only_whole_words
     from hf_dynmask.vocabulary.word_table import word_table  # not at import: it costs more than all else here
 
     known = (tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
     table = word_table(*known)
-    if table is None and never_divides_words(tokenizer):
-        table = word_table(*known, undivided=True)
+    if table is None and has_only_whole_words(tokenizer):
+        table = word_table(*known, tokens_are_words=True)
     return table
 
 
-def _state_of(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any, ...]:
+def _tokenizer_state(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any, ...]:
     """What is quick to tell of a tokenizer: whether it has outgrown a size, and which tokens have a role.
 
     The public names of the roles take up to 40 times as long. They serve where transformers has no private ones.
@@ -114,7 +117,7 @@ def _state_of(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any, ...]:
     return outgrown, tuple(named.values()), tuple(unnamed)
 
 
-def _marked_in(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def _added_special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     return frozenset(id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
 
 

@@ -8,7 +8,7 @@ from tokenizers.models import WordLevel, WordPiece
 from transformers import BertTokenizer
 
 
-def never_divides_words(tokenizer: Any) -> bool:
+def has_only_whole_words(tokenizer: Any) -> bool:
     """Whether each token is known to be a word: text is cut into words first, and no token can go on with one.
 
     That is known of WordLevel, and of WordPiece without a token that bears its mark, where the tokenizer's first step
@@ -16,11 +16,11 @@ def never_divides_words(tokenizer: Any) -> bool:
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return isinstance(tokenizer, BertTokenizer) and _none_goes_on(tokenizer, "##")
+        return isinstance(tokenizer, BertTokenizer) and _lacks_continuations(tokenizer, "##")
     if backend.pre_tokenizer is None or not _cuts_at_spaces(backend.pre_tokenizer):
         return False
     if isinstance(backend.model, WordPiece):
-        return _none_goes_on(tokenizer, backend.model.continuing_subword_prefix)
+        return _lacks_continuations(tokenizer, backend.model.continuing_subword_prefix)
     return isinstance(backend.model, WordLevel)
 
 
@@ -28,6 +28,6 @@ def _cuts_at_spaces(pre_tokenizer: Any) -> bool:
     return [word for word, _ in pre_tokenizer.pre_tokenize_str("ab cd")] == ["ab", "cd"]
 
 
-def _none_goes_on(tokenizer: Any, mark: str) -> bool:
+def _lacks_continuations(tokenizer: Any, mark: str) -> bool:
     """Without a mark, any token may go on with any other."""
     return bool(mark) and not any(token.startswith(mark) and token != mark for token in tokenizer.get_vocab())

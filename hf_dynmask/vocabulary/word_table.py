@@ -39,7 +39,7 @@ _WITHOUT_SPACES = (Class.IDEOGRAPH, Class.JOINER)
 
 
 def word_table(
-    ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = (), undivided: bool = False
+    ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = (), tokens_are_words: bool = False
 ) -> WordTable | None:
     """The table for a vocabulary.
 
@@ -56,7 +56,7 @@ def word_table(
     ordinary = dict(ids)
     for token in [token for token, id_ in ids.items() if is_special[id_]]:
         del ordinary[token]
-    family = _family(ordinary.keys()) or (_Family(_wordpiece, begins=_begins_wordpiece) if undivided else None)
+    family = _family(ordinary.keys()) or (_Family(_wordpiece, begins=_begins_wordpiece) if tokens_are_words else None)
     if family is None:
         return None
     first, last = (np.full(len(special), Class.SPECIAL, dtype=np.uint8) for _ in range(2))
@@ -75,13 +75,13 @@ def _without_characters(
 ) -> dict[str, int]:
     """Fills in tokens of one character, all at once, as there may be a million; returns the others."""
     characters = [token for token in ids if len(token) == 1]
-    places = np.fromiter(map(ids.__getitem__, characters), dtype=np.int64, count=len(characters))
+    indices = np.fromiter(map(ids.__getitem__, characters), dtype=np.int64, count=len(characters))
     codes = np.frombuffer("".join(characters).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     classes = np.frombuffer(_class_table(), dtype=np.uint8)[codes]
-    first[places] = classes
-    last[places] = np.where(codes == ord(_ZWJ), Class.SPACE, classes)
+    first[indices] = classes
+    last[indices] = np.where(codes == ord(_ZWJ), Class.SPACE, classes)
     for i in np.flatnonzero(np.isin(classes, _WITHOUT_SPACES)).tolist():
-        surfaces[int(places[i])] = characters[i].encode()
+        surfaces[int(indices[i])] = characters[i].encode()
     return {token: ids[token] for token in ids if len(token) != 1}
 
 
@@ -98,16 +98,16 @@ def _fill(
     content_class = _class_at(np.minimum, classes, Class.SPACE, starts)
     last_class = _class_at(np.maximum, classes, Class.JOINER, starts)
     last_class[codes[stops - 1] == ord(_ZWJ)] = Class.SPACE  # it holds on to what follows
-    places = np.fromiter(ids.values(), dtype=np.int64, count=len(ids))
-    first[places] = classes[starts]
+    indices = np.fromiter(ids.values(), dtype=np.int64, count=len(ids))
+    first[indices] = classes[starts]
     if family.begins:
-        first[places[_each(family.begins, ids, np.bool_) & (content_class != Class.IDEOGRAPH)]] = Class.SPACE
+        first[indices[_each(family.begins, ids, np.bool_) & (content_class != Class.IDEOGRAPH)]] = Class.SPACE
     if family.ends:
         last_class[_each(family.ends, ids, np.bool_)] = Class.END
-    last[places] = last_class
+    last[indices] = last_class
     unspaced = np.isin(content_class, _WITHOUT_SPACES) | (last_class == Class.IDEOGRAPH)
     for i in np.flatnonzero(unspaced).tolist():
-        surfaces[int(places[i])] = texts[i].lstrip(b" ")
+        surfaces[int(indices[i])] = texts[i].lstrip(b" ")
 
 
 def _each(function: Callable[[Any], Any], values: Collection[Any], dtype: type) -> np.ndarray:
@@ -133,7 +133,7 @@ def _shown(text: bytes) -> str:
         characters, read = codecs.utf_8_decode(whole, "replace", False)
         before = _LIKE[Class.JOINER] if len(whole) < len(text) else ""
         # beyond those that are known, it is mostly Han
-        after = _LIKE[_begun_by().get(whole[read:], Class.IDEOGRAPH)] if read < len(whole) else ""
+        after = _LIKE[_classes_by_first_bytes().get(whole[read:], Class.IDEOGRAPH)] if read < len(whole) else ""
         return before + characters + after
 
 
@@ -161,7 +161,7 @@ def _class_of(character: str) -> Class:
 
 
 @cache
-def _begun_by() -> dict[bytes, int]:
+def _classes_by_first_bytes() -> dict[bytes, int]:
     """The class of most characters that begin with these bytes; beyond the first plane, texts have emoji."""
     counts: defaultdict[bytes, Counter[int]] = defaultdict(Counter)
     for code in (*range(0x80, 0xD800), *range(0xF900, 0x10000), *range(0x1F000, 0x20000)):
@@ -210,7 +210,7 @@ def _family(tokens: AbstractSet[str]) -> _Family | None:
         "Ġ": _Family(_byte_level, runs=True, numbers=True),
         "▁": _Family(_metaspace),
         "</w>": _Family(_byte_level_end if byte_level else _without_end, ends=_has_end, runs=True),
-        "@@": _Family(_without_going_on, ends=_goes_not_on, runs=True),
+        "@@": _Family(_strip_continuation_mark, ends=_lacks_continuation_mark, runs=True),
     }[mark]
 
 
@@ -272,11 +272,11 @@ def _without_end(token: str) -> bytes:
     return token.removesuffix("</w>").encode()
 
 
-def _goes_not_on(token: str) -> bool:
+def _lacks_continuation_mark(token: str) -> bool:
     return not token.endswith("@@")
 
 
-def _without_going_on(token: str) -> bytes:
+def _strip_continuation_mark(token: str) -> bytes:
     return token.removesuffix("@@").encode()
 
 

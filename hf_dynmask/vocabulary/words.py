@@ -170,10 +170,10 @@ def _segment(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, segment
 
 def _stretches(tokens: RaggedTokens, table: WordTable) -> list[tuple[int, int]]:
     """Where text without spaces begins and ends, if it is more than a token."""
-    goes_on = tokens.positions > 0
-    goes_on[1:] &= table.last_classes(tokens)[:-1] == Class.IDEOGRAPH
-    goes_on &= np.isin(table.first[tokens.input_ids], (Class.IDEOGRAPH, Class.JOINER))
-    changes = np.diff(goes_on.astype(np.int8), append=0)
+    continues = tokens.positions > 0
+    continues[1:] &= table.last_classes(tokens)[:-1] == Class.IDEOGRAPH
+    continues &= np.isin(table.first[tokens.input_ids], (Class.IDEOGRAPH, Class.JOINER))
+    changes = np.diff(continues.astype(np.int8), append=0)
     return list(zip(np.flatnonzero(changes == 1).tolist(), (np.flatnonzero(changes == -1) + 1).tolist(), strict=True))
 
 

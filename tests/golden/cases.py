@@ -28,7 +28,7 @@ from hf_dynmask import (
     uniform_rate,
     with_warmup,
 )
-from hf_dynmask.core.draws import Purpose, as_fraction, as_index, below, draws, example_hashes, mix64, stream_keys
+from hf_dynmask.core.draws import Purpose, as_fraction, as_index, below, draw, example_hashes, mix64, stream_keys
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TOKENS = [*SPECIAL, *(f"w{id_}" if id_ % 3 else f"##w{id_}" for id_ in range(5, 80))]
@@ -102,8 +102,8 @@ def uniforms() -> Iterator[tuple[str, str]]:
             yield f"stream_keys, seed {seed}, pattern {pattern}", _hex(stream_keys(seed, hashes, pattern))
     places = np.array([0, 1, 511, 2**32 - 1], dtype=np.uint32)
     for purpose in Purpose:
-        yield f"draws, {purpose.name}", _hex(draws(hashes[:1], places, purpose))
-    numbers = draws(hashes[:1], np.arange(6, dtype=np.uint32), Purpose.SELECTION)
+        yield f"draws, {purpose.name}", _hex(draw(hashes[:1], places, purpose))
+    numbers = draw(hashes[:1], np.arange(6, dtype=np.uint32), Purpose.SELECTION)
     yield "as_index below 30522", str(as_index(numbers, 30522).tolist())
     odds = as_fraction(numbers)[:3]  # at the very number, where a mask turns
     yield "below, odds each", str(below(numbers[:3], odds).tolist() + below(numbers[:3], odds + 2.0**-32).tolist())

@@ -39,12 +39,12 @@ def _numbered_anew(keys, lengths, positions, purpose) -> object:
     return _DRAWS(keys, lengths, positions, swapped.get(purpose, purpose))
 
 
-_DRAWS = uniforms.draws_in_rows
+_DRAWS = uniforms.draw_in_rows
 
 
-@pytest.mark.parametrize("constant", ["_GOLDEN_64", "_GOLDEN_32"])
+@pytest.mark.parametrize("constant", ["GOLDEN_64", "GOLDEN_32"])
 def test_another_constant_is_noticed(monkeypatch, constant) -> None:
-    for kept in ("_mixed", "_multipliers"):
+    for kept in ("mixed", "_multipliers"):
         monkeypatch.setattr(uniforms, kept, getattr(uniforms, kept).__wrapped__)
     monkeypatch.setattr(uniforms, constant, getattr(uniforms, constant) + type(getattr(uniforms, constant))(2))
     assert {"draws, SELECTION", "evaluation at 0.15"} <= set(_changed(made([raw, evaluation])))
@@ -52,5 +52,5 @@ def test_another_constant_is_noticed(monkeypatch, constant) -> None:
 
 def test_swapped_purposes_are_noticed(monkeypatch) -> None:
     """Where masks lie is the same then; what masked tokens become is not."""
-    monkeypatch.setattr("hf_dynmask.masking.replacement.draws_in_rows", _numbered_anew)
+    monkeypatch.setattr("hf_dynmask.masking.replacement.draw_in_rows", _numbered_anew)
     assert {"3 patterns, epoch 1", "rate 1.0", "random ids only"} <= set(_changed(made([options])))

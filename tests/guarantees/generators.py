@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_dynmask.core.draws import Purpose, draws_in_rows, example_hashes, mix64, stream_keys
+from hf_dynmask.core.draws import Purpose, draw_in_rows, example_hashes, mix64, stream_keys
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Generator:
 
     hashes: Callable[..., np.ndarray] = example_hashes
     keys: Callable[..., np.ndarray] = stream_keys
-    draws: Callable[..., np.ndarray] = draws_in_rows
+    draws: Callable[..., np.ndarray] = draw_in_rows
 
     def hashes_of(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """uint64 `[sequences]`, of sequences that lie one after the other."""
@@ -76,11 +76,11 @@ def _linear(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpos
 
 
 def _of_16_bits(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
-    return draws_in_rows(keys, lengths, positions, purpose) & np.uint32(0xFFFF0000)
+    return draw_in_rows(keys, lengths, positions, purpose) & np.uint32(0xFFFF0000)
 
 
 def _of_no_purpose(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
-    return draws_in_rows(keys, lengths, positions, Purpose.SELECTION)
+    return draw_in_rows(keys, lengths, positions, Purpose.SELECTION)
 
 
 OURS = Generator()

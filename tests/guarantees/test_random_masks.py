@@ -13,7 +13,7 @@ from scipy import stats
 from hf_dynmask import strategies
 from hf_dynmask.core.draws import Purpose
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, put
+from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_tokens
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 IDS, MASK, LENGTH = 31_000, 103, 128
@@ -45,15 +45,15 @@ def _masked(rows, rate: float, seed: int = 0, pattern: int = 0, mix=(0.8, 0.1)) 
     plan = MaskingPlan(VOCABULARY, strategies.token(), *mix, exact_count=False, min_masked=0, seed=seed)
     tokens = RaggedTokens(rows.ravel(), np.full(len(rows), LENGTH))
     masked, inputs = mask_tokens(tokens, ~SPECIAL[tokens.input_ids], rate, pattern, plan), rows.ravel().copy()
-    labels = put(inputs, masked.places, masked.ids)
+    labels = apply_mask(inputs, masked.indices, masked.ids)
     return (labels != -100).reshape(rows.shape)[:, INNER], inputs.reshape(rows.shape)[:, INNER]
 
 
 def _weakly(monkeypatch, weak: Generator) -> None:
     monkeypatch.setattr("hf_dynmask.masking.mlm.stream_keys", weak.keys)
     monkeypatch.setattr("hf_dynmask.masking.mlm.example_hashes", weak.hashes)
-    monkeypatch.setattr("hf_dynmask.masking.mlm.draws_in_rows", weak.draws)
-    monkeypatch.setattr("hf_dynmask.masking.replacement.draws_in_rows", weak.draws)
+    monkeypatch.setattr("hf_dynmask.masking.mlm.draw_in_rows", weak.draws)
+    monkeypatch.setattr("hf_dynmask.masking.replacement.draw_in_rows", weak.draws)
 
 
 def at_each_place(rows, rate: float) -> float:
