@@ -31,7 +31,9 @@ class Binding:
                 "that this callback is for."
             )
         callbacks = trainer.callback_handler.callbacks
-        callbacks[:] = [callback, *(other for other in callbacks if other is not callback)]
+        if not any(other is callback for other in callbacks):
+            callbacks.append(callback)
+        callbacks.sort(key=lambda other: not isinstance(other, type(callback)))  # of several, the last stays the last
         patch_eval_dataloaders(trainer, callback)
         self._trainers.add(trainer)
 
