@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerState, TrainingArguments
 
@@ -30,10 +30,7 @@ class Binding:
                 f"`trainer` must be a transformers `Trainer`, but got a {type(trainer).__name__}. Pass the Trainer "
                 "that this callback is for."
             )
-        callbacks = trainer.callback_handler.callbacks
-        if not any(other is callback for other in callbacks):
-            callbacks.append(callback)
-        callbacks.sort(key=lambda other: not isinstance(other, type(callback)))  # of several, the last stays the last
+        _put_first(callback, trainer.callback_handler.callbacks)
         patch_eval_dataloaders(trainer, callback)
         self._trainers.add(trainer)
 
@@ -43,6 +40,17 @@ class Binding:
 
     def __reduce__(self) -> tuple[type[Binding], tuple[()]]:
         return Binding, ()
+
+
+def _put_first(callback: MaskRateCallback, callbacks: list[Any]) -> None:
+    """Moves or adds the callback to the front, behind others of its kind: of several, the last still leads.
+
+    Nothing else moves, as an event may be going through the list.
+    """
+    others = [other for other in callbacks if other is not callback]
+    first = next((i for i, other in enumerate(others) if not isinstance(other, type(callback))), len(others))
+    if not any(other is callback for other in callbacks[:first]):
+        callbacks[:] = [*others[:first], callback, *others[first:]]
 
 
 def calling_trainer() -> Trainer | None:
