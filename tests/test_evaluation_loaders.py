@@ -77,7 +77,7 @@ def test_another_trainer_takes_over_the_collator(made) -> None:
     assert len({tuple(sorted(masks.items())) for masks in _masks_by_epoch(trainer.model)}) == 3
 
 
-@pytest.mark.filterwarnings("ignore:.*evaluates with the collator of training")
+@pytest.mark.filterwarnings("ignore:Evaluation uses the training collator")
 def test_a_callback_that_was_removed_serves_no_more(made) -> None:
     trainer = made(MaskRateCallback())
     trainer.remove_callback(MaskRateCallback)

@@ -150,7 +150,7 @@ class SetsAnAttribute(TrainerCallback):
         collator.mlm_probability = SCHEDULE(state.global_step / state.max_steps)
 
 
-@pytest.mark.filterwarnings("ignore:.*evaluates with the collator of training")
+@pytest.mark.filterwarnings("ignore:Evaluation uses the training collator")
 @pytest.mark.parametrize(("workers", "persistent", "accumulation"), [(0, False, 1), (0, False, 2), (2, True, 1)])
 def test_a_callback_that_sets_an_attribute_is_late(wordpiece, tmp_path, workers, persistent, accumulation) -> None:
     followed = _train_and_resume(wordpiece, tmp_path, SetsAnAttribute, workers, persistent, accumulation)
@@ -247,7 +247,7 @@ def test_evaluation_before_training_has_its_masks_too(wordpiece, tmp_path, worke
     assert _follows(trainer.model, _expected())
 
 
-@pytest.mark.filterwarnings("ignore:.*evaluates with the collator of training")
+@pytest.mark.filterwarnings("ignore:Evaluation uses the training collator")
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_callback_that_is_added_later_serves_evaluation_from_training_on(wordpiece, tmp_path, persistent) -> None:
     trainer = _trainer(

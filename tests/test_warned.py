@@ -115,8 +115,8 @@ class _Plain:
 
 def test_evaluation_with_the_collator_of_training(collator, run) -> None:
     assert run(collator) == [
-        "`Trainer` evaluates with the collator of training, whose masks are others at every evaluation, so that losses "
-        "cannot be compared. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; to evaluate alone, pass "
+        "Evaluation uses the training collator, which makes new masks at every evaluation, so evaluation losses are "
+        "not comparable. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; to evaluate alone, pass "
         "`collator.for_evaluation()` as its `data_collator`."
     ]
 
@@ -125,7 +125,7 @@ def test_evaluation_in_a_forked_worker_which_knows_the_callers_as_well(collator,
     data = Dataset.from_list([dict(wordpiece("the cat sat on a mat"))] * 4)
     trainer = witnessed(collator, data, tmp_path, [], num_train_epochs=1, dataloader_num_workers=1)
     trainer.train()  # warnings are errors
-    with pytest.raises(UserWarning, match="`Trainer` evaluates with the collator of training"):
+    with pytest.raises(UserWarning, match="Evaluation uses the training collator"):
         trainer.evaluate(data)
 
 

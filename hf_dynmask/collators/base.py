@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from hf_dynmask.collators import warned
 from hf_dynmask.collators.clock import Clock
-from hf_dynmask.core.callers import evaluating
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
 from hf_dynmask.core.shared import INT64_MAX
 from hf_dynmask.loading.position import BatchPosition, current_position, record_columns
@@ -287,5 +286,5 @@ class EpochAwareCollator:
             return
         if self.seed is not None and not self._clock.epoch_is_known:
             warned.warn_seed_without_epoch()
-        if evaluating():
+        if self._clock.is_evaluation():
             warned.warn_unstable_evaluation()

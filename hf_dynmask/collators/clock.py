@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import get_worker_info
+from torch.utils.data import SequentialSampler, get_worker_info
 
 from hf_dynmask.collators import warned
 from hf_dynmask.core.draws import stream_keys
@@ -26,6 +26,7 @@ class _Pass(NamedTuple):
     loader: int
     iteration: int
     batches_a_worker: float  # infinite where it is not known
+    is_evaluation: bool  # whether it reads in order, after or within a pass that shuffles
 
 
 class Clock:
@@ -92,6 +93,11 @@ class Clock:
             return number
         return int(stream_keys(worker.seed, np.array([number], np.uint64), 0)[0] >> np.uint64(2))
 
+    def is_evaluation(self) -> bool:
+        """Whether the batch seems to be for evaluation, as far as accelerate's loaders show it."""
+        current = _current_pass() or self._sent_in
+        return current is not None and current.is_evaluation
+
     def __copy__(self) -> Clock:
         clone = Clock()
         clone.__dict__.update(self.__dict__, _announced=copy.copy(self._announced))
@@ -105,10 +111,25 @@ class Clock:
 def _current_pass() -> _Pass | None:
     """The innermost pass that is going on here."""
     state = sys.modules.get("accelerate.state")
-    loader = None if state is None else state.GradientState().active_dataloader
+    references = [] if state is None else state.GradientState().dataloader_references
+    loader = references[-1] if references else None
     if loader is None:
         return None
-    return _Pass(id(loader), getattr(loader, "iteration", 0), _batches_a_worker(loader))
+    others = [each for each in references if each is not None and each is not loader]
+    is_evaluation = _reads_in_order(loader) and not all(map(_reads_in_order, others))
+    return _Pass(id(loader), getattr(loader, "iteration", 0), _batches_a_worker(loader), is_evaluation)
+
+
+def _reads_in_order(loader: Any) -> bool:
+    sampler = loader
+    for name in (
+        "base_dataloader",
+        "batch_sampler",
+        "batch_sampler",
+        "sampler",
+    ):  # one may be sharded, and hold another
+        sampler = getattr(sampler, name, sampler)
+    return isinstance(sampler, SequentialSampler)
 
 
 def _batches_a_worker(loader: Any) -> float:

@@ -56,8 +56,8 @@ def warn_attention_across_sequences(implementation: str | None) -> None:
 def warn_unstable_evaluation() -> None:
     """Evaluation with masks that are new each time."""
     _warn(
-        "`Trainer` evaluates with the collator of training, whose masks are others at every evaluation, so that losses "
-        "cannot be compared. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; to evaluate alone, pass "
+        "Evaluation uses the training collator, which makes new masks at every evaluation, so evaluation losses are "
+        "not comparable. Pass `callbacks=[MaskRateCallback()]` to `Trainer`; to evaluate alone, pass "
         "`collator.for_evaluation()` as its `data_collator`."
     )
 

@@ -9,12 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
+from transformers import Trainer
+from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators import warned
 from hf_dynmask.collators.base import EpochAwareCollator
-from hf_dynmask.core.callers import calling_trainer
 from hf_dynmask.loading.position import EpochPlan
 from hf_dynmask.rates.schedules import (
     FixedRate,
@@ -24,8 +24,9 @@ from hf_dynmask.rates.schedules import (
     checked_fixed_rate,
     rate_at,
 )
-from hf_dynmask.strategies.token_losses import TokenLosses
-from hf_dynmask.trainer.evaluation_loaders import patch_eval_dataloaders
+from hf_dynmask.trainer.binding import Binding, calling_trainer, check_needs_no_trainer
+from hf_dynmask.trainer.evaluation_loaders import check_evaluation_loader
+from hf_dynmask.trainer.loss_checkpoint import resume_losses
 from hf_dynmask.trainer.training import Training
 from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
 
@@ -90,6 +91,7 @@ class MaskRateCallback(TrainerCallback):
         chosen = _EVALUATION_RATE if eval_mlm_probability is None else eval_mlm_probability
         self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability")
         self._evaluates_as_chosen = eval_mlm_probability is not None
+        self._binding = Binding()
         self._training: Training | None = None
         self._audit: TrainerAudit | None = None
         self._hook: Any = None
@@ -98,25 +100,45 @@ class MaskRateCallback(TrainerCallback):
         """What holds for the batches of an evaluation; `seed` counts where the collator has none."""
         return EpochPlan(0, rate=checked_evaluation_rate(self.eval_mlm_probability), seed=seed, is_evaluation=True)
 
+    def bind(self, trainer: Trainer) -> None:
+        """Connects this callback to a `Trainer`, which transformers does not show to its callbacks.
+
+        Usually nobody has to call it: a `Trainer` that is made with `callbacks=[MaskRateCallback(...)]` is bound as it
+        is made, and any other as `trainer.train()` begins. Call it where the callback is added later and
+        `trainer.evaluate()` comes first, or where code outside of the `Trainer`'s methods runs the training loop.
+
+        It adds the callback to the `Trainer`'s callbacks, if it is missing, and puts it first, so that trackers write
+        the `mask_rate` that it adds to logs. It also replaces `trainer.get_eval_dataloader` and
+        `trainer.get_test_dataloader` by functions that call them and mark the batches of their loaders as evaluation.
+        One callback may be bound to several Trainers; binding twice changes nothing.
+
+        Args:
+            trainer: the `Trainer` that this callback is for.
+
+        Raises:
+            ValueError: if `trainer` is not a `Trainer`.
+        """
+        self._binding.add(trainer, self)
+
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer = calling_trainer()
         if trainer is not None:
-            patch_eval_dataloaders(trainer, self)
+            self.bind(trainer)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         training = self._training = Training(args, state, kwargs["train_dataloader"], self.schedule)
-        trainer = calling_trainer()
-        if trainer is not None:
-            patch_eval_dataloaders(trainer, self)  # also where this callback came later than the `Trainer`
-            callbacks = trainer.callback_handler.callbacks
-            callbacks.sort(key=lambda other: other is not self)  # so that trackers write what `on_log` adds
-            _resume_losses(training.collator.losses, state, callbacks)
+        trainer = self._binding.trainer_of(state) or calling_trainer()
+        if trainer is None:
+            check_needs_no_trainer(args, training.collator)
+        else:
+            self.bind(trainer)  # also where it was bound: a callback or a method may have been replaced since
+            resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
-            is_evaluation = getattr(trainer, "eval_dataset", None) is not None
-            self._log_and_warn(training, state, kwargs.get("model"), is_evaluation)
+            evaluates = getattr(trainer, "eval_dataset", None) is not None
+            self._log_and_warn(training, state, kwargs.get("model"), evaluates)
 
     def _begin_audit(self, training: Training, model: Any) -> None:
         self._end_audit()
@@ -195,6 +217,11 @@ class MaskRateCallback(TrainerCallback):
 
     on_substep_end = on_step_end
 
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        check_evaluation_loader(kwargs.get("eval_dataloader"))
+
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -238,34 +265,3 @@ def _check_is_no_collator(rate: Any, argument: str) -> None:
             f"`{argument}` must be a mask rate or a schedule, but got a {type(rate).__name__}. Pass the collator to "
             "`Trainer` as `data_collator`, and here a schedule such as `linear_schedule(0.30, 0.15)`, or nothing."
         )
-
-
-def _resume_losses(losses: TokenLosses | None, state: TrainerState, callbacks: list[TrainerCallback]) -> None:
-    """Takes up the losses of the checkpoint that the training resumes from, and has them saved from now on."""
-    callbacks[:] = [callback for callback in callbacks if type(callback) is not SavesTokenLosses]
-    if losses is None:
-        return
-    losses.reset()
-    states: Any = state.stateful_callbacks  # a dict by now
-    saved = states.setdefault(SavesTokenLosses.__name__, {})  # Trainer expects an entry at each save
-    if saved and state.global_step:
-        losses.load_state_dict(saved["losses"])
-    callbacks.append(SavesTokenLosses(losses))
-
-
-class SavesTokenLosses(TrainerCallback, ExportableState):
-    """Has each checkpoint hold the losses that adaptive masks follow. [`MaskRateCallback`] adds it where it is needed.
-
-    The losses of all ranks are put together at every step, so that whichever rank saves knows them all.
-    """
-
-    def __init__(self, losses: TokenLosses | None = None) -> None:
-        self._losses = losses
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._losses is not None:
-            self._losses.synchronize()
-            self._losses.check_recorded()
-
-    def state(self) -> dict[str, Any]:
-        return {"args": {}, "attributes": {}, "losses": None if self._losses is None else self._losses.state_dict()}

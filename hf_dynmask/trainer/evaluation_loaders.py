@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hf_dynmask.loading.loaders import find_collator
+from hf_dynmask.loading.loaders import find_collator, index_sampler, torch_loader
 from hf_dynmask.loading.numbering import number_batches
 
 if TYPE_CHECKING:
@@ -64,3 +65,22 @@ class _PatchedMethod:
             sampler, _ = number_batches(loader)
             sampler.plan = self._callback.evaluation_plan(trainer.args.seed) if serves else None
         return loader
+
+
+def check_evaluation_loader(loader: Any) -> None:
+    """Refuses an evaluation that masks as training does.
+
+    Raises:
+        RuntimeError: if the loader's collator is one of this package and does not know that its batches are for
+            evaluation.
+    """
+    with suppress(ValueError):  # what is no loader of torch collates by other means
+        inner = torch_loader(loader)
+        collator, plan = find_collator(inner.collate_fn), getattr(index_sampler(inner), "plan", None)
+        if collator is not None and not collator.is_evaluation and not getattr(plan, "is_evaluation", False):
+            raise RuntimeError(
+                "`MaskRateCallback` must know its Trainer before an evaluation begins, but this evaluation has the "
+                "masks of training. Call `callback.bind(trainer)` after `trainer.add_callback(callback)`. An "
+                "evaluation loader that `get_eval_dataloader` does not make needs `collator.for_evaluation()` as its "
+                "`collate_fn`."
+            )
