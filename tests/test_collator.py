@@ -427,7 +427,7 @@ class TestErrors:
             collator(examples)
         with pytest.raises(ValueError, match="`set_epoch` must be used with a constant `mlm_probability`, but got a s"):
             collator.set_epoch(0)
-        with pytest.raises(ValueError, match="`total_steps` must be given when `mlm_probability` is a schedule"):
+        with pytest.raises(ValueError, match="`total_steps` is required when `mlm_probability` is a schedule"):
             collator.start_epoch(DataLoader(examples, collate_fn=collator), 0)
 
     @pytest.mark.parametrize("name", ["epoch", "first_step", "total_steps", "gradient_accumulation_steps"])

@@ -151,7 +151,7 @@ class EpochAwareCollator:
                 loaders in it; under a schedule, if steps are not known: without `total_steps`, for a loader whose
                 batches come out of order, and for streamed data with several workers.
         """
-        from hf_dynmask.loading.numbering import start_epoch  # not at import: few have a loop of their own
+        from hf_dynmask.loading.custom_loop import start_epoch  # not at import: few users have a custom loop
 
         self._follow_tokenizer(Vocabulary.is_current_in_full)
         start_epoch(self, loader, epoch, total_steps, gradient_accumulation_steps, first_step)

@@ -1,1 +1,1 @@
-"""Which batch of its epoch is this: `DataLoader`s whose batches know their position."""
+"""Which batch of its epoch a batch is: the loaders whose batches know their position."""

@@ -1,4 +1,4 @@
-"""What is in a `DataLoader`, however it is wrapped. Each private attribute of torch is used in one place."""
+"""Looks into a `DataLoader`, however it is wrapped. Each private attribute of torch is used in one place here."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ def torch_loader(loader: Any) -> DataLoader[Any]:
     """The torch `DataLoader` that is iterated when `loader` is.
 
     Raises:
-        ValueError: if `loader` is none, and does not hold exactly one.
+        ValueError: if `loader` is not a `DataLoader` and does not hold exactly one.
     """
     return _layers(loader)[-1]
 
 
 def _layers(loader: Any) -> list[Any]:
-    """The loader, the one that it wraps, and so on to the torch `DataLoader`."""
+    """The loader, the one that it wraps, and so on down to the torch `DataLoader`."""
     layers = [loader]
-    while not issubclass(type(layers[-1]), DataLoader):  # accelerate's say that they are one, but hold one
+    while not issubclass(type(layers[-1]), DataLoader):  # accelerate's loaders claim this class, but hold one
         attributes = getattr(layers[-1], "__dict__", {}).values()
         held = {id(value): value for value in attributes if _is_loader(value)}
         if len(held) != 1 or len(layers) > _DEPTH:
             raise ValueError(
                 f"the loader must be a torch `DataLoader`, or hold exactly one, but got a {type(loader).__name__}. "
-                "Return a `DataLoader` from `get_train_dataloader` and `get_eval_dataloader`, so that the epoch and "
-                "the optimizer step of each batch are known."
+                "The epoch and the optimizer step of a batch come from the loader: return a `DataLoader` from "
+                "`get_train_dataloader` and `get_eval_dataloader`."
             )
         layers += held.values()
     return layers
@@ -42,38 +42,35 @@ def _is_loader(value: Any) -> bool:
 
 
 def index_sampler(loader: DataLoader[Any]) -> Any:
-    """What draws the indices of each batch."""
+    """The sampler that draws the indices of each batch."""
     return loader.sampler if loader.batch_sampler is None else loader.batch_sampler
 
 
 def replace_index_sampler(loader: DataLoader[Any], sampler: Any) -> None:
-    """Has iterations that begin from now on draw indices by `sampler`, which draws what the loader's own draws.
+    """Makes later iterations draw their indices from `sampler`, which must draw the same indices as the loader's own.
 
-    torch refuses to set these attributes, because another order would not be that of the loader's arguments.
+    torch refuses to set these attributes, to keep the order in line with the loader's arguments.
     """
     vars(loader)["sampler" if loader.batch_sampler is None else "batch_sampler"] = sampler
 
 
 def restart_workers(loader: DataLoader[Any]) -> None:
-    """Ends persistent workers; the next iteration starts new ones, which have the collator as it is then."""
+    """Stops persistent workers. The next iteration starts new ones, with the collator as it is then."""
     loader._iterator = None
-    if hasattr(loader, "_initial_iter_for_state_dict"):  # torchdata's, which made one to ask for its state
+    if hasattr(loader, "_initial_iter_for_state_dict"):  # torchdata makes an iterator to ask for its state
         loader._initial_iter_for_state_dict = False
 
 
 def find_collator(collate_fn: Any) -> Any | None:
-    """The collator of this package in a collate function, or None.
-
-    Of several, it is the first that is found.
-    """
+    """The first collator of this package in a collate function; None if there is none."""
     return next(iter(find_collators(collate_fn)), None)
 
 
 def find_collators(collate_fn: Any) -> list[Any]:
     """The collators of this package in a collate function.
 
-    They are looked for in the attributes of wrappers, such as `RemoveColumnsCollator`, in lists and dictionaries, in
-    partial functions and methods, and among what functions refer to.
+    The search covers the attributes of wrappers such as `RemoveColumnsCollator`, lists and dictionaries, partial
+    functions, methods, and the closures and globals of functions.
     """
     return list({id(collator): collator for collator in _find_collators(collate_fn, _DEPTH)}.values())
 
@@ -87,7 +84,7 @@ def _find_collators(value: Any, depth: int) -> Iterator[Any]:
 
 
 def _referents(value: Any) -> Iterator[Any]:
-    """What may call, or be, a collator in a callable or a collection of them."""
+    """The objects in a callable or a collection that may be, or call, a collator."""
     if isinstance(value, dict):
         held = list(value.values())
     elif isinstance(value, list | tuple):
@@ -114,23 +111,23 @@ def _is_filled(cell: Any) -> bool:
 
 
 def check_order(loader: Any) -> None:
-    """Refuses a loader whose batches are used in another order than they are drawn in, so that steps are not known.
+    """Checks that batches are used in the order in which they are drawn; otherwise their steps are unknown.
 
     Raises:
-        ValueError: if it is such a loader.
+        ValueError: if they are not.
     """
     if not getattr(torch_loader(loader), "in_order", True):
         raise ValueError(
-            "`in_order` of the training DataLoader must be True under a mask rate schedule, but got False: a batch's "
-            "optimizer step follows from its place in the order. Pass `dataloader_in_order=True`, or a constant rate."
+            "`in_order` of the training DataLoader must be True under a mask rate schedule, but got False. The order "
+            "of batches tells the optimizer step of each. Pass `dataloader_in_order=True`, or use a constant rate."
         )
 
 
 def collated_per_batch(loader: Any) -> int:
-    """How many batches are collated for one that is used.
+    """How many batches are collated for one that a rank uses.
 
-    accelerate's dispatcher has rank 0 collate a batch for each rank. If it is to split batches, that is one for all;
-    under tensor parallelism, one that all ranks get.
+    With accelerate's dispatcher, rank 0 collates one batch for each rank. It collates a single batch for all ranks if
+    it splits batches, and under tensor parallelism, where all ranks get the same batch.
     """
     dispatcher = _dispatcher_in(loader)
     if dispatcher is None or dispatcher.split_batches or getattr(dispatcher, "submesh_tp", None) is not None:
@@ -145,18 +142,18 @@ def is_dispatched(loader: Any) -> bool:
 
 
 def is_collated_here(loader: Any) -> bool:
-    """Whether what this process uses is collated by its own loader, not by that of rank 0."""
+    """Whether this process collates the batches that it uses; with a dispatcher, only rank 0 does."""
     dispatcher = _dispatcher_in(loader)
     return dispatcher is None or dispatcher.state.process_index == 0
 
 
 def _dispatcher_in(loader: Any) -> Any | None:
-    from accelerate.data_loader import DataLoaderDispatcher  # not at import: it would double what that costs
+    from accelerate.data_loader import DataLoaderDispatcher  # not at import, whose time it would double
 
     return next((layer for layer in _layers(loader) if isinstance(layer, DataLoaderDispatcher)), None)
 
 
 def streams_unequally(loader: Any) -> bool:
-    """Whether several workers read a stream, so that the share of one may end before those of the others."""
+    """Whether several workers read a stream, where the share of one worker may end before the others."""
     inner = torch_loader(loader)
     return isinstance(inner.dataset, IterableDataset) and inner.num_workers > 1

@@ -1,4 +1,4 @@
-"""Which batch of its epoch is being collated: how that travels from the sampler to the collator.
+"""The position of a batch in its epoch, and how it travels from the sampler to the collator.
 
 A `DataLoader` draws the indices of a batch in the main process, in the order in which batches are used. It collates the
 batch later, usually in a worker. The position of a batch is known where its indices are drawn, so it travels with them:
@@ -21,16 +21,16 @@ from hf_dynmask.rates.schedules import FixedRate, Rate, rate_at
 
 
 class BatchPosition(NamedTuple):
-    """When a batch is used, and what was asked for it.
+    """When a batch is used, and how it is to be masked.
 
     Attributes:
         epoch: from 0.
-        number: which batch of the epoch it is, in the order in which they are drawn, from 0.
-        step: the optimizer steps that are done by then; None if they are not known.
-        total_steps: the optimizer steps of the whole training; None if they are not known.
-        rate: the mask rate, in the place of the collator's own; an exception if the schedule raised one; None for the
-            collator's own.
-        seed: what counts where the collator has no seed.
+        number: the number of the batch in its epoch, in the order of the sampler, from 0.
+        step: the number of optimizer steps done before the batch is used; None if unknown.
+        total_steps: the number of optimizer steps of the whole training; None if unknown.
+        rate: the mask rate, which replaces the collator's own; an exception if the schedule raised one; None for the
+            collator's own rate.
+        seed: used if the collator has no seed.
         is_evaluation: whether the batch is for evaluation.
         set_epoch_calls: how many calls of `set_epoch` the plan has seen. A later call takes precedence over the plan;
             None if it does not.
@@ -48,18 +48,19 @@ class BatchPosition(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """What holds for all batches of an epoch.
+    """Settings that all batches of an epoch share.
 
     Attributes:
         epoch: from 0.
         first_step: the optimizer step that the first batch to be used belongs to.
-        first_batch: the number of that batch: more than 0 where an epoch is resumed.
-        batches_per_step: how many batches that are drawn make one optimizer step.
-        total_steps: optimizer steps of the whole training; None if they are not known.
-        rate: the mask rate, a number, a distribution or a schedule, in the place of the collator's own; None for that.
-        seed: what counts where the collator has no seed.
+        first_batch: the number of that batch: above 0 if the epoch is resumed.
+        batches_per_step: how many drawn batches make one optimizer step.
+        total_steps: the number of optimizer steps of the whole training; None if unknown.
+        rate: the mask rate, a number, a distribution or a schedule, which replaces the collator's own; None for the
+            collator's own rate.
+        seed: used if the collator has no seed.
         is_evaluation: whether this is an evaluation.
-        single_pass: whether it is for one pass over the loader.
+        single_pass: whether the plan is for one pass over the loader only.
         set_epoch_calls: as in [`BatchPosition`].
     """
 
@@ -83,7 +84,7 @@ class EpochPlan:
         )
 
     def _rate_at(self, step: int) -> FixedRate | Exception | None:
-        """Batches are drawn ahead: an exception is raised where the batch is collated, if it ever is."""
+        """Returns an exception of the schedule: batches are drawn ahead, so only a batch that is collated raises it."""
         if not callable(self.rate) or self.total_steps is None:
             return None if callable(self.rate) else self.rate
         try:
@@ -93,14 +94,14 @@ class EpochPlan:
 
 
 def _portable(error: Exception) -> Exception:
-    """The exception, or one that can be pickled in its place."""
+    """The exception itself, or a `RuntimeError` with its text if it cannot be pickled."""
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-MASK_INPUT_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them beside the ids
+MASK_INPUT_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them besides the ids
 
 
 class _Thread(threading.local):
@@ -113,29 +114,29 @@ _THREAD = _Thread()
 
 
 def attach_position(indices: Any, position: BatchPosition, to_worker: bool) -> Any:
-    """What a sampler yields for `indices`, so that their batch is known by its position where it is collated."""
+    """The object that a sampler yields for `indices`, so that the position is known where the batch is collated."""
     return _PositionedIndices(indices, position) if to_worker else _receive(indices, position)
 
 
 def take_position() -> BatchPosition | None:
-    """The position of the batch that is collated next; None if nobody has drawn one. Each is told once."""
+    """Removes and returns the position of the batch that this thread collates next; None if no batch was drawn."""
     position, _THREAD.take_position = _THREAD.take_position, None
     return position
 
 
 def discard_position(position: BatchPosition) -> None:
-    """Nothing was collated at this position."""
+    """Forgets a position whose batch is not collated."""
     if _THREAD.take_position is position:
         _THREAD.take_position = None
 
 
 def current_position() -> BatchPosition | None:
-    """The position of the batch that is being collated; None if it is not known."""
+    """The position of the batch that this thread is collating; None if unknown."""
     return _THREAD.current
 
 
 def collate_at(position: BatchPosition | None, collate: Callable[[], Any]) -> Any:
-    """What `collate` returns, to which `position` is the current one."""
+    """Calls `collate` with `position` as the current position, and returns its result."""
     before, _THREAD.current = _THREAD.current, position
     try:
         return collate()
@@ -144,19 +145,19 @@ def collate_at(position: BatchPosition | None, collate: Callable[[], Any]) -> An
 
 
 def record_columns(features: Any) -> None:
-    """Remembers which deciding columns the examples of the batch have that is being collated."""
+    """Records which of `MASK_INPUT_COLUMNS` the examples of the current batch have."""
     first = features[0]
     if type(first) is dict or isinstance(first, Mapping):  # the first is ten times as fast
         _THREAD.columns = [name in first for name in MASK_INPUT_COLUMNS]
 
 
 def recorded_columns() -> Sequence[bool]:
-    """Which of the deciding columns were remembered last in this thread."""
+    """Which of `MASK_INPUT_COLUMNS` this thread has recorded last."""
     return _THREAD.columns
 
 
 class _PositionedIndices:
-    """Indices on their way to a worker."""
+    """Indices that are pickled for a worker, which receives the plain indices."""
 
     def __init__(self, indices: Any, position: BatchPosition) -> None:
         self._parts = indices, position
