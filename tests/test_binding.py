@@ -138,7 +138,7 @@ class TestWithoutTheConvenience:
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            ({"eval_strategy": "epoch"}, "evaluation has masks of its own"),
+            ({"eval_strategy": "epoch"}, "evaluation has its own masks"),
             ({"report_to": "tensorboard"}, "trackers write `mask_rate`"),
         ],
     )

@@ -514,7 +514,7 @@ class TestErrors:
                 setattr(trainer.data_collator, name, value)
 
         trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(), Changes()], dataloader_num_workers=workers)
-        with pytest.raises(RuntimeError, match=f"`{name}` of the collator must stay as it is while `Trainer` trains"):
+        with pytest.raises(RuntimeError, match=f"`{name}` of the collator must not change while `Trainer` trains"):
             trainer.train()
         assert trainer.state.global_step == 1
 
@@ -529,7 +529,7 @@ class TestErrors:
         setattr(Adds, event, add)
         trainer = _trainer(wordpiece, tmp_path, [Adds()])
         with pytest.raises(
-            RuntimeError, match="must be added to `Trainer` before training begins, but it was added wh"
+            RuntimeError, match="must be added to `Trainer` before training begins, but it was added dur"
         ):
             trainer.train()
 

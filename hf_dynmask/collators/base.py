@@ -1,4 +1,4 @@
-"""What all collators here share: they know the epoch and the step of a batch, and what follows from them."""
+"""The base of all collators: works out the epoch, the rate and the seed of a batch."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 class EpochAwareCollator:
     """A collator whose masks follow the epoch, and whose rate may follow the optimizer step.
 
-    A dataclass that derives from it has the fields `tokenizer`, `num_mask_patterns`, `seed`, that of its rate, and
-    `strategy` if there is a choice; and makes the plan of its masks, [`_make_plan`], the evaluation's twin,
-    [`for_evaluation`], the batch, [`_collate`], and what is particular to it in words, [`_details`].
+    A subclass is a dataclass. It has the fields `tokenizer`, `num_mask_patterns`, `seed`, the field of its rate, and
+    `strategy` if it offers a choice. It implements [`_make_plan`], [`for_evaluation`], [`_collate`] and [`_details`].
     """
 
     rate_argument: ClassVar[str] = "mlm_probability"
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
     _strategy: Strategy
-    is_evaluation = False  # whether it is the twin for evaluation
-    is_audited: ClassVar[bool] = True  # whether a batch tells which masks it has
-    epoch_source: str | None = None  # what tells a twin the epoch, in words
+    is_evaluation = False  # whether it was made by `for_evaluation`
+    is_audited: ClassVar[bool] = True  # whether the masks can be restored from a batch
+    epoch_source: str | None = None  # what makes the epoch of a copy known, for its summary
     tokenizer: Any
     num_mask_patterns: int | None
     seed: int | None
 
     def __post_init__(self) -> None:
         self._clock = Clock()
-        _ = self._plan  # made, and so checked, here and not at the first batch
+        _ = self._plan  # made, and so checked, now rather than at the first batch
 
     @cached_property
     def _plan(self) -> Any:
-        """All that does not change between batches."""
+        """Everything that does not change between batches."""
         checked_tokenizer(self.tokenizer)
         check_not_a_factory(self.rate, self.rate_argument)
         self._check_rate()
@@ -62,21 +61,21 @@ class EpochAwareCollator:
         return read_vocabulary(self.tokenizer)
 
     def _follow_tokenizer(self, is_current: Callable[[Vocabulary, Any], bool]) -> None:
-        """Reads the tokenizer anew if it has changed since it was read."""
+        """Reads the tokenizer again if it has changed."""
         vocabulary = self.__dict__.get("_vocabulary")
         if vocabulary is not None and not is_current(vocabulary, self.tokenizer):
             self.tokenizer = self.tokenizer
-            _ = self._plan  # here and now, so that workers that are about to begin need not
+            _ = self._plan  # now, so that workers that start next need not
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """What is set later counts from the next batch on: the plan is made, and checked, anew."""
+        """Applies a new setting from the next batch on: the plan is made, and checked, again."""
         if name == self.rate_argument and isinstance(value, bool):
             raise ValueError(
-                f"`{name}` must be a number between 0 and 1, but got {value}. If that is `mlm` or `whole_word_mask`, "
-                "which come second and third in transformers, pass it by name: `mlm=True`."
+                f"`{name}` must be a number between 0 and 1, but got {value}. If you mean `mlm` or `whole_word_mask`, "
+                "the second and third arguments in transformers, pass them by name: `mlm=True`."
             )
         if name == "strategy":
-            self._strategy = resolve_strategy(value)  # once: an adaptive one has losses, which twins share
+            self._strategy = resolve_strategy(value)  # once: copies share the losses of an adaptive strategy
         super().__setattr__(name, value)
         for made in ("_plan", "_clones"):
             self.__dict__.pop(made, None)
@@ -96,21 +95,21 @@ class EpochAwareCollator:
 
     @property
     def losses(self) -> TokenLosses | None:
-        """The model's losses that the strategy follows, if it does."""
+        """The losses that the strategy follows; None if it follows none."""
         return self._strategy.losses if hasattr(self, "_strategy") else None
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells this collator, and the workers of a `DataLoader` that has it, the epoch of the next pass over the data.
+        """Sets the epoch of the next pass over the data, for this collator and the workers of its `DataLoader`s.
 
-        Call it in the main process, in each rank, before each pass. For a schedule, call [`start_epoch`] instead, which
-        tells the optimizer steps as well; under `Trainer`, [`MaskRateCallback`] does all of that. To look at a batch,
-        call the collator with `epoch=`, which stores nothing.
+        Call it before each pass, in the main process of each rank. With a schedule, call [`start_epoch`] instead, which
+        also makes the optimizer steps known. Under `Trainer`, [`MaskRateCallback`] does both. To look at a batch, call
+        the collator with `epoch=`, which stores nothing.
 
         Args:
             epoch: from 0.
 
         Raises:
-            ValueError: if `epoch` is no such integer, or the rate is a schedule.
+            ValueError: if `epoch` is not an integer of at least 0, or the rate is a schedule.
         """
         if callable(self.rate):
             raise ValueError(
@@ -131,25 +130,26 @@ class EpochAwareCollator:
         gradient_accumulation_steps: int = 1,
         first_step: int | None = None,
     ) -> None:
-        """Tells the batches of a loader's next pass which epoch and which optimizer step they belong to.
+        """Sets the epoch and the optimizer steps of the batches in the next pass over a loader.
 
-        Call it in the main process, in each rank, before the loader is iterated; one call is for one pass. The loader
-        numbers its batches in the order in which it draws them, so neither workers, nor ranks, nor batches that
-        somebody looks at change what a batch gets. A pass that resumes by accelerate's `skip_first_batches` of this
-        loader goes on with the right numbers, unless it is a stream's.
+        Call it before each pass, in the main process of each rank. The loader numbers its batches in the order in which
+        it draws them, so workers, ranks and looks at single batches do not change the masks or the rate of a batch. A
+        pass that resumes through accelerate's `skip_first_batches` continues with the right numbers, except for a
+        stream.
 
         Args:
-            loader: a torch `DataLoader` that collates with this collator, or what accelerate made of one.
+            loader: a torch `DataLoader` that collates with this collator, or the loader that accelerate has prepared
+                from it.
             epoch: from 0.
-            total_steps: the optimizer steps of the whole training; needed if the rate is a schedule.
-            gradient_accumulation_steps: batches that one optimizer step of this rank takes.
-            first_step: the optimizer steps that are done when the epoch begins; None for `epoch` times those of an
-                epoch, which needs a loader with a length under a schedule.
+            total_steps: the number of optimizer steps of the whole training; required if the rate is a schedule.
+            gradient_accumulation_steps: the number of batches of this rank in one optimizer step.
+            first_step: the number of optimizer steps done before the epoch; None for `epoch` times the steps of an
+                epoch. Under a schedule, None requires a loader with a length.
 
         Raises:
-            ValueError: if an argument is out of its range; if the loader has no collator of this package, or several
-                loaders in it; under a schedule, if steps are not known: without `total_steps`, for a loader whose
-                batches come out of order, and for streamed data with several workers.
+            ValueError: if an argument is out of range, the loader collates with another collator, or it does not hold
+                exactly one `DataLoader`; under a schedule, if the steps are unknown: without `total_steps`, with a
+                loader whose batches come out of order, and for streamed data with several workers.
         """
         from hf_dynmask.loading.custom_loop import start_epoch  # not at import: few users have a custom loop
 
@@ -159,16 +159,16 @@ class EpochAwareCollator:
             self.losses.start_epoch(epoch)
 
     def for_training(self, rate: Rate | None, seed: int) -> Any:
-        """A twin with a clock of its own, at `rate` if one is given; `seed` counts where there is none yet."""
+        """A copy with its own clock, at `rate` if one is given; `seed` is used if this collator has none."""
         changes = {self.rate_argument: self.rate if rate is None else rate}
         return self._clone_with(seed=seed if self.seed is None else self.seed, **changes)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
-        """The collator for evaluation."""
+        """The collator to evaluate with."""
         raise NotImplementedError
 
     def _clone_with(self, **changes: Any) -> Any:
-        """A copy with these attributes and a clock of its own; what was read off the tokenizer is shared."""
+        """A copy with these attributes and its own clock, which shares the tables read from the tokenizer."""
         clone = copy.copy(self)
         for name, value in changes.items():
             setattr(clone, name, value)
@@ -200,13 +200,13 @@ class EpochAwareCollator:
         epoch: int | None = None,
         progress: float | None = None,
     ) -> Any:
-        """The batch of these features.
+        """Makes a batch of these features.
 
         Args:
-            features: see the class.
-            return_tensors: "pt" or "np", in the place of the collator's own.
-            epoch: to look at the batch as it is in this epoch; nothing is stored.
-            progress: under a schedule, to look at the batch as it is after this fraction of training, in [0, 1].
+            features: the examples: see the class.
+            return_tensors: "pt" or "np"; None for the collator's own setting.
+            epoch: the epoch whose batch to look at, from 0; nothing is stored.
+            progress: under a schedule, the fraction of training after which to look at the batch, in [0, 1].
         """
         self._follow_tokenizer(Vocabulary.is_current)
         position = current_position() if epoch is None and progress is None else None
@@ -223,7 +223,7 @@ class EpochAwareCollator:
         raise NotImplementedError
 
     def _follows(self, position: BatchPosition) -> bool:
-        """Whether nothing outranks the position: a twin for evaluation has its own, and `set_epoch` may come later."""
+        """Whether the position applies: not in a copy for evaluation, nor after a later call of `set_epoch`."""
         if self.is_evaluation and position.is_evaluation:
             return False
         return position.set_epoch_calls is None or position.set_epoch_calls == self._clock.set_epoch_calls
@@ -238,7 +238,7 @@ class EpochAwareCollator:
         return batch
 
     def _clone_for(self, position: BatchPosition) -> Any:
-        """This collator with what it takes from a position: a seed where it has none, and evaluation."""
+        """This collator, or a copy with the seed of the position if it has none, and for evaluation if that is asked."""
         is_evaluation = position.is_evaluation and not self.is_evaluation
         seed = position.seed if self.seed is None else self.seed
         if seed == self.seed and not is_evaluation:
@@ -261,7 +261,7 @@ class EpochAwareCollator:
         return rate_at(self.rate, position.step, position.total_steps)
 
     def _rate_after(self, progress: float | None) -> FixedRate:
-        """The rate after a fraction of training."""
+        """The rate after a fraction of training; of a constant rate, the rate itself."""
         rate = self.rate
         if not callable(rate):
             return rate

@@ -1,7 +1,7 @@
-"""Which epoch a batch belongs to whose position nobody knows: the one that `set_epoch` told, or none.
+"""The epoch of a batch without a position: the epoch that `set_epoch` has set, or none.
 
-A collator that is called by hand, or by a `DataLoader` that [`start_epoch`] and [`MaskRateCallback`] have not seen,
-knows no more than what `set_epoch` told it last.
+Batches have no position if a collator is called directly, or by a `DataLoader` that neither [`start_epoch`] nor
+[`MaskRateCallback`] has numbered.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from hf_dynmask.core.shared import SharedArray
 
 
 class _Pass(NamedTuple):
-    """An iteration, by accelerate's count, over a loader that it has prepared."""
+    """An iteration, as accelerate counts them, over a loader that it has prepared."""
 
     loader: int
     iteration: int
-    batches_a_worker: float  # infinite where it is not known
-    is_evaluation: bool  # whether it reads in order, after or within a pass that shuffles
+    batches_a_worker: float  # infinite if unknown
+    is_evaluation: bool  # whether it reads in order while another loader, which does not, is still known
 
 
 class Clock:
-    """Tells a collator the epoch, alike in the main process and in the workers of its loaders.
+    """Holds the epoch of a collator, in the main process and in the workers of its loaders.
 
-    An epoch that is told is for one pass over the data. A pass by a loader that accelerate has prepared, such as any of
-    a `Trainer`'s, is known as such: in the pass after it, the epoch is not known.
+    An epoch is set for one pass over the data. The passes of a loader that accelerate has prepared, as a `Trainer` does,
+    can be told apart: in a later pass, the epoch is unknown.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Clock:
         self._sent_in: _Pass | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """The next pass is this epoch's."""
+        """Sets the epoch of the next pass."""
         self._announced.values[:] = [self._announced.values[0] + 1, epoch, 0, 0]
 
     @property
@@ -55,7 +55,7 @@ class Clock:
         return self.set_epoch_calls > 0
 
     def epoch(self) -> int | None:
-        """The epoch of a batch that is about to be collated; None if it is not known."""
+        """The epoch of the batch that is collated next; None if unknown."""
         calls, epoch, loader, iteration = self._announced.values.tolist()
         if not calls:
             return None
@@ -70,7 +70,8 @@ class Clock:
         return epoch if self._is_of_this_pass(calls, current) else None
 
     def _is_of_this_pass(self, calls: int, current: _Pass) -> bool:
-        """A persistent worker sees no other pass than its first: there, a pass is as long as a worker's share of it."""
+        """Whether a batch is in the pass the epoch was set for. A persistent worker sees its first pass only, so there a
+        pass ends when the worker has made its share of the batches."""
         if get_worker_info() is None:
             return True
         self._used = (calls, self._used[1] + 1 if self._used[0] == calls else 1)
@@ -80,10 +81,10 @@ class Clock:
         return True
 
     def fresh_pattern(self, seeded: bool) -> int:
-        """A number in the place of an epoch that is not known, another one for each batch.
+        """A number to use as the pattern of a batch whose epoch is unknown; a new number for each batch.
 
-        It follows from how many this collator has made, and in a worker from the worker's own seed as well, which is
-        new for each iterator. Without a seed it comes from torch's global generator.
+        With a seed, it follows from the number of batches this collator has made and, in a worker, from the worker's
+        seed, which is new for each iterator. Without a seed, it comes from torch's global generator.
         """
         if not seeded:
             return int(torch.randint(2**62, ()))
@@ -104,12 +105,12 @@ class Clock:
         return clone
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker that is spawned does not see the pass that it is for."""
+        """Adds the current pass, which a spawned worker cannot see."""
         return {**self.__dict__, "_sent_in": _current_pass()}
 
 
 def _current_pass() -> _Pass | None:
-    """The innermost pass that is going on here."""
+    """The innermost pass in progress in this process."""
     state = sys.modules.get("accelerate.state")
     references = [] if state is None else state.GradientState().dataloader_references
     loader = references[-1] if references else None
@@ -135,7 +136,7 @@ def _reads_in_order(loader: Any) -> bool:
 def _batches_a_worker(loader: Any) -> float:
     try:
         batches, workers = len(loader.base_dataloader), loader.num_workers
-    except (TypeError, AttributeError):  # a stream; a loader of another kind
+    except (TypeError, AttributeError):  # a stream, or another kind of loader
         return math.inf
     worker = get_worker_info()
     return math.inf if worker is None or not workers else math.ceil((batches - worker.id) / workers)

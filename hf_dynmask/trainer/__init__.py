@@ -1,1 +1,1 @@
-"""Trainer's events and loaders, turned into what batches are asked for, and the audit of what the model is given."""
+"""Trainer's events turned into plans for its loaders, and the audit of the masks that its model receives."""

@@ -1,4 +1,4 @@
-"""What a callback needs of the `Trainer` itself, which its events do not pass on."""
+"""Connects a callback to its `Trainer`, which the events of transformers do not pass on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BIND = "Call `callback.bind(trainer)` once the Trainer is made, before `trainer
 
 
 class Binding:
-    """The Trainers that a callback is bound to. It does not keep them alive, and a copy has none."""
+    """The Trainers that a callback is bound to, as weak references. A copy is bound to none."""
 
     def __init__(self) -> None:
         self._trainers: weakref.WeakSet[Trainer] = weakref.WeakSet()
@@ -63,13 +63,13 @@ def calling_trainer() -> Trainer | None:
 
 
 def check_needs_no_trainer(args: TrainingArguments, collator: EpochAwareCollator) -> None:
-    """Refuses a training by an unknown Trainer if something that was asked for depends on knowing it.
+    """Checks that nothing in this training depends on knowing the `Trainer`.
 
     Raises:
         RuntimeError: if it evaluates, reports to trackers, or follows losses.
     """
     needs = {
-        "evaluation has masks of its own": args.eval_strategy != "no",
+        "evaluation has its own masks": args.eval_strategy != "no",
         "trackers write `mask_rate`": bool(args.report_to),
         "checkpoints hold the losses that the strategy follows": collator.losses is not None,
     }

@@ -1,4 +1,4 @@
-"""Trainer's events, turned into what the collator's clock needs to know."""
+"""The callback: turns Trainer's events into plans for its loaders, and checks the result."""
 
 from __future__ import annotations
 
@@ -32,40 +32,44 @@ from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
 
 _EVALUATION_RATE = 0.15
 _LOGGER = logging.getLogger("hf_dynmask")
-_TRAINED: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  # a model: the seeds of its masks
+_TRAINED: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  # the mask seeds of each model
 
 
 class MaskRateCallback(TrainerCallback):
-    """Makes the mask rate follow a schedule, exactly: a batch has the rate of the optimizer step that it is used in.
+    """Makes the mask rate follow a schedule: each batch has exactly the rate of the optimizer step that uses it.
 
-    It serves every collator of this package. It also tells the epoch, so that masks do not depend on workers, ranks or
-    resuming; has evaluation use one fixed mask for each example at a fixed rate, and none in fine-tuning; and has
-    checkpoints hold the losses that adaptive masks follow.
+    The callback works with every collator of this package. It also
 
-    The `Trainer`'s collator is left as it is. The training `DataLoader`, and those that the `Trainer` makes for
-    evaluation, send each batch's epoch and rate along with its indices, so it does not matter who else calls the
-    collator or iterates the loader, nor when workers began. `mask_rate`, the rate of the last optimizer step,
-    is added to the training logs: to `trainer.state.log_history` and to what trackers (TensorBoard, W&B, ...) write.
+    - makes the epoch known, so masks do not depend on workers, ranks or resuming;
+    - evaluates with one fixed mask for each example at a fixed rate, and without masks in fine-tuning;
+    - saves the losses that adaptive masks follow with each checkpoint;
+    - adds `mask_rate`, the rate of the last optimizer step, to the training logs: to `trainer.state.log_history` and to
+      trackers such as TensorBoard and W&B.
 
-    It keeps nothing between runs: all follows from `trainer.state.global_step`, so a run resumes from any checkpoint,
-    with or without a callback of this class in it.
+    It does not change the `Trainer`'s collator. The training `DataLoader` and the loaders that the `Trainer` makes for
+    evaluation send the epoch and the rate of each batch along with its indices. Other code may call the collator or
+    iterate a loader at any time, and workers may start at any time.
+
+    The callback has no state of its own. Everything follows from `trainer.state.global_step`, so a run resumes from any
+    checkpoint, whether or not it was saved with this callback.
 
     Args:
-        schedule: a function from training progress in [0, 1] to a rate, a number, or a distribution that each sequence
-            draws its rate from; None for the collator's own. It takes the place of the collator's; with a warning if
-            that is a schedule as well.
-        eval_mlm_probability: the rate of evaluation, in [0, 1], or a distribution; None for 0.15, with a warning if
+        schedule: a function from training progress in [0, 1] to a rate in [0, 1]; or a rate; or a distribution that
+            each sequence draws its rate from. It replaces the collator's own rate, with a warning if that is a schedule
+            too. None: the collator's own rate.
+        eval_mlm_probability: the rate of evaluation in [0, 1], or a distribution. None: 0.15, with a warning if
             training ends at a higher rate.
-        audit: whether to check that the masks which the model is given are those that were asked for: True checks the
-            first steps of a training, the first of each epoch and those that are logged; `"every_step"` each one.
-            Where a batch does not hold what that takes, a message says so, once; see [`audit_batch`].
+        audit: whether to check that the model receives the masks that were asked for. True checks the first steps of a
+            training, the first step of each epoch, and every step that is logged; `"every_step"` checks all steps. If
+            a batch does not hold the data for a full check, a log message says so once; see [`audit_batch`].
 
     Raises:
-        ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no
-            collator to serve, or hands batches out of order (`in_order=False`) under a schedule.
-        MaskAuditError: a RuntimeError, before an optimizer step with masks of another step, epoch or seed.
-        RuntimeError: under a schedule, once the workers of a streamed dataset no longer take turns, because the share
-            of one has ended before those of the others; before a step is made with a batch of another step's rate.
+        ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no collator of
+            this package, or hands out batches out of order (`in_order=False`) under a schedule.
+        MaskAuditError: before an optimizer step whose batch has the masks of another step, epoch or seed.
+        RuntimeError: when training begins, if the `Trainer` is unknown and something depends on it (see [`bind`]);
+            under a schedule, before a step whose batch may have another step's rate, because a worker of a streamed
+            dataset reached the end of its share before the others.
 
     Example:
 
@@ -97,20 +101,21 @@ class MaskRateCallback(TrainerCallback):
         self._hook: Any = None
 
     def evaluation_plan(self, seed: int) -> EpochPlan:
-        """What holds for the batches of an evaluation; `seed` counts where the collator has none."""
+        """The settings of all batches of an evaluation; `seed` is used if the collator has none."""
         return EpochPlan(0, rate=checked_evaluation_rate(self.eval_mlm_probability), seed=seed, is_evaluation=True)
 
     def bind(self, trainer: Trainer) -> None:
-        """Connects this callback to a `Trainer`, which transformers does not show to its callbacks.
+        """Connects this callback to a `Trainer`: transformers does not give callbacks access to it.
 
-        Usually nobody has to call it: a `Trainer` that is made with `callbacks=[MaskRateCallback(...)]` is bound as it
-        is made, and any other as `trainer.train()` begins. Call it where the callback is added later and
-        `trainer.evaluate()` comes first, or where code outside of the `Trainer`'s methods runs the training loop.
+        You rarely need to call this. A `Trainer` created with `callbacks=[MaskRateCallback(...)]` is bound at once, and
+        any other when `trainer.train()` begins. Call it if you add the callback later and evaluate before you train, or
+        if code outside the `Trainer`'s methods runs the training loop.
 
-        It adds the callback to the `Trainer`'s callbacks, if it is missing, and puts it first, so that trackers write
-        the `mask_rate` that it adds to logs. It also replaces `trainer.get_eval_dataloader` and
-        `trainer.get_test_dataloader` by functions that call them and mark the batches of their loaders as evaluation.
-        One callback may be bound to several Trainers; binding twice changes nothing.
+        Binding does three things. It adds the callback to the `Trainer` if it is missing. It moves the callback to the
+        front, so that trackers see the `mask_rate` that it adds to logs. It wraps `trainer.get_eval_dataloader` and
+        `trainer.get_test_dataloader`, so that the batches of their loaders are marked as evaluation.
+
+        A callback may be bound to several Trainers. Binding twice has no further effect.
 
         Args:
             trainer: the `Trainer` that this callback is for.
@@ -133,7 +138,7 @@ class MaskRateCallback(TrainerCallback):
         if trainer is None:
             check_needs_no_trainer(args, training.collator)
         else:
-            self.bind(trainer)  # also where it was bound: a callback or a method may have been replaced since
+            self.bind(trainer)  # even if it is bound: the list of callbacks or a method may have been replaced since
             resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
@@ -159,11 +164,11 @@ class MaskRateCallback(TrainerCallback):
         self._audit = self._hook = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is of no training."""
+        """Leaves out the current training: a copy has none."""
         return {**self.__dict__, "_training": None, "_audit": None, "_hook": None}
 
     def _log_and_warn(self, training: Training, state: TrainerState, model: Any, is_evaluation: bool) -> None:
-        """Logs which masking this is, and warns of what it may not have been meant to be."""
+        """Logs a summary of the masking, and warns of settings that are probably a mistake."""
         collator = training.collator
         _LOGGER.info("%s", collator)
         epochs = math.ceil(state.num_train_epochs)
@@ -180,7 +185,7 @@ class MaskRateCallback(TrainerCallback):
             )
         masked = isinstance(collator.for_evaluation(self.eval_mlm_probability), EpochAwareCollator)
         if is_evaluation and masked and not self._evaluates_as_chosen:
-            with suppress(Exception):  # a schedule that goes wrong at its end does so there, if training comes there
+            with suppress(Exception):  # a schedule that fails at its end raises there, if training gets that far
                 warned.warn_easier_evaluation(
                     rate_at(collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE
                 )
@@ -246,14 +251,14 @@ class MaskRateCallback(TrainerCallback):
         rate = rate_at(self._training.collator.rate, max(state.global_step - 1, 0), state.max_steps)
         logs["mask_rate"] = rate
         logged = state.log_history[-1] if state.log_history else {}
-        if logged.get("loss") == logs["loss"]:  # a copy of `logs` that `Trainer.log` made before this event
+        if logged.get("loss") == logs["loss"]:  # `Trainer.log` has copied `logs` before this event
             logged["mask_rate"] = rate
 
     def _in_training(self) -> Training:
         if self._training is None:
             raise RuntimeError(
-                "`MaskRateCallback` must be added to `Trainer` before training begins, but it was added while it "
-                "trains. Pass `callbacks=[MaskRateCallback(...)]` to `Trainer`, or call `trainer.add_callback(...)` "
+                "`MaskRateCallback` must be added to `Trainer` before training begins, but it was added during "
+                "training. Pass `callbacks=[MaskRateCallback(...)]` to `Trainer`, or call `trainer.add_callback(...)` "
                 "before `trainer.train()`."
             )
         return self._training
@@ -263,5 +268,5 @@ def _check_is_no_collator(rate: Any, argument: str) -> None:
     if isinstance(rate, EpochAwareCollator):
         raise ValueError(
             f"`{argument}` must be a mask rate or a schedule, but got a {type(rate).__name__}. Pass the collator to "
-            "`Trainer` as `data_collator`, and here a schedule such as `linear_schedule(0.30, 0.15)`, or nothing."
+            "`Trainer` as `data_collator`, and pass a schedule such as `linear_schedule(0.30, 0.15)`, or nothing, here."
         )

@@ -1,4 +1,4 @@
-"""The loaders that a `Trainer` evaluates with: their batches are known to be for evaluation."""
+"""Marks the batches of the loaders that a `Trainer` evaluates with as evaluation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def patch_eval_dataloaders(trainer: Trainer, callback: MaskRateCallback) -> None:
-    """Has the loaders that the `Trainer` makes for evaluation, or has kept, serve it as `callback` says.
+    """Wraps the methods of the `Trainer` that return evaluation loaders, so that those follow `callback`.
 
-    The loaders, not the `Trainer`'s collator, because that makes training batches as well. Of two callbacks the one
-    that came later counts, and one that was removed from the `Trainer` does not.
+    The loaders are changed and not the `Trainer`'s collator, because that one makes training batches as well. Of two
+    callbacks, the one that was bound last decides. A callback that was removed from the `Trainer` has no effect.
     """
     for name in ("get_eval_dataloader", "get_test_dataloader"):
         own = vars(trainer).get(name)
@@ -30,10 +30,10 @@ def patch_eval_dataloaders(trainer: Trainer, callback: MaskRateCallback) -> None
 
 
 class _PatchedMethod:
-    """Stands in for a method of the `Trainer` that makes loaders, or for `own`, which the instance had in its place.
+    """Replaces a method of the `Trainer` that returns loaders, or `own`, which replaced that method before.
 
-    It does not hold the `Trainer`, which holds it: both would stay after their last use, with model and workers, until
-    the garbage collector comes by.
+    It refers to the `Trainer` weakly. Otherwise the two would form a cycle, and keep model and workers alive until the
+    garbage collector runs.
     """
 
     def __init__(self, name: str, own: Any, trainer: Trainer, callback: MaskRateCallback) -> None:
@@ -51,12 +51,12 @@ class _PatchedMethod:
         )  # a weak reference cannot be pickled
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The loader; what collates with something else, or has its twin for evaluation, is left alone."""
+        """The loader. One without a collator of this package, or with one made for evaluation, is left unchanged."""
         trainer = self._trainer()
         if trainer is None:
             raise ReferenceError(
-                f"`{self._name}` must be called while its Trainer exists, but nothing holds the Trainer any more. Keep "
-                "it in a variable."
+                f"`{self._name}` must be called while its Trainer exists, but nothing refers to the Trainer any more. "
+                "Keep it in a variable."
             )
         loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)
         collator = find_collator(getattr(loader, "collate_fn", None))
@@ -68,13 +68,12 @@ class _PatchedMethod:
 
 
 def check_evaluation_loader(loader: Any) -> None:
-    """Refuses an evaluation that masks as training does.
+    """Checks that an evaluation does not use the masks of training.
 
     Raises:
-        RuntimeError: if the loader's collator is one of this package and does not know that its batches are for
-            evaluation.
+        RuntimeError: if the loader has a collator of this package, but its batches are not marked as evaluation.
     """
-    with suppress(ValueError):  # what is no loader of torch collates by other means
+    with suppress(ValueError):  # raised for loaders that hold no `DataLoader`, and so none of our collators
         inner = torch_loader(loader)
         collator, plan = find_collator(inner.collate_fn), getattr(index_sampler(inner), "plan", None)
         if collator is not None and not collator.is_evaluation and not getattr(plan, "is_evaluation", False):

@@ -1,4 +1,4 @@
-"""One training of a `Trainer`: what its batches are asked for, and that they are used in that order."""
+"""One training of a `Trainer`: plans the epoch, step and rate of its batches, and checks the order of their use."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hf_dynmask.loading.loaders import (
     is_collated_here,
     is_dispatched,
     restart_workers,
+    streams_unequally,
     torch_loader,
 )
 from hf_dynmask.loading.numbering import number_batches
@@ -30,24 +31,22 @@ from hf_dynmask.rates.schedules import Rate
 
 
 class Training:
-    """From `on_train_begin` on.
-
-    Of several for one loader, the last leads, and the others do nothing.
+    """A training, from `on_train_begin` on. If several share a loader, only the last one is active.
 
     Args:
         args: of the `Trainer`.
         state: of the `Trainer`.
-        loader: that it trains on.
-        schedule: the mask rate, in the place of the collator's own; None for that.
+        loader: the training loader.
+        schedule: the mask rate, which replaces the collator's own; None for the collator's own.
 
     Attributes:
-        collator: what the training's batches are collated as, at its rate and seed.
-        epoch: the one that goes on, or begins next.
-        first_step: the optimizer step that this epoch's first batch belongs to.
+        collator: a copy of the loader's collator with the rate and the seed of this training.
+        epoch: the current epoch, or the next one if none has begun.
+        first_step: the optimizer step that uses the first batch of this epoch.
 
     Raises:
-        ValueError: if the loader has no collator of this package, or no one torch `DataLoader` in it; under a schedule,
-            if its batches come out of order.
+        ValueError: if the loader has no collator of this package, or does not hold exactly one torch `DataLoader`;
+            under a schedule, if its batches come out of order.
     """
 
     def __init__(self, args: TrainingArguments, state: TrainerState, loader: Any, schedule: Rate | None) -> None:
@@ -59,8 +58,8 @@ class Training:
         if self.is_scheduled:
             check_order(loader)
         self._sampler, self._collate = number_batches(loader)
-        self._sampler.planner = self._token = object()  # not the training itself, which holds the loader
-        restart_workers(torch_loader(loader))  # they have the collator as it was when they began
+        self._sampler.planner = self._token = object()  # not the training itself, which refers to the loader
+        restart_workers(torch_loader(loader))  # they have the collator as it was when they started
         self._monitor = self._collate.monitor = self._make_monitor()
         self.epoch, self._skipped = _first_epoch(args, state, loader), _skipped_batches(args, state, loader)
         self._plan(state)
@@ -70,17 +69,17 @@ class Training:
         return self._sampler.planner is self._token
 
     def columns(self) -> Collection[str]:
-        """The columns of the examples, as far as anything is known of them, that masks depend on beside the ids."""
+        """The columns of the examples that masks depend on besides the ids; all of them if the examples are unknown."""
         return self._collate.columns if is_collated_here(self._loader) else MASK_INPUT_COLUMNS
 
     @property
     def fills_up_batches(self) -> bool:
-        """Whether an epoch's last batch may hold sequences of its first, with the masks of its step."""
+        """Whether the last batch of an epoch may be filled up with sequences of the first, masked at the first step."""
         return is_dispatched(self._loader)
 
     @property
     def is_audited(self) -> bool:
-        """Whether a batch tells which masks it has, and of which collator."""
+        """Whether masks can be checked from a batch alone, which takes exactly one collator of this package."""
         return self.collator.is_audited and len(find_collators(torch_loader(self._loader).collate_fn)) == 1
 
     @property
@@ -89,12 +88,12 @@ class Training:
 
     @property
     def has_two_schedules(self) -> bool:
-        """Whether the collator has one, which does not count."""
+        """Whether the collator also has a schedule, which the callback's replaces."""
         other = self._source.rate
         return callable(other) and self._schedule is not None and self._schedule is not other
 
     def start_epoch(self, state: TrainerState) -> None:
-        """Before the epoch's first batch is drawn."""
+        """Plans an epoch, before its first batch is drawn."""
         if not self.is_active:
             return
         self._plan(state)
@@ -104,37 +103,35 @@ class Training:
             self._monitor.start_epoch(self.epoch, self._skipped)
 
     def end_epoch(self) -> None:
-        """After its last batch is used, or not used, where it is stopped early."""
+        """Ends an epoch, after its last batch or early."""
         self.epoch, self._skipped = self.epoch + 1, 0
 
     def check_next(self) -> None:
-        """Before a batch is used, and before an optimizer step is made.
+        """Checks the next batch, before it is used and before the optimizer step.
 
         Raises:
-            RuntimeError: if the batch may be of another step.
+            RuntimeError: if the batch may belong to another step.
         """
         if self.is_active and self._monitor is not None:
             self._monitor.check_next()
 
     def check_unchanged(self) -> None:
-        """Before an optimizer step is made.
+        """Checks, before an optimizer step, that the collator has kept its settings.
 
         Raises:
-            RuntimeError: if the collator was changed.
+            RuntimeError: if one has changed.
         """
-        if (
-            self.is_active and vars(self._source).get("_plan") is not self._plan_as_set
-        ):  # it is made anew after a change
+        if self.is_active and vars(self._source).get("_plan") is not self._plan_as_set:  # a change makes a new plan
             _check_unchanged(self._source, self._settings)
             self._plan_as_set = self._source._plan
 
     def record_consumed(self) -> None:
-        """After a batch is used."""
+        """Records that a batch was used."""
         if self.is_active and self._monitor is not None:
             self._monitor.record_consumed()
 
     def end(self) -> None:
-        """What is drawn from now on is of no training."""
+        """Ends the training: batches that are drawn from now on have no plan."""
         if self.is_active:
             self._sampler.plan = self._sampler.planner = self._collate.resumed = self._collate.monitor = None
 
@@ -158,17 +155,16 @@ class Training:
         return isinstance(torch_loader(self._loader).dataset, IterableDataset)
 
     def _make_monitor(self) -> WorkerOrderMonitor | None:
-        workers = torch_loader(self._loader).num_workers
-        if self.is_scheduled and self._streams and workers > 1 and is_collated_here(self._loader):
-            return WorkerOrderMonitor(workers, collated_per_batch(self._loader))
+        if self.is_scheduled and streams_unequally(self._loader) and is_collated_here(self._loader):
+            return WorkerOrderMonitor(torch_loader(self._loader).num_workers, collated_per_batch(self._loader))
         return None
 
 
 def training_collator(loader: Any) -> EpochAwareCollator:
-    """The collator of this package that a training loader collates with.
+    """The collator of this package that a training loader uses.
 
     Raises:
-        ValueError: if it has none, or is no loader.
+        ValueError: if it uses none, or is not a loader.
     """
     collate_fn = torch_loader(loader).collate_fn
     collator = find_collator(collate_fn)
@@ -178,8 +174,8 @@ def training_collator(loader: Any) -> EpochAwareCollator:
         name = getattr(collate_fn, "__name__", type(collate_fn).__name__)
         raise ValueError(
             "`MaskRateCallback` needs a `DataCollatorForDynamicMasking`, or another collator of hf_dynmask, in the "
-            f"training DataLoader, but got {name}. Pass one as the Trainer's `data_collator`; a wrapper must hold it "
-            "as an attribute, such as `data_collator`."
+            f"training DataLoader, but got {name}. Pass one as the `data_collator` of the Trainer. A wrapper must hold "
+            "it as an attribute, such as `data_collator`."
         )
     return collator
 
@@ -193,26 +189,26 @@ def _check_unchanged(collator: EpochAwareCollator, settings: dict[str, Any]) -> 
         now = getattr(collator, name)
         if now is not before and now != before:
             raise RuntimeError(
-                f"`{name}` of the collator must stay as it is while `Trainer` trains, because workers do not hear of "
-                f"a change, but it was changed from {before!r} to {now!r}. Pass a schedule to `MaskRateCallback` for a "
-                "mask rate that changes, or make the change before training."
+                f"`{name}` of the collator must not change while `Trainer` trains, because running workers do not see "
+                f"the change, but it changed from {before!r} to {now!r}. For a mask rate that changes, pass a schedule "
+                "to `MaskRateCallback`; make other changes before training."
             )
 
 
 def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    """The epoch that a training begins or goes on in; of a stream, the passes over it."""
+    """The epoch in which a training begins or resumes; for a stream, the number of completed passes."""
     if has_length(loader):
         return state.global_step // _steps_per_epoch(args, state, loader)
     return int(state.epoch or 0)
 
 
 def _skipped_batches(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    """How many batches of the first epoch a resumed training skips."""
+    """The number of batches that a resumed training skips in its first epoch."""
     if args.ignore_data_skip:
         return 0
     return state.global_step % _steps_per_epoch(args, state, loader) * args.gradient_accumulation_steps
 
 
 def _steps_per_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    """As Trainer counts them: without a length, the whole training is one epoch."""
+    """The steps of an epoch as Trainer counts them: without a length, the whole training is one epoch."""
     return max(math.ceil(len(loader) / args.gradient_accumulation_steps), 1) if has_length(loader) else state.max_steps
