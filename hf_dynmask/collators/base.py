@@ -238,7 +238,7 @@ class EpochAwareCollator:
         return batch
 
     def _clone_for(self, position: BatchPosition) -> Any:
-        """This collator, or a copy with the seed of the position if it has none, and for evaluation if that is asked."""
+        """This collator, or a copy with the seed of the position if it has none, or one for evaluation."""
         is_evaluation = position.is_evaluation and not self.is_evaluation
         seed = position.seed if self.seed is None else self.seed
         if seed == self.seed and not is_evaluation:

@@ -32,8 +32,8 @@ class _Pass(NamedTuple):
 class Clock:
     """Holds the epoch of a collator, in the main process and in the workers of its loaders.
 
-    An epoch is set for one pass over the data. The passes of a loader that accelerate has prepared, as a `Trainer` does,
-    can be told apart: in a later pass, the epoch is unknown.
+    An epoch is set for one pass over the data. The passes of a loader that accelerate has prepared, as `Trainer` has it
+    do, can be told apart: in a later pass, the epoch is unknown.
     """
 
     def __init__(self) -> None:
@@ -70,8 +70,10 @@ class Clock:
         return epoch if self._is_of_this_pass(calls, current) else None
 
     def _is_of_this_pass(self, calls: int, current: _Pass) -> bool:
-        """Whether a batch is in the pass the epoch was set for. A persistent worker sees its first pass only, so there a
-        pass ends when the worker has made its share of the batches."""
+        """Whether a batch is in the pass that the epoch was set for.
+
+        A persistent worker sees its first pass only, so there a pass ends when the worker has made its share of batches.
+        """
         if get_worker_info() is None:
             return True
         self._used = (calls, self._used[1] + 1 if self._used[0] == calls else 1)
