@@ -72,7 +72,7 @@ class Clock:
     def _is_of_this_pass(self, calls: int, current: _Pass) -> bool:
         """Whether a batch is in the pass that the epoch was set for.
 
-        A persistent worker sees its first pass only, so there a pass ends when the worker has made its share of batches.
+        A persistent worker sees its first pass only. There, a pass ends when the worker has made its share of batches.
         """
         if get_worker_info() is None:
             return True
