@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import os
 import signal
 
@@ -16,6 +17,9 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from trained import train
 from transformers import PreTrainedTokenizerFast
+
+# Python 3.14 starts workers from a fork server. It imports these modules once, and not again in each worker.
+multiprocessing.set_forkserver_preload(["transformers.trainer", "hf_dynmask"])
 
 WORDS = [
     "the",
