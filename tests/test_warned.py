@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from datasets import Dataset
 from witness import witnessed
+from worker_starts import workers_started_by
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
@@ -121,12 +122,28 @@ def test_evaluation_with_the_collator_of_training(collator, run) -> None:
     ]
 
 
-def test_evaluation_in_a_forked_worker_which_knows_the_callers_as_well(collator, wordpiece, tmp_path) -> None:
-    data = Dataset.from_list([dict(wordpiece("the cat sat on a mat"))] * 4)
+class WarningsAreErrors:
+    """Examples of which each, once taken, makes warnings errors: also in a worker that is not forked."""
+
+    def __init__(self, examples: list[Any]) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> Any:
+        warnings.simplefilter("error")
+        return self._examples[index]
+
+
+@pytest.mark.parametrize("start", ["fork", "forkserver"])
+def test_evaluation_in_a_worker(collator, wordpiece, tmp_path, start) -> None:
+    data = WarningsAreErrors([dict(wordpiece("the cat sat on a mat"))] * 4)
     trainer = witnessed(collator, data, tmp_path, [], num_train_epochs=1, dataloader_num_workers=1)
-    trainer.train()  # warnings are errors
-    with pytest.raises(UserWarning, match="Evaluation uses the training collator"):
-        trainer.evaluate(data)
+    with workers_started_by(start):
+        trainer.train()
+        with pytest.raises(UserWarning, match="Evaluation uses the training collator"):
+            trainer.evaluate(data)
 
 
 @pytest.mark.parametrize(("argument", "value"), [("num_mask_patterns", 1), ("mlm", False)])

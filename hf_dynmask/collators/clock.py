@@ -25,7 +25,7 @@ class _Pass(NamedTuple):
 
     loader: int
     iteration: int
-    batches_a_worker: float  # infinite if unknown
+    batches: float  # of all workers; infinite if unknown
     is_evaluation: bool  # whether it reads in order while another loader, which does not, is still known
 
 
@@ -74,10 +74,12 @@ class Clock:
 
         A persistent worker sees its first pass only. There, a pass ends when the worker has made its share of batches.
         """
-        if get_worker_info() is None:
+        worker = get_worker_info()
+        if worker is None:
             return True
-        self._used = (calls, self._used[1] + 1 if self._used[0] == calls else 1)
-        if self._used[1] > current.batches_a_worker:
+        used = self._used[1] if self._used[0] == calls else 0
+        self._used = (calls, used + 1)
+        if used * worker.num_workers + worker.id >= current.batches:  # workers take turns
             warned.warn_another_pass()
             return False
         return True
@@ -120,25 +122,18 @@ def _current_pass() -> _Pass | None:
         return None
     others = [each for each in references if each is not None and each is not loader]
     is_evaluation = _reads_in_order(loader) and not all(map(_reads_in_order, others))
-    return _Pass(id(loader), getattr(loader, "iteration", 0), _batches_a_worker(loader), is_evaluation)
+    return _Pass(id(loader), getattr(loader, "iteration", 0), _batches(loader), is_evaluation)
+
+
+def _batches(loader: Any) -> float:
+    try:
+        return len(loader.base_dataloader) if loader.num_workers else math.inf
+    except (TypeError, AttributeError):  # a stream, or another kind of loader
+        return math.inf
 
 
 def _reads_in_order(loader: Any) -> bool:
     sampler = loader
-    for name in (
-        "base_dataloader",
-        "batch_sampler",
-        "batch_sampler",
-        "sampler",
-    ):  # one may be sharded, and hold another
+    for name in ("base_dataloader", "batch_sampler", "batch_sampler", "sampler"):  # a sharded one holds another
         sampler = getattr(sampler, name, sampler)
     return isinstance(sampler, SequentialSampler)
-
-
-def _batches_a_worker(loader: Any) -> float:
-    try:
-        batches, workers = len(loader.base_dataloader), loader.num_workers
-    except (TypeError, AttributeError):  # a stream, or another kind of loader
-        return math.inf
-    worker = get_worker_info()
-    return math.inf if worker is None or not workers else math.ceil((batches - worker.id) / workers)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import multiprocessing
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import datasets
@@ -16,6 +13,7 @@ from corpora import Numbered, Stream, example
 from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 from witness import Witness, witnessed
+from worker_starts import workers_started_by
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
@@ -72,17 +70,6 @@ def _dataset(kind: str) -> object:
     return Numbered(EXAMPLES) if kind == "map-style" else Stream(EXAMPLES)
 
 
-@contextmanager
-def _started_by(method: str) -> Iterator[None]:
-    """`Trainer` has no argument for how workers start: they start as all processes of the program do."""
-    multiprocessing.set_forkserver_preload(["torch", "transformers.tokenization_utils_fast", "hf_dynmask"])
-    multiprocessing.set_start_method(method, force=True)
-    try:
-        yield
-    finally:
-        multiprocessing.set_start_method(None, force=True)
-
-
 def _trained(tokenizer, directory, loader: Loader, data: Data) -> Witness:
     trainer = witnessed(
         DataCollatorForDynamicMasking(tokenizer, seed=7, return_mask_rate=True),
@@ -98,7 +85,7 @@ def _trained(tokenizer, directory, loader: Loader, data: Data) -> Witness:
         **_sampling(data.sampling),
         **({"num_train_epochs": EPOCHS} if data.kind == "map-style" else {"max_steps": STEPS}),
     )
-    with _started_by(loader.start):
+    with workers_started_by(loader.start):
         trainer.train()
     return trainer.model
 
