@@ -11,6 +11,7 @@ from test_evaluation_loaders import _arguments
 from test_trainer import Numbers, Witness, _masks_by_epoch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
+from worker_starts import workers_started_by
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 from hf_dynmask.collators import warned
@@ -47,17 +48,11 @@ def test_a_look_at_a_batch_makes_no_training_static(collator, tmp_path, workers)
     assert _trained(collator, tmp_path, **workers) == 3
 
 
-@pytest.mark.filterwarnings(f"ignore:{OLD}")
-def test_neither_do_workers_that_do_not_see_who_calls(collator, tmp_path) -> None:
+@pytest.mark.parametrize("workers", [*WORKERS[1:], {**WORKERS[2], "dataloader_num_workers": 2}])
+def test_neither_do_workers_that_do_not_see_who_calls(collator, tmp_path, workers) -> None:
     collator.set_epoch(0)
-    assert _trained(collator, tmp_path, of=Spawning, dataloader_num_workers=1) == 3
-
-
-class Spawning(Trainer):
-    def get_train_dataloader(self) -> Any:
-        loader = super().get_train_dataloader()
-        loader.base_dataloader.multiprocessing_context = "spawn"
-        return loader
+    with workers_started_by("forkserver"):
+        assert _trained(collator, tmp_path, **workers) == 3
 
 
 def test_the_user_is_told_once(collator, tmp_path) -> None:
