@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -26,9 +27,13 @@ from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 EPOCH = 1000  # batches
 
 
+def processes() -> set[psutil.Process]:
+    """Those that this one has started, and their own: a fork server starts the workers."""
+    return set(psutil.Process().children(recursive=True))
+
+
 def resident() -> int:
-    me = psutil.Process()
-    return sum(process.memory_info().rss for process in (me, *me.children()))
+    return sum(process.memory_info().rss for process in (psutil.Process(), *processes()))
 
 
 def shared_memory_segments() -> list[str]:
@@ -65,7 +70,11 @@ def main(tokenizer: str, number: int) -> None:
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer)
     DataCollatorForDynamicMasking(tokenizer)  # multiprocessing opens the pool that all collators share, and keeps it
-    before = open_files()
+    process = multiprocessing.Process(target=gc.collect)  # so it does with a fork server, where that is how they start
+    process.start()
+    process.join()
+    process.close()
+    before, kept = open_files(), processes()
     along = list(batches(tokenizer, number // EPOCH))
     gc.collect()
     deadline = time.monotonic() + 20
@@ -73,7 +82,7 @@ def main(tokenizer: str, number: int) -> None:
         time.sleep(0.1)
     left = {
         "files": open_files() - before,
-        "processes": len(psutil.Process().children()),
+        "processes": len(processes() - kept),
         "segments": shared_memory_segments(),
     }
     print(json.dumps({"resident": along, "left": left}))
