@@ -320,13 +320,13 @@ class TestALoopOfOnesOwn:
 
     def test_another_collator_is_refused(self, collator) -> None:
         loader = self._loader(copy.copy(collator), (0, False))
-        with pytest.raises(ValueError, match="`loader` must collate with this collator, but it has another one"):
+        with pytest.raises(ValueError, match="`loader` must collate with this collator, but it has another collator"):
             collator.start_epoch(loader, 0)
 
     def test_a_stream_needs_its_first_step(self, wordpiece) -> None:
         collator = DataCollatorForDynamicMasking(wordpiece, SCHEDULE)
         loader = DataLoader(Stream(EXAMPLES), batch_size=BATCH, collate_fn=collator)
-        with pytest.raises(ValueError, match="`first_step` must be given for a loader without a length"):
+        with pytest.raises(ValueError, match="`first_step` is required after the first epoch for a loader without a length"):
             collator.start_epoch(loader, 1, total_steps=STEPS)
 
     def _loader(self, collator: Any, workers: tuple[int, bool], batch_size: int = BATCH) -> DataLoader:
