@@ -245,7 +245,7 @@ def test_all_arguments_of_the_stock_collator_are_taken(wordpiece, examples) -> N
 @pytest.mark.parametrize("mlm", [True, False])
 def test_mlm_in_its_second_place_is_no_rate(wordpiece, mlm) -> None:
     DataCollatorForLanguageModeling(wordpiece, mlm)
-    with pytest.raises(ValueError, match="pass it by name: `mlm=True`"):
+    with pytest.raises(ValueError, match="pass them by name: `mlm=True`"):
         DataCollatorForDynamicMasking(wordpiece, mlm)
 
 

@@ -34,7 +34,7 @@ class Purpose(IntEnum):
     ROUNDING = 3
     LENGTH = 4
     RATE = 5
-    POSITION = 6
+    PLACE = 6
     SPAN_CUT = 7
     ROTATION = 8
 

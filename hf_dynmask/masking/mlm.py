@@ -279,7 +279,7 @@ def _first_in_order(
     point = before + units.from_sequences(rounding) * units.maskable_size
     if rotated:
         total = sum_by_row(units.maskable_size, units)
-        begin = units.from_sequences(as_fraction(draw(keys, zeros, Purpose.POSITION)) * total)
+        begin = units.from_sequences(as_fraction(draw(keys, zeros, Purpose.PLACE)) * total)
         skipped = sum_by_row(units.maskable_size * (point < begin), units)  # what came first comes last now
         round_ = units.from_sequences(np.maximum(total, 1))
         point, before = (point - begin) % round_, (before - units.from_sequences(skipped)) % round_

@@ -66,4 +66,4 @@ def _indices(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarra
 def _sequence_draw(tokens: MaskingTokens, units: Units, which: int) -> np.ndarray:
     """For each unit, its sequence's uniform number in [0, 1); `which` tells one from another."""
     indices = np.full(len(tokens.lengths), which, dtype=np.uint32)
-    return units.from_sequences(as_fraction(draw(tokens.keys, indices, Purpose.POSITION)))
+    return units.from_sequences(as_fraction(draw(tokens.keys, indices, Purpose.PLACE)))

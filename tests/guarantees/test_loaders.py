@@ -154,7 +154,7 @@ class TestStreamsOfUnequalShares:
         self, wordpiece, tmp_path, shares, right_steps, accumulation
     ) -> None:
         trainer = self._trainer(wordpiece, tmp_path, Stream(EXAMPLES, shares), accumulation=accumulation)
-        with pytest.raises(RuntimeError, match=r"worker . has read its share of it, .* Resume, or start"):
+        with pytest.raises(RuntimeError, match=r"worker . reached the end of its share after .* Use at most as many"):
             trainer.train()
         rates = trainer.model.rates
         assert len(rates) in (right_steps, right_steps + 1)
