@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import resumable
 import torch
+from support.extended import every
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments, set_seed
@@ -338,7 +339,7 @@ def _reduces(rank: int, directory: str, notes: bool, told: object) -> None:
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("noting", [(0,), (1,), ()])
+@pytest.mark.parametrize("noting", every(2, [((0,),), ((1,),), ((),)]))
 def test_a_rank_without_a_loss_takes_part(tmp_path, noting) -> None:
     """Otherwise the others wait for it for ever; only if none has a loss, all of them say so."""
     context = torch.multiprocessing.get_context("spawn")

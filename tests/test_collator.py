@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extended import pairs
 from torch.utils.data import DataLoader
 from transformers import BatchEncoding, DataCollatorForLanguageModeling
 
@@ -296,8 +297,7 @@ class TestDeterminism:
 
 
 class TestSchedulesByHand:
-    @pytest.mark.parametrize("context", ["fork", "spawn"])
-    @pytest.mark.parametrize("persistent", [False, True])
+    @pytest.mark.parametrize(("context", "persistent"), pairs(["fork", "spawn"], [False, True]))
     def test_each_batch_has_its_steps_rate(self, wordpiece, context, persistent) -> None:
         long = [{"input_ids": [5 + i % 40 for i in range(start, start + 500)]} for start in range(24)]
         collator = _collator(wordpiece, mlm_probability=linear_schedule(0.6, 0.1), exact_count=True)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from support.extended import pairs
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -435,11 +436,11 @@ class TestTrainer:
     """`DataCollatorWithPadding` takes nothing but the examples, and the unused column has Trainer wrap the collator."""
 
     @pytest.mark.parametrize("target", TARGETS)
-    @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
-    @pytest.mark.parametrize("data", [Numbers, _arrow])
+    @pytest.mark.parametrize(("data", "loader"), pairs([Numbers, _arrow], [(0, False), (2, False), (2, True)]))
     def test_training_follows_the_schedule_and_evaluation_has_no_masks(
-        self, wordpiece, tmp_path, target, workers, persistent, data
+        self, wordpiece, tmp_path, target, data, loader
     ) -> None:
+        workers, persistent = loader
         trainer = _trainer(
             wordpiece,
             tmp_path,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support.extended import pairs
 from variants import (
     INDEPENDENT_UNITS,
     KEEPS_THE_RATE,
@@ -100,8 +101,7 @@ def test_token_masks_equal_those_of_the_oracle(rows, rate, pattern, min_masked, 
         assert inputs == [b if masked else id_ for id_, masked, b in zip(row, chosen, becomes, strict=True)]
 
 
-@pytest.mark.parametrize("exact_count", [False, True])
-@pytest.mark.parametrize("strategy", VARIANTS)
+@pytest.mark.parametrize(("strategy", "exact_count"), pairs(VARIANTS, [False, True]))
 @EVERY
 @given(rows=ROWS, rate=RATES, min_masked=st.integers(0, 3))
 def test_what_holds_for_every_strategy(strategy, exact_count, rows, rate, min_masked) -> None:
@@ -120,8 +120,7 @@ def test_what_holds_for_every_strategy(strategy, exact_count, rows, rate, min_ma
             assert not masked
 
 
-@pytest.mark.parametrize("exact_count", [False, True])
-@pytest.mark.parametrize("strategy", NESTED)
+@pytest.mark.parametrize(("strategy", "exact_count"), pairs(NESTED, [False, True]))
 @EVERY
 @given(rows=ROWS, rates=st.tuples(RATES, RATES), min_masked=st.integers(0, 2))
 def test_a_mask_at_a_lower_rate_is_a_subset(strategy, exact_count, rows, rates, min_masked) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support.extended import pairs
 from tokenizers_zoo import TEXTS, ZOO
 from variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, NESTED, VARIANTS, WHOLE_WORDS, tags, variant
 
@@ -71,8 +72,7 @@ def _words(family: str, row: np.ndarray) -> list[list[int]]:
     return [word.tolist() for word in words if len(word) and not known.special[row[word]].any()]
 
 
-@pytest.mark.parametrize("strategy", VARIANTS)
-@pytest.mark.parametrize("family", ZOO)
+@pytest.mark.parametrize(("family", "strategy"), pairs(ZOO, VARIANTS))
 @EVERY
 @given(
     texts=st.lists(st.sampled_from(PIECES) | st.just(""), min_size=1, max_size=4),
@@ -120,8 +120,7 @@ def _long_examples(family: str) -> list[dict[str, np.ndarray]]:
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4])
-@pytest.mark.parametrize("strategy", KEEPS_THE_RATE)
-@pytest.mark.parametrize("family", ZOO)
+@pytest.mark.parametrize(("family", "strategy"), pairs(ZOO, KEEPS_THE_RATE))
 def test_the_expected_fraction_is_the_rate(family, strategy, rate) -> None:
     examples = _long_examples(family)
     special = vocabulary(ZOO[family]()).special
@@ -136,8 +135,7 @@ def test_the_expected_fraction_is_the_rate(family, strategy, rate) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4])
-@pytest.mark.parametrize("strategy", INDEPENDENT_UNITS)
-@pytest.mark.parametrize("family", ZOO)
+@pytest.mark.parametrize(("family", "strategy"), pairs(ZOO, INDEPENDENT_UNITS))
 def test_the_number_of_masked_units_is_binomial(family, strategy, rate) -> None:
     examples = _long_examples(family)
     collate = _collator(family, strategy, rate)
@@ -152,8 +150,7 @@ def test_the_number_of_masked_units_is_binomial(family, strategy, rate) -> None:
     assert stats.binomtest(int(masked.sum()), len(masked), rate).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("strategy", KEEPS_THE_RATE)
-@pytest.mark.parametrize("family", ZOO)
+@pytest.mark.parametrize(("family", "strategy"), pairs(ZOO, KEEPS_THE_RATE))
 def test_replacement_is_80_10_10(family, strategy) -> None:
     tokenizer, special = ZOO[family](), vocabulary(ZOO[family]()).special
     became_mask = kept = random = 0
@@ -169,14 +166,14 @@ def test_replacement_is_80_10_10(family, strategy) -> None:
     assert stats.binomtest(kept, total, 0.1 + 0.1 / ordinary).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("family", ZOO)
-@pytest.mark.parametrize(("strategy", "exact_count"), [("token", False), ("whole_word", False), ("span", True)])
-def test_a_chinese_sentence_is_never_masked_all_or_nothing(family, strategy, exact_count) -> None:
+@pytest.mark.parametrize(("family", "chosen"), pairs(ZOO, [("token", False), ("whole_word", False), ("span", True)]))
+def test_a_chinese_sentence_is_never_masked_all_or_nothing(family, chosen) -> None:
     """26 characters at 15 %: over 1,000 epochs the mean is 15 %, and never are all masked.
 
     Three independent spans may be all of such a sentence, and be masked together once in a few hundred epochs: for
     spans, counts are exact.
     """
+    strategy, exact_count = chosen
     sentence = "我们今天去北京大学看电影然后在图书馆学习中文和数学天"
     assert len(sentence) == 26
     (example,) = _examples(family, [sentence])
@@ -349,8 +346,7 @@ class TestAlignedLabels:
         assert (batch["labels"][0] != -100).tolist() == [False, True, True, True, True, False]
 
     @pytest.mark.parametrize("exact_count", [False, True])
-    @pytest.mark.parametrize("strategy", VARIANTS)
-    @pytest.mark.parametrize("family", ZOO)
+    @pytest.mark.parametrize(("family", "strategy"), pairs(ZOO, VARIANTS))
     def test_words_are_masked_as_they_are_without_labels(self, family, strategy, exact_count) -> None:
         """And where single tokens are masked, those without a label never are."""
         examples = [each for each in _long_examples(family) if not _has_a_cut_word(family, each["input_ids"])][:40]
@@ -407,8 +403,7 @@ def _may_be_masked(family: str, example: dict[str, np.ndarray], by_words: bool) 
     return found
 
 
-@pytest.mark.parametrize("strategy", VARIANTS)
-@pytest.mark.parametrize("family", ZOO)
+@pytest.mark.parametrize(("family", "strategy"), pairs(ZOO, VARIANTS))
 def test_what_is_ruled_out_stays_and_the_rest_keeps_the_rate(family, strategy) -> None:
     examples = _ruled_out(family, _long_examples(family)[:150])
     by_words = strategy in WHOLE_WORDS

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import resumable
+from support.extended import every
 from transformers import trainer_pt_utils
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,8 @@ SHARED = ["stream, dispatched", "stream, split", "stream, sharded"]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     stress = metafunc.config.getoption("--stress")
     if "ways" in metafunc.fixturenames:
-        metafunc.parametrize("ways", QUICK + STRESS if stress else QUICK, ids=" then ".join)
+        ways = every(len(QUICK) + len(STRESS), [(way,) for way in (QUICK + STRESS if stress else QUICK)])
+        metafunc.parametrize("ways", ways, ids=" then ".join)
     if "shared" in metafunc.fixturenames:
         metafunc.parametrize("shared", SHARED if stress else SHARED[:1])
 
@@ -139,7 +141,7 @@ def test_ranks_that_share_a_stream(tokenizer, tmp_path, whole_stream, shared) ->
     assert _launch(tokenizer, tmp_path, shared, FALLING) == whole_stream
 
 
-@pytest.mark.parametrize("way", ["stream, dispatched", "stream, split"])
+@pytest.mark.parametrize("way", every(2, ["stream, dispatched", "stream, split"]))
 def test_a_dispatched_batch_that_is_filled_up(tokenizer, tmp_path, whole_stream, way) -> None:
     """accelerate fills up the last batch for all ranks with the epoch's first, whose masks are those of its step."""
     seen = _launch(tokenizer, tmp_path, way, FALLING, examples=EXAMPLES - 1)
