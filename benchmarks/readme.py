@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
+from benchmarks.ner.experiments.result import read_results
 from benchmarks.ner.report.blocks import markdown
-from benchmarks.ner.report.content import summary
-from benchmarks.ner.results import read_results
+from benchmarks.ner.report.document import summary
 from benchmarks.speed import table
 
 HERE = Path(__file__).parent

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from unprivileged import OBEDIENT
 
-from benchmarks.ner.grammar import embedded_corpus
+from benchmarks.ner.data.synthetic import embedded_corpus
 
 ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / "benchmarks" / "ner" / "launch" / "cpu_1_fp32.yaml"
+CONFIG = ROOT / "benchmarks" / "ner" / "config" / "launch" / "cpu_1_fp32.yaml"
 SHORT = ["--mlm_epochs", "1", "--ner_epochs", "1", "--mlm_batch_size", "4"]
 
 
@@ -33,7 +33,7 @@ def start(output_dir: Path, *arguments: str, **environment: str) -> subprocess.P
         [
             *OBEDIENT,
             *(sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)),
-            *("benchmarks/ner/run.py", "--output_dir", str(output_dir), *SHORT, *arguments),
+            *("-m", "benchmarks.ner", "--output_dir", str(output_dir), *SHORT, *arguments),
         ],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.ner.results import KEYS, SCHEMA, configuration, run_id
+from benchmarks.ner.experiments.result import KEYS, SCHEMA, configuration, run_id
 
 SENTENCES = 60
 

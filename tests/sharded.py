@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from benchmarks.ner.launch import ComputeDtype, leave, training_strategy
+from benchmarks.ner.experiments.launch import ComputeDtype, leave, training_strategy
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
 EXAMPLES, EPOCHS, GLOBAL_BATCH = 24, 2, 4

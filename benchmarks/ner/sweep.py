@@ -19,18 +19,18 @@ from rich.console import Console
 from rich.text import Text
 from transformers import HfArgumentParser
 
-from benchmarks.ner.cell import environment
-from benchmarks.ner.children import end_marked, end_orphans, last_lines, mark_of, run_to_the_end
-from benchmarks.ner.grid import Grid, read_grid
-from benchmarks.ner.keeping import check_writable, keep_result, set_aside
-from benchmarks.ner.launches import obstacle
-from benchmarks.ner.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned, stored
+from benchmarks.ner.experiments.cell import environment
+from benchmarks.ner.experiments.cli_errors import USERS, refuse, refuse_unknown
+from benchmarks.ner.experiments.grid import Grid, read_grid
+from benchmarks.ner.experiments.launch_configs import obstacle
+from benchmarks.ner.experiments.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned, stored
+from benchmarks.ner.experiments.process_tree import end_marked, end_orphans, last_lines, mark_of, run_to_the_end
+from benchmarks.ner.experiments.result import RejectedResult, load, read_result, run_id
+from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
 from benchmarks.ner.report.__main__ import write_report
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.labels import printable
-from benchmarks.ner.report.overview import overview
-from benchmarks.ner.results import RejectedResult, load, read_result, run_id
-from benchmarks.ner.users import USERS, refuse, refuse_unknown
+from benchmarks.ner.report.status_tables import overview
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = 130  # the exit status of what Ctrl-C ended
@@ -39,7 +39,7 @@ STOPPED = 130  # the exit status of what Ctrl-C ended
 def main() -> None:
     """Runs the cells that are not finished, then prints the table."""
     parser = HfArgumentParser(SweepArguments, prog=PROGRAM, description=main.__doc__)  # type: ignore[arg-type]
-    parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/grids/cpu_smoke.yaml")
+    parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/config/grids/cpu_smoke.yaml")
     arguments, named, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
     for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
         signal.signal(stop, signal.default_int_handler)

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 from transformers import DataCollatorForTokenClassification
 
-from benchmarks.ner import arms, train
-from benchmarks.ner.arms import Arm, arm_names, load_arm
-from benchmarks.ner.budget import Budget, Machinery
-from benchmarks.ner.data import tag_names
-from benchmarks.ner.grammar import embedded_corpus
-from benchmarks.ner.models import classifier, initial_model
-from benchmarks.ner.results import read_results
-from benchmarks.ner.tiny import tiny_tokenizer
+from benchmarks.ner.data.load import tag_names
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.experiments.result import read_results
+from benchmarks.ner.training import arms, stages
+from benchmarks.ner.training.arms import Arm, arm_names, load_arm
+from benchmarks.ner.training.budget import Budget, Machinery
+from benchmarks.ner.training.models import classifier, initial_model
+from benchmarks.ner.training.tiny_bert import tiny_tokenizer
 from hf_dynmask.rates.schedules import rate_at
 
-RESULTS = Path(arms.__file__).parents[1] / "results"
+RESULTS = Path(arms.__file__).parents[2] / "results"
 
 
 def test_the_arms_of_the_comparison_are_there() -> None:
@@ -62,8 +62,8 @@ def test_only_the_training_of_fine_tuning_has_masks(tmp_path, monkeypatch, name,
 
     mask = tokenizer.mask_token_id
     model.register_forward_pre_hook(note, with_kwargs=True)
-    monkeypatch.setattr(train, "collate_time", lambda collator, rows, size: timed.append(collator))
-    train.fine_tune(
+    monkeypatch.setattr(stages, "collate_time", lambda collator, rows, size: timed.append(collator))
+    stages.fine_tune(
         model,
         tokenizer,
         data,
@@ -129,5 +129,5 @@ def test_a_preset_with_an_unknown_key_is_named(tmp_path, monkeypatch) -> None:
     (tmp_path / "defaults.yaml").write_text((arms.PRESETS / "defaults.yaml").read_text())
     (tmp_path / "mine.yaml").write_text("mask_rate: 0.2")
     monkeypatch.setattr(arms, "PRESETS", tmp_path)
-    with pytest.raises(ValueError, match=r"presets/mine.yaml may set .*, but sets mask_rate"):
+    with pytest.raises(ValueError, match=r"config/presets/mine.yaml may set .*, but sets mask_rate"):
         load_arm("mine")

@@ -8,9 +8,9 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
-from benchmarks.ner.data import entity_count, fingerprint, load_ner, tag_names
-from benchmarks.ner.grammar import SIZES
-from benchmarks.ner.readers import ner_dataset
+from benchmarks.ner.data.load import entity_count, fingerprint, load_ner, tag_names
+from benchmarks.ner.data.readers import ner_dataset
+from benchmarks.ner.data.synthetic import SIZES
 
 NAMES = ["O", "B-PER", "I-PER"]
 ROW = {"tokens": [["Ann", "Lee", "ran"]], "ner_tags": [[1, 2, 0]]}

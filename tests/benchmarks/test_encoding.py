@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from benchmarks.ner.data import tag_names
-from benchmarks.ner.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
-from benchmarks.ner.readers import ner_dataset
-from benchmarks.ner.tiny import tiny_tokenizer
+from benchmarks.ner.data.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
+from benchmarks.ner.data.load import tag_names
+from benchmarks.ner.data.readers import ner_dataset
+from benchmarks.ner.training.tiny_bert import tiny_tokenizer
 
 NAMES = ["O", "B-X", "I-X"]
 NO_SUBWORD = "\u2003"  # white space, which the tokenizer drops

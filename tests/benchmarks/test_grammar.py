@@ -6,10 +6,10 @@ from itertools import chain
 import pytest
 from datasets import DatasetDict
 
-from benchmarks.ner.data import fingerprint, tag_names
-from benchmarks.ner.grammar import LENGTHS, SIZES, embedded_corpus
-from benchmarks.ner.readers import from_columns
-from benchmarks.ner.templates import NAME_PARTS, SYNONYMS
+from benchmarks.ner.data.load import fingerprint, tag_names
+from benchmarks.ner.data.readers import from_columns
+from benchmarks.ner.data.synthetic import LENGTHS, SIZES, embedded_corpus
+from benchmarks.ner.data.templates import NAME_PARTS, SYNONYMS
 
 
 @pytest.fixture(scope="module")

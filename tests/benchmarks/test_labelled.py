@@ -12,7 +12,7 @@ from transformers import (
     RobertaConfig,
 )
 
-from benchmarks.ner.labelled import scores_of_labelled_tokens
+from benchmarks.ner.training.sparse_prediction import scores_of_labelled_tokens
 
 SIZES = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
 CONFIGS = {

@@ -11,8 +11,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
-from benchmarks.ner import launch
-from benchmarks.ner.launch import (
+from benchmarks.ner.experiments import launch
+from benchmarks.ner.experiments.launch import (
     ComputeDtype,
     launch_arguments,
     mismatch,
@@ -25,9 +25,9 @@ from benchmarks.ner.launch import (
 needs_parallelism = pytest.mark.skipif(
     not hasattr(ClusterConfig, "parallelism_config"), reason="accelerate before 1.10 has no parallelism_config"
 )
-CONFIGS = Path(launch.__file__).parent / "launch"
+CONFIGS = Path(launch.__file__).parents[1] / "config" / "launch"
 LAUNCHER = ["/env/bin/python3", "/env/bin/accelerate", "launch"]
-SCRIPT = ["benchmarks/ner/run.py", "--num_processes", "9"]
+SCRIPT = ["-m", "benchmarks.ner", "--num_processes", "9"]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def with_config(name, *flags):
         ),
         (["/env/bin/accelerate-launch", "--num_processes", "3", *SCRIPT], {}, asked(3)),
         (["python", "-m", "accelerate.commands.launch", "--num_processes", "3", *SCRIPT], {}, asked(3)),
-        ([*LAUNCHER, "--num_processes", "2", "-m", "benchmarks.ner.run"], {}, asked(2)),
+        ([*LAUNCHER, "--num_processes", "2", "-m", "benchmarks.ner"], {}, asked(2)),
         ([*LAUNCHER, "--num_processes", "2", *SCRIPT], {"ACCELERATE_MIXED_PRECISION": "bf16"}, asked(2)),
         (with_config("cpu_2_bf16"), {}, asked(2, "bf16", True, "cpu_2_bf16")),
         (with_config("cpu_1_fp32", "--mixed_precision", "bf16"), {}, asked(1, "bf16", True, "cpu_1_fp32")),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.ner.metrics import EntityF1, sentence_counts
+from benchmarks.ner.training.metrics import EntityF1, sentence_counts
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCE_PAIR = st.lists(st.tuples(st.sampled_from(TAGS), st.sampled_from(TAGS)), max_size=7)

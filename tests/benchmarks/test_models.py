@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.ner.grammar import embedded_corpus
-from benchmarks.ner.models import classifier, initial_model, load_tokenizer
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.training.models import classifier, initial_model, load_tokenizer
 
 NAMES = ["O", "B-PER", "I-PER"]
 

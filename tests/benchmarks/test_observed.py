@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from benchmarks.ner.observed import Observed, mlm_counts, ner_counts
+from benchmarks.ner.training.token_counts import Observed, mlm_counts, ner_counts
 
 CLS, SEP, PAD, MASK = range(4)
 TOKENIZER = SimpleNamespace(all_special_ids=[CLS, SEP, PAD, MASK], mask_token_id=MASK)

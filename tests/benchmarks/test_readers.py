@@ -9,8 +9,8 @@ from datasets import ClassLabel, Dataset, Features, Sequence, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.ner.readers import ner_dataset, read_conll, read_file, read_json_lines, read_parquet
-from benchmarks.ner.sentences import document_lengths
+from benchmarks.ner.data.iob2 import document_lengths
+from benchmarks.ner.data.readers import ner_dataset, read_conll, read_file, read_json_lines, read_parquet
 
 Sentence = tuple[list[str], list[str]]
 

@@ -10,15 +10,15 @@ import pytest
 from made_results import make_result, with_scores
 from rich.console import Console
 
-from benchmarks.ner.keeping import write_result
+from benchmarks.ner.experiments.result import file_name
+from benchmarks.ner.experiments.storage import write_result
 from benchmarks.ner.report import __main__ as command
 from benchmarks.ner.report.blocks import Heading, Paragraph, Picture, Table, markdown, terminal
-from benchmarks.ner.report.content import NO_CONTRAST, report
-from benchmarks.ner.report.overview import not_run, overview
-from benchmarks.ner.report.page import page
-from benchmarks.ner.report.pictures import f1_range
-from benchmarks.ner.report.quality import HEADINGS, NO_ENTITIES
-from benchmarks.ner.results import file_name
+from benchmarks.ner.report.document import NO_CONTRAST, report
+from benchmarks.ner.report.figures import f1_range
+from benchmarks.ner.report.html_page import page
+from benchmarks.ner.report.quality_tables import HEADINGS, NO_ENTITIES
+from benchmarks.ner.report.status_tables import not_run, overview
 
 RESULTS = [
     with_scores(make_result("dynamic", 0), 0.80),

@@ -3,10 +3,10 @@
 import pytest
 from made_results import made_curve, made_speed, make_result
 
-from benchmarks.ner.curve import by_step, columns, curve
-from benchmarks.ner.report.cost import cost, cost_tables
-from benchmarks.ner.report.quality import by_arm
-from benchmarks.ner.report.speed import precision_gain, scaling, speed_table, speeds
+from benchmarks.ner.report.cost_tables import cost, cost_tables
+from benchmarks.ner.report.quality_tables import by_arm
+from benchmarks.ner.report.speed_tables import precision_gain, scaling, speed_table, speeds
+from benchmarks.ner.training.curve import by_step, columns, curve
 
 
 def timed(tokens_per_second, seed=0, budget=(), **requested):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 from scipy import stats
 
-from benchmarks.ner import resampling
-from benchmarks.ner.resampling import (
+from benchmarks.ner.analysis import bootstrap
+from benchmarks.ner.analysis.bootstrap import (
     LEAST,
     LEVEL,
     Estimate,
@@ -29,7 +29,7 @@ from benchmarks.ner.resampling import (
     sign_flip_p,
     smallest_difference,
 )
-from benchmarks.ner.statistics import verdict
+from benchmarks.ner.analysis.comparison import verdict
 
 EVERY = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -95,7 +95,7 @@ def test_what_is_drawn_is_the_same_each_time_whatever_is_drawn_at_once(both, chu
     assert expected.shape == (draws, both.shape[1])
     assert np.array_equal(resampled(*both, 40)[:draws], expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "CHUNK", chunk)
+        patch.setattr(bootstrap, "CHUNK", chunk)
         assert np.array_equal(resampled(*both, draws), expected)
 
 

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.ner import cell
-from benchmarks.ner.keeping import as_text, set_aside, without_non_finite, write_result
-from benchmarks.ner.results import (
+from benchmarks.ner.experiments import cell
+from benchmarks.ner.experiments.result import (
     RejectedResult,
     configuration,
     finished,
@@ -23,6 +22,7 @@ from benchmarks.ner.results import (
     result_path,
     run_id,
 )
+from benchmarks.ner.experiments.storage import as_text, set_aside, without_non_finite, write_result
 
 SCORES = {"dev_f1": 0.5, "test_f1": 0.5, "test_accuracy": 0.9}
 

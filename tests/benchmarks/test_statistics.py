@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 from made_results import SENTENCES, make_result, with_scores
 from scipy import stats
 
-from benchmarks.ner.counts import by_document
-from benchmarks.ner.keeping import write_result
-from benchmarks.ner.pairing import has_counts
-from benchmarks.ner.results import load, read_results, result_path
-from benchmarks.ner.statistics import (
+from benchmarks.ner.analysis.comparison import (
     DECLARED,
     NO_ENTITY,
     ONE_SEED,
@@ -26,6 +22,10 @@ from benchmarks.ner.statistics import (
     summaries,
     verdict,
 )
+from benchmarks.ner.analysis.pairing import has_counts
+from benchmarks.ner.experiments.entity_counts import by_document
+from benchmarks.ner.experiments.result import load, read_results, result_path
+from benchmarks.ner.experiments.storage import write_result
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
 

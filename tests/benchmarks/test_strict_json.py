@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.ner.strict_json import DEPTH, cut, loads, misfits
+from benchmarks.ner.data.strict_json import DEPTH, cut, loads, misfits
 
 
 @pytest.mark.parametrize(

@@ -18,18 +18,19 @@ from harness import ROOT
 from rich.console import Console
 from transformers import HfArgumentParser
 
-from benchmarks.ner import children, launches, sweep
-from benchmarks.ner.arguments import HarnessArguments, command_line
-from benchmarks.ner.children import MARK, end_marked, end_orphans, last_lines, run_to_the_end
-from benchmarks.ner.grid import Grid, grid_of, read_grid
-from benchmarks.ner.launch import parse_launch
-from benchmarks.ner.launches import obstacle
-from benchmarks.ner.plan import Planned, SweepArguments, fate, planned, stored
-from benchmarks.ner.report.overview import not_run
-from benchmarks.ner.results import configuration, load, read_results, result_path, run_id
+from benchmarks.ner import sweep
+from benchmarks.ner.experiments import launch_configs, process_tree
+from benchmarks.ner.experiments.arguments import HarnessArguments, command_line
+from benchmarks.ner.experiments.grid import Grid, grid_of, read_grid
+from benchmarks.ner.experiments.launch import parse_launch
+from benchmarks.ner.experiments.launch_configs import obstacle
+from benchmarks.ner.experiments.plan import Planned, SweepArguments, fate, planned, stored
+from benchmarks.ner.experiments.process_tree import MARK, end_marked, end_orphans, last_lines, run_to_the_end
+from benchmarks.ner.experiments.result import configuration, load, read_results, result_path, run_id
+from benchmarks.ner.report.status_tables import not_run
 from benchmarks.ner.sweep import run_one, time_left
 
-GRIDS = ROOT / "benchmarks" / "ner" / "grids"
+GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}
 RESULT = load(min((ROOT / "benchmarks" / "results").glob("static-*.json")))
 CPU = {"num_processes": 1, "mixed_precision": "no", "use_cpu": True, "config": "cpu_1_fp32"}
@@ -43,7 +44,7 @@ NO_PROCESS = 2**22 + 1  # above the largest pid that there is
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arms": ["dynamo"]}, r"`arms` must be among .*static.*, but got 'dynamo'\. Add presets/dynamo\.yaml"),
+        ({"arms": ["dynamo"]}, r"`arms` must be among .*static.*, but got 'dynamo'\. Add config/presets/dynamo\.yaml"),
         ({"arms": []}, r"`arms` must be a list of one entry or more, but got \[\]\. Put what is wanted into \[ \]"),
         ({"arms": "static"}, r"`arms` must be a list .*, but got 'static'"),
         ({"seeds": [True]}, r"`seeds` must be .* whole numbers from 0, but got True\. Mend that entry"),
@@ -165,7 +166,7 @@ def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precis
     ("requested", "reason"),
     [
         (CPU, None),
-        ({**CPU, "num_processes": 9, "mixed_precision": "fp16"}, None),  # run.py finds out what then computes
+        ({**CPU, "num_processes": 9, "mixed_precision": "fp16"}, None),  # the run finds out what then computes
         (GPU, None),
         ({**GPU, "num_processes": 4}, "4 GPUs were asked for, this machine has 2"),
         ({**GPU, "num_processes": 4, "num_machines": 2}, None),
@@ -179,8 +180,8 @@ def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precis
 def test_what_a_machine_with_two_old_gpus_cannot_run(monkeypatch, requested, reason) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
-    monkeypatch.setattr(launches, "is_fp8_available", lambda: False)
-    monkeypatch.setattr(launches, "is_deepspeed_available", lambda: False)
+    monkeypatch.setattr(launch_configs, "is_fp8_available", lambda: False)
+    monkeypatch.setattr(launch_configs, "is_deepspeed_available", lambda: False)
     assert obstacle(requested) == reason
 
 
@@ -432,7 +433,7 @@ def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
     status, lines = folder.sweep(folder.cell(), folder.cell(INTERRUPT, config="other"))
     assert status == sweep.STOPPED
     assert lines[1:] == ["Stopped: 1 of 2 cells are finished. Start the same command again to go on."]
-    assert end_marked(children.mark_of(folder.path).__eq__) == 0, "nothing runs any more"
+    assert end_marked(process_tree.mark_of(folder.path).__eq__) == 0, "nothing runs any more"
     status, lines = folder.sweep(folder.cell(), folder.cell(CRASH, config="other"))
     assert "finished before" in lines[0]
     assert "failed" in lines[1]
@@ -442,8 +443,10 @@ def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
 def test_ctrl_c_twice_ends_the_cell_as_well(folder, monkeypatch) -> None:
     """The second comes while the first is seen to."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    mark = children.mark_of(folder.path)
-    monkeypatch.setattr(children, "end_marked", lambda belongs: belongs(mark) and signal.raise_signal(signal.SIGINT))
+    mark = process_tree.mark_of(folder.path)
+    monkeypatch.setattr(
+        process_tree, "end_marked", lambda belongs: belongs(mark) and signal.raise_signal(signal.SIGINT)
+    )
     status, lines = folder.sweep(folder.cell(INTERRUPT))
     assert (status, len(lines)) == (sweep.STOPPED, 1)
     assert end_marked(mark.__eq__) == 0, "nothing runs any more"

@@ -9,15 +9,15 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertForMaskedLM, BertForTokenClassification, PreTrainedTokenizerFast
 
-from benchmarks.ner.grammar import embedded_corpus
-from benchmarks.ner.readers import ner_dataset
-from benchmarks.ner.tiny import tiny_config, tiny_tokenizer
+from benchmarks.ner.data.readers import ner_dataset
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.training.tiny_bert import tiny_config, tiny_tokenizer
 
 SIZES = {"train": 300}
 PRINT_VOCAB = f"""
 import json
-from benchmarks.ner.grammar import embedded_corpus
-from benchmarks.ner.tiny import tiny_tokenizer
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.training.tiny_bert import tiny_tokenizer
 print(json.dumps(tiny_tokenizer(embedded_corpus(sizes={SIZES})["train"], 400).get_vocab(), sort_keys=True))
 """
 

@@ -7,14 +7,14 @@ import sys
 import pytest
 from harness import ROOT
 
-from benchmarks.ner import users
-from benchmarks.ner.arguments import HarnessArguments, check_arguments, where_to_look
-from benchmarks.ner.encoding import check_encodable
-from benchmarks.ner.grammar import embedded_corpus
-from benchmarks.ner.models import load_tokenizer
-from benchmarks.ner.readers import ner_dataset
-from benchmarks.ner.unseen import unseen_types
-from benchmarks.ner.users import prepared, refuse_unknown
+from benchmarks.ner.data.encoding import check_encodable
+from benchmarks.ner.data.readers import ner_dataset
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.data.unseen_entity_types import unseen_types
+from benchmarks.ner.experiments import cli_errors
+from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, where_to_look
+from benchmarks.ner.experiments.cli_errors import prepared, refuse_unknown
+from benchmarks.ner.training.models import load_tokenizer
 
 
 def raises(error):
@@ -24,7 +24,7 @@ def raises(error):
 @pytest.fixture
 def ended(monkeypatch):
     """What processes end with is raised here, as they end by leaving the interpreter where they are."""
-    monkeypatch.setattr(users, "leave", lambda status: raises(SystemExit(status)))
+    monkeypatch.setattr(cli_errors, "leave", lambda status: raises(SystemExit(status)))
 
 
 def test_what_is_prepared_comes_back(ended) -> None:
@@ -47,14 +47,14 @@ def test_an_error_of_ours_keeps_its_traceback(ended) -> None:
 
 def test_a_process_ends_with_the_others(ended, monkeypatch, capsys) -> None:
     """The first says what the second, say, on another machine, could not read."""
-    monkeypatch.setattr(users, "gather_object", lambda own: [*own, "no such file"])
+    monkeypatch.setattr(cli_errors, "gather_object", lambda own: [*own, "no such file"])
     with pytest.raises(SystemExit):
         prepared("run.py", lambda: 3)
     assert capsys.readouterr().err == "run.py: error: no such file\n"
 
 
 def test_further_processes_say_nothing(ended, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(users, "PartialState", lambda: type("Second", (), {"is_main_process": False}))
+    monkeypatch.setattr(cli_errors, "PartialState", lambda: type("Second", (), {"is_main_process": False}))
     with pytest.raises(SystemExit):
         prepared("run.py", lambda: raises(ValueError("told by the first")))
     assert capsys.readouterr().err == ""
@@ -64,7 +64,7 @@ def test_the_harness_says_one_line_and_ends_with_status_2(tmp_path) -> None:
     (tmp_path / "train.txt").write_text("Ann I-PER\n")
     files = [f"--{name}_file={tmp_path / 'train.txt'}" for name in ("train", "validation", "test")]
     done = subprocess.run(
-        [sys.executable, "benchmarks/ner/run.py", *files, "--output_dir", str(tmp_path / "runs")],
+        [sys.executable, "-m", "benchmarks.ner", *files, "--output_dir", str(tmp_path / "runs")],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
@@ -74,7 +74,7 @@ def test_the_harness_says_one_line_and_ends_with_status_2(tmp_path) -> None:
     )
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"run.py: error: {tmp_path / 'train.txt'}:1: in IOB2 I-PER must follow")
+    assert line.startswith(f"python -m benchmarks.ner: error: {tmp_path / 'train.txt'}:1: in IOB2 I-PER must follow")
 
 
 # -- What is refused before anything is trained -----------------------------------------------------------------------

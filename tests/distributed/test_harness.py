@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.ner.curve import columns
-from benchmarks.ner.grammar import embedded_corpus
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.training.curve import columns
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = ROOT / "benchmarks" / "ner" / "launch"
+LAUNCH = ROOT / "benchmarks" / "ner" / "config" / "launch"
 SHORT = ["--mlm_epochs", "2", "--ner_epochs", "1", "--mlm_batch_size", "4", "--seeds", "0"]
 
 
@@ -37,7 +37,7 @@ def files(tmp_path_factory) -> list[str]:
 def _start(config: str, output_dir: Path, *arguments: str) -> subprocess.Popen:
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{config}.yaml")]
     return subprocess.Popen(
-        [*accelerate, "benchmarks/ner/run.py", "--output_dir", str(output_dir), *SHORT, *arguments],
+        [*accelerate, "-m", "benchmarks.ner", "--output_dir", str(output_dir), *SHORT, *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
         stdout=subprocess.PIPE,

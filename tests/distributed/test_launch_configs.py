@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "benchmarks" / "ner" / "launch"
+CONFIGS = ROOT / "benchmarks" / "ner" / "config" / "launch"
 
 SCRIPT = """
 import json, sys, torch
 from accelerate import Accelerator
 from transformers import TrainingArguments
-from benchmarks.ner.launch import (
+from benchmarks.ner.experiments.launch import (
     ComputeDtype, leave, mismatch, observed_launch, requested_launch, training_strategy
 )
 

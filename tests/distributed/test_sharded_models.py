@@ -20,7 +20,7 @@ from corpora import example
 from packaging.version import Version
 from sharded import EPOCHS, EXAMPLES, GLOBAL_BATCH, SCHEDULE, STEPS, collator_of, seen
 
-from benchmarks.ner.launches import named_launch, written_launches
+from benchmarks.ner.experiments.launch_configs import named_launch, written_launches
 
 ROOT = Path(__file__).parents[2]
 CPUS_SHARD = hasattr(torch.cpu.Stream, "record_event")  # torch 2.6 has no such method, and `fully_shard` calls it

@@ -21,11 +21,11 @@ from hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
 from hypothesis import strategies as st
 from unprivileged import unprivileged
 
-from benchmarks.ner.data import load_ner
-from benchmarks.ner.models import initial_model, load_tokenizer
-from benchmarks.ner.readers import ner_dataset, read_file
-from benchmarks.ner.results import RejectedResult, load
-from benchmarks.ner.sentences import check_sentence
+from benchmarks.ner.data.iob2 import check_sentence
+from benchmarks.ner.data.load import load_ner
+from benchmarks.ner.data.readers import ner_dataset, read_file
+from benchmarks.ner.experiments.result import RejectedResult, load
+from benchmarks.ner.training.models import initial_model, load_tokenizer
 
 MULTIPLE = 80  # times a file's size, the most memory that reading it takes: one-word sentences are the worst
 PIECES = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import resumable
 
-from benchmarks.ner.children import mark_of, run_to_the_end
+from benchmarks.ner.experiments.process_tree import mark_of, run_to_the_end
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 44  # in batches of 2, 3 a step: the last step of an epoch is incomplete

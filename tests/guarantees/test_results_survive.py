@@ -18,14 +18,14 @@ import pytest
 from harness import ROOT, corpus, finish, start
 from unprivileged import unprivileged
 
-from benchmarks.ner.keeping import check_writable, keep_result, set_aside
-from benchmarks.ner.results import configuration, finished, load, read_results
+from benchmarks.ner.experiments.result import configuration, finished, load, read_results
+from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
 
 COMMITTED = ROOT / "benchmarks" / "results"
 RESULT_FILE = min(COMMITTED.glob("static-*.json"))
 RESULT = load(RESULT_FILE)
 LIMIT = 4096  # bytes of a file that the disk takes
-IMPORTS = "import json, resource, sys\nfrom pathlib import Path\nfrom benchmarks.ner.keeping import *\n"
+IMPORTS = "import json, resource, sys\nfrom pathlib import Path\nfrom benchmarks.ner.experiments.storage import *\n"
 ARGUMENTS = "result, path = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])\n"
 WRITE_FOR_EVER = """
 result["env"] = "x" * 3_000_000  # so that most of the time is spent writing

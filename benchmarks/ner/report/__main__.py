@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.ner.experiments.cli_errors import refuse
+from benchmarks.ner.experiments.result import read_results
 from benchmarks.ner.report.blocks import Block, Picture, markdown, terminal
-from benchmarks.ner.report.content import TITLE, report
-from benchmarks.ner.report.page import page
-from benchmarks.ner.results import read_results
-from benchmarks.ner.users import refuse
+from benchmarks.ner.report.document import TITLE, report
+from benchmarks.ner.report.html_page import page
 
 PROGRAM = "python -m benchmarks.ner.report"
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
+from benchmarks.ner.experiments.result import canonical, configuration
 from benchmarks.ner.report.labels import Result, launch, task, told_apart
-from benchmarks.ner.results import canonical, configuration
 
 
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:

@@ -1,0 +1,140 @@
+"""Static against dynamic masking on NER: `accelerate launch -m benchmarks.ner --arms none static dynamic`.
+
+Runs every arm with every seed under the launch it was started by, and writes one JSON file for each. What is finished
+is not run again, so a run that was stopped goes on where it was.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+from transformers import HfArgumentParser
+from transformers.utils import logging
+
+from benchmarks.ner.data.encoding import check_encodable
+from benchmarks.ner.data.unseen_entity_types import unseen_types
+from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, task_of, where_to_look
+from benchmarks.ner.experiments.cell import Task, configuration, run_cell
+from benchmarks.ner.experiments.cli_errors import prepared, refuse_unknown, tell
+from benchmarks.ner.experiments.launch import leave, requested_launch
+from benchmarks.ner.experiments.result import RejectedResult, finished, result_path, run_id
+from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
+from benchmarks.ner.report.blocks import terminal
+from benchmarks.ner.report.labels import printable
+from benchmarks.ner.report.status_tables import overview
+from benchmarks.ner.training.arms import Arm, load_arm
+
+PROGRAM = "python -m benchmarks.ner"
+Cells = list[tuple[Arm, int]]
+
+
+def main() -> None:
+    """Runs all cells, then prints the table."""
+    parser = HfArgumentParser(HarnessArguments, prog=PROGRAM)  # type: ignore[arg-type]
+    arguments, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
+    requested = {**requested_launch(), **({"tf32": True} if arguments.tf32 else {})}
+    torch.set_float32_matmul_precision("high" if arguments.tf32 else "highest")  # fp32 is fp32
+    use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
+    state = PartialState(cpu=use_cpu)
+    console = Console(emoji=False, quiet=not state.is_main_process)
+    _quieten()
+    task, cells = prepared(PROGRAM, partial(_prepare, arguments, unknown, requested, use_cpu))
+    if state.is_main_process and (unseen := unseen_types(task.dataset["name"], task.data)):
+        tell(PROGRAM, "warning", unseen)
+    results = _run_all(task, cells, arguments, console)
+    if state.is_main_process:
+        console.print(terminal(overview(results)))
+        for line in where_to_look(arguments):
+            console.print(Text(printable(line)), soft_wrap=True)
+    leave(int(any(result["status"] == "failed" for result in results)))
+
+
+def _prepare(
+    arguments: HarnessArguments, unknown: list[str], requested: dict[str, Any], use_cpu: bool
+) -> tuple[Task, Cells]:
+    """All that is wrong with arguments and data is refused here, before hours are spent."""
+    refuse_unknown(unknown)
+    cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
+    state = PartialState()
+    check_arguments(arguments, state.num_processes)
+    if state.is_main_process:  # it alone writes
+        check_writable(Path(arguments.output_dir))
+    task = task_of(arguments, requested, use_cpu, state.num_processes)
+    check_encodable(task.tokenizer, task.budget.mlm_block_size, task.budget.ner_max_length)
+    return task, cells
+
+
+def _run_all(task: Task, cells: Cells, arguments: HarnessArguments, console: Console) -> list[dict]:
+    results = []
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=len(cells))
+        for number, (arm, seed) in enumerate(cells):
+            progress.update(bar, description=f"{arm.name} seed {seed}", completed=number)
+            result = _known(task, arm, seed, arguments, console)
+            known = result is not None
+            if result is None:
+                result = run_cell(task, arm, seed, partial(_advance, progress, bar, number))
+                _keep(result, arguments)
+            _tell(console, result, known, number, len(cells))
+            results.append(result)
+        progress.update(bar, description="done", completed=len(cells))
+    return results
+
+
+def _advance(progress: Progress, bar: TaskID, cells: int, done: float) -> None:
+    progress.update(bar, completed=cells + done)
+
+
+def _known(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console: Console) -> dict | None:
+    """The result of a finished cell. The first process looks and tells the others: they must do the same."""
+    found: list[dict | None] = [None]
+    if PartialState().is_main_process:
+        config = configuration(task, arm, seed)
+        path = result_path(Path(arguments.output_dir), arm.name, seed, run_id(config))
+        try:
+            found = [finished(path, config, arguments.retry_failed)]
+        except RejectedResult as error:
+            aside = set_aside(path)
+            kept = f"kept as {aside.name}" if aside else "another process has set it aside"
+            console.print(Text(printable(f"not trusted {path.name}: {error}; {kept}"), style="yellow"), soft_wrap=True)
+    return broadcast_object_list(found)[0]
+
+
+def _keep(result: dict, arguments: HarnessArguments) -> None:
+    if PartialState().is_main_process:
+        keep_result(
+            result_path(Path(arguments.output_dir), result["arm"]["name"], result["seed"], result["run_id"]), result
+        )
+
+
+def _tell(console: Console, result: dict, known: bool, number: int, cells: int) -> None:
+    """One line for each cell, also where no progress bar is drawn."""
+    score, loss, seconds = result["quality"]["test_f1"], result["mlm"]["eval_loss"], result["time"]["seconds"]
+    console.print(
+        f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  "
+        f"test F1 {'-' if score is None else format(100 * score, '5.2f')}  "
+        f"MLM loss {'-' if loss is None else format(loss, '.3f')}  {seconds:5.0f} s"
+        + ("  (finished before)" if known else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _quieten() -> None:
+    """The progress bar is the harness's own; datasets and transformers each would draw theirs below it."""
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    if not PartialState().is_main_process:
+        logging.set_verbosity_error()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What results of several seeds say of the difference between two arms."""

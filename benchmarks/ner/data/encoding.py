@@ -1,0 +1,192 @@
+"""Turn sentences into what a model reads: labelled windows for NER, packed blocks for MLM."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from benchmarks.ner.data.load import entity_count
+
+IGNORED = -100  # the label that the loss leaves out
+Tags = Sequence[Sequence[str]]
+
+
+class Window(NamedTuple):
+    """Where a window's words come from: `words[i]` of `sentence` has its first subword at `positions[i]`."""
+
+    sentence: int
+    words: list[int]
+    positions: list[int]
+
+
+def encode_for_ner(
+    split: Dataset, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], max_length: int
+) -> tuple[Dataset, list[Window]]:
+    """Encode every sentence as consecutive windows of whole words; the list says which words each row holds.
+
+    Columns: `input_ids`, `attention_mask` and `labels`, each int `[length]` with `length <= max_length`, and
+    `token_type_ids` if the tokenizer makes them. A word's first subword carries its label, all else -100.
+    A word longer than a window keeps its first subwords; a word without any is predicted "O".
+    Raises `ValueError` for an unfit tokenizer, a tag outside `names` or a `max_length` without room.
+    """
+    _check_tokenizer(tokenizer)
+    frame = _special_ids(tokenizer)
+    room = _room("max_length", max_length, frame)
+    number = _numbered(names, split)
+    rows: list[dict[str, list[int]]] = []
+    index: list[Window] = []
+    sentences = zip(_word_pieces(split, tokenizer), split["tags"], strict=True)
+    for sentence, (pieces, tags) in enumerate(sentences):
+        for words in _windows(pieces, room):
+            parts = [pieces[word][:room] for word in words]
+            positions = list(accumulate(map(len, parts[:-1]), initial=len(frame[0])))
+            labels = dict(zip(positions, (number[tags[word]] for word in words), strict=True))
+            rows.append(_row(parts, frame, labels, tokenizer))
+            index.append(Window(sentence, words, positions))
+    return Dataset.from_list(rows), index
+
+
+def check_encodable(tokenizer: PreTrainedTokenizerBase, block_size: int, max_length: int) -> None:
+    """Raises `ValueError` for an unfit tokenizer and for lengths without room, before anything is trained."""
+    _check_tokenizer(tokenizer)
+    _separator(tokenizer)
+    frame = _special_ids(tokenizer)
+    _room("mlm_block_size", block_size, frame)
+    _room("ner_max_length", max_length, frame)
+
+
+def join_predictions(
+    predictions: np.ndarray, index: Sequence[Window], split: Dataset, names: Sequence[str]
+) -> list[list[str]]:
+    """One tag a word for every sentence of the split, from label numbers int `[windows, length]`."""
+    if len(predictions) != len(index):
+        came = f"{len(predictions)} for {len(index)}"
+        raise ValueError(f"predictions needs one row a window; got {came}; predict the encoded rows in order")
+    joined = [["O"] * len(words) for words in split["words"]]
+    for row, window in zip(predictions, index, strict=True):
+        for word, position in zip(window.words, window.positions, strict=True):
+            joined[window.sentence][word] = names[row[position]]
+    return joined
+
+
+def check_nothing_lost(split: Dataset, gold: Tags, predicted: Tags) -> None:
+    """Raise `ValueError` unless both hold every word of the split, and `gold` every entity."""
+    read = [len(words) for words in split["words"]]
+    for name, scored in (("gold", gold), ("predicted", predicted)):
+        if [len(tags) for tags in scored] != read:
+            came = f"{sum(map(len, scored))} in {len(scored)} sentences for {sum(read)} in {len(read)}"
+            raise ValueError(f"{name} needs one tag a word of the split; got {came}; score all of it")
+    scored_entities, read_entities = entity_count(gold), entity_count(split["tags"])
+    if scored_entities != read_entities:
+        came = f"{scored_entities} entities for {read_entities}"
+        raise ValueError(f"gold must hold every entity of the split; got {came}; score the split's own tags")
+
+
+def encode_for_mlm(split: Dataset, tokenizer: PreTrainedTokenizerBase, block_size: int) -> Dataset:
+    """Pack all sentences, a separator between them, into `input_ids` int `[length]`, `length <= block_size`.
+
+    Each block stands between the tokenizer's own special tokens; only the last may be shorter.
+    Raises `ValueError` for an unfit tokenizer or a `block_size` without room for a subword.
+    """
+    _check_tokenizer(tokenizer)
+    frame = before, after = _special_ids(tokenizer)
+    room = _room("block_size", block_size, frame)
+    sentences = [list(chain(*pieces)) for pieces in _word_pieces(split, tokenizer)]
+    separator = _separator(tokenizer)
+    stream = list(chain.from_iterable([separator, *ids] for ids in sentences if ids))[1:]
+    blocks = [[*before, *stream[start : start + room], *after] for start in range(0, len(stream), room)]
+    return Dataset.from_dict({"input_ids": blocks})
+
+
+def _word_pieces(split: Dataset, tokenizer: PreTrainedTokenizerBase) -> Iterator[list[list[int]]]:
+    """The subword ids of each word, sentence by sentence."""
+    sentences = list(split["words"])
+    encoded = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False, verbose=False)
+    for i, words in enumerate(sentences):
+        pieces: list[list[int]] = [[] for _ in words]
+        for word, piece in zip(encoded.word_ids(i), encoded["input_ids"][i], strict=True):
+            pieces[word].append(piece)
+        yield pieces
+
+
+def _windows(pieces: list[list[int]], room: int) -> Iterator[list[int]]:
+    """Consecutive word numbers whose subwords fit into `room`; words without subwords are left out."""
+    words: list[int] = []
+    used = 0
+    for word, length in enumerate(map(len, pieces)):
+        if words and used + length > room:
+            yield words
+            words, used = [], 0
+        if length:
+            words.append(word)
+            used += length
+    if words:
+        yield words
+
+
+def _row(
+    parts: list[list[int]],
+    frame: tuple[list[int], list[int]],
+    labels: dict[int, int],
+    tokenizer: PreTrainedTokenizerBase,
+) -> dict[str, list[int]]:
+    input_ids = [*frame[0], *chain(*parts), *frame[1]]
+    row = {
+        "input_ids": input_ids,
+        "attention_mask": [1] * len(input_ids),
+        "labels": [labels.get(position, IGNORED) for position in range(len(input_ids))],
+    }
+    if "token_type_ids" in tokenizer.model_input_names:
+        row["token_type_ids"] = [0] * len(input_ids)
+    return row
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a text.
+
+    Read off an example, because transformers 5 has no `build_inputs_with_special_tokens` for fast tokenizers.
+    """
+    example: Any = tokenizer("a", return_special_tokens_mask=True)
+    ids, mask = example["input_ids"], example["special_tokens_mask"]
+    text = mask.index(0), len(mask) - mask[::-1].index(0)
+    return ids[: text[0]], ids[text[1] :]
+
+
+def _room(argument: str, length: int, frame: tuple[list[int], list[int]]) -> int:
+    room = length - len(frame[0]) - len(frame[1])
+    if room < 1:
+        rule = f"{argument} must leave room for a subword beside {length - room} special tokens"
+        raise ValueError(f"{rule}; got {length}; raise it to {length - room + 1} or more")
+    return room
+
+
+def _numbered(names: Sequence[str], split: Dataset) -> dict[str, int]:
+    unnamed = set(chain(*split["tags"])) - set(names)
+    if unnamed:
+        rule = "names must hold every tag of the split"
+        raise ValueError(f"{rule}; got none for {sorted(unnamed)}; take tag_names of all splits")
+    return {name: i for i, name in enumerate(names)}
+
+
+def _separator(tokenizer: PreTrainedTokenizerBase) -> int:
+    separator = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+    if separator is None:
+        raise ValueError("tokenizer must have a separator; it has neither sep_token nor eos_token; set one")
+    return separator
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+    kind = f"tokenizer {type(tokenizer).__name__}"
+    if not tokenizer.is_fast:
+        raise ValueError(f"{kind} must be a fast one, to tell words apart; it is slow; load the fast one")
+    if tokenizer.padding_side != "right":
+        raise ValueError(f"{kind} must pad on the right; it pads on the left; set padding_side='right'")
+    state = json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"] or {}
+    for step in state.get("pretokenizers", [state]):
+        if step.get("type") == "ByteLevel" and not step["add_prefix_space"]:
+            rule = "must put a space before every word"
+            raise ValueError(f"{kind} {rule}; its byte level does not; load it with add_prefix_space=True")

@@ -1,0 +1,121 @@
+"""The harness's arguments, and what they name once it is loaded."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+from benchmarks.ner.data.load import fingerprint, load_ner, tag_names
+from benchmarks.ner.experiments.cell import Task
+from benchmarks.ner.training.budget import Budget, Machinery, check_budget
+from benchmarks.ner.training.models import load_tokenizer, model_identity
+
+TRACKED = "trainer"  # the folder in the output folder that trackers write to
+TRACKERS = ("all", "none", *INTEGRATION_TO_CALLBACK)
+SEEDS = range(2**32)
+
+
+@dataclass
+class HarnessArguments:
+    """What to compare, on what, for how long."""
+
+    arms: list[str] = field(
+        default_factory=lambda: ["none", "static", "dynamic", "anneal"],
+        metadata={"help": "Presets in benchmarks/ner/config/presets."},
+    )
+    seeds: list[int] = field(default_factory=lambda: [0, 1], metadata={"help": "Each is a run of every arm."})
+    dataset: str = field(default="embedded", metadata={"help": "'embedded', a dataset of the hub, or a local folder."})
+    train_file: str | None = field(default=None, metadata={"help": "CoNLL columns, JSON lines or Parquet."})
+    validation_file: str | None = field(default=None, metadata={"help": "As train_file."})
+    test_file: str | None = field(default=None, metadata={"help": "As train_file."})
+    dataset_name: str | None = field(default=None, metadata={"help": "What to call files in tables and results."})
+    model: str = field(default="tiny", metadata={"help": "'tiny', or a name or path for AutoModel."})
+    mlm_epochs: float = field(default=12.0, metadata={"help": "Epochs of pre-training."})
+    mlm_learning_rate: float = field(default=1e-3, metadata={"help": "Peak, falling linearly to 0."})
+    mlm_batch_size: int = field(default=16, metadata={"help": "Blocks a step, of all processes together."})
+    mlm_block_size: int = field(default=128, metadata={"help": "Tokens a block."})
+    ner_epochs: float = field(default=6.0, metadata={"help": "Epochs of fine-tuning."})
+    ner_learning_rate: float = field(default=1e-3, metadata={"help": "Peak, falling linearly to 0."})
+    ner_batch_size: int = field(default=32, metadata={"help": "Sentences a step, of all processes together."})
+    ner_max_length: int = field(default=128, metadata={"help": "Tokens a window; longer sentences have several."})
+    warmup_ratio: float = field(default=0.06, metadata={"help": "Fraction of the steps of both stages."})
+    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, in both stages."})
+    dataloader_num_workers: int = field(default=0, metadata={"help": "Workers of each process."})
+    dataloader_persistent_workers: bool = field(default=False, metadata={"help": "Keep them between epochs."})
+    tf32: bool = field(default=False, metadata={"help": "On a GPU, let it round what float32 products multiply."})
+    output_dir: str = field(default="runs", metadata={"help": "Where results go, one JSON file a run."})
+    report_to: list[str] = field(default_factory=list, metadata={"help": "Trainer's trackers, e.g. tensorboard."})
+    retry_failed: bool = field(default=False, metadata={"help": "Run again what failed."})
+
+
+def command_line(arguments: HarnessArguments) -> list[str]:
+    """What the parser makes these arguments of, without those that have their default."""
+    words = []
+    for argument in fields(arguments):
+        value = getattr(arguments, argument.name)
+        default = argument.default if argument.default_factory is MISSING else argument.default_factory()
+        if value != default:
+            words += [f"--{argument.name}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def dataset_name(arguments: HarnessArguments) -> str:
+    """What tables and results call the dataset; files have the name of their folder."""
+    if arguments.dataset_name:
+        return arguments.dataset_name
+    return Path(arguments.train_file).parent.name if arguments.train_file is not None else arguments.dataset
+
+
+def budget_of(arguments: HarnessArguments) -> Budget:
+    return Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
+
+
+def where_to_look(arguments: HarnessArguments) -> Iterator[str]:
+    """Where results are, and the commands that show them."""
+    folder = Path(arguments.output_dir).resolve()
+    yield f"Results: {folder}"
+    yield f"Report: python -m benchmarks.ner.report {shlex.quote(str(folder))}"
+    if "tensorboard" in arguments.report_to:
+        yield f"Curves: tensorboard --logdir {shlex.quote(str(folder / TRACKED))}"
+
+
+def check_arguments(arguments: HarnessArguments, num_processes: int) -> None:
+    """Raises `ValueError` for numbers that no run can have, and for trackers that Trainer does not know."""
+    check_budget(budget_of(arguments), num_processes)
+    for seed in arguments.seeds:
+        if seed not in SEEDS:
+            raise ValueError(f"`seeds` must be whole numbers from 0 to 2^32 - 1, but got {seed}. Mend it.")
+    for tracker in arguments.report_to:
+        if tracker not in TRACKERS:
+            raise ValueError(f"`report_to` must be among {', '.join(TRACKERS)}, but got {tracker!r}. Mend it.")
+
+
+def task_of(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bool, num_processes: int) -> Task:
+    """What all cells of a run have in common: loads the data and the tokenizer."""
+    data = load_ner(arguments.dataset, arguments.train_file, arguments.validation_file, arguments.test_file)
+    dataset = {
+        "name": dataset_name(arguments),
+        "fingerprint": fingerprint(data),
+        "sentences": {name: len(split) for name, split in data.items()},
+    }
+    tokenizer = load_tokenizer(arguments.model, data["train"])
+    return Task(
+        dataset=dataset,
+        data=data,
+        names=tag_names(data),
+        model=arguments.model,
+        identity=model_identity(arguments.model, tokenizer),  # once: it reads the encoder's weights
+        tokenizer=tokenizer,
+        budget=budget_of(arguments),
+        requested=requested,
+        machinery=Machinery(
+            num_processes=num_processes,
+            mixed_precision=requested["mixed_precision"],
+            use_cpu=use_cpu,
+            report_to=arguments.report_to,
+            work_dir=Path(arguments.output_dir) / TRACKED,
+        ),
+    )

@@ -1,0 +1,178 @@
+"""One cell: one arm, one seed, one launch. Its configuration says what is asked, its result what was seen."""
+
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import DatasetDict
+from transformers import PreTrainedTokenizerBase
+
+from benchmarks.ner.experiments.launch import mismatch, observed_launch
+from benchmarks.ner.experiments.result import SCHEMA, result_path, run_id
+from benchmarks.ner.experiments.storage import non_finite, without_non_finite
+from benchmarks.ner.training.arms import Arm
+from benchmarks.ner.training.budget import Budget, Machinery
+from benchmarks.ner.training.models import classifier, initial_model
+from benchmarks.ner.training.sparse_prediction import scores_of_labelled_tokens
+from benchmarks.ner.training.stages import Progress, Stage, fine_tune, pretrain
+
+PACKAGES = (
+    "hf-dynmask",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "numpy",
+    "evaluate",
+    "seqeval",
+)
+_QUALITY_FROM_TRAINING = ("train_loss", "steps")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all cells of a run have in common."""
+
+    dataset: dict[str, Any]
+    data: DatasetDict
+    names: list[str]
+    model: str
+    identity: dict[str, Any]
+    tokenizer: PreTrainedTokenizerBase
+    budget: Budget
+    requested: dict[str, Any]
+    machinery: Machinery
+
+
+def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
+    """All that is asked of a cell; its hash is the run id."""
+    return {
+        "schema": SCHEMA,
+        "arm": arm.settings(),
+        "seed": seed,
+        "dataset": task.dataset,
+        "model": task.identity,
+        "budget": asdict(task.budget),
+        "launch": task.requested,
+    }
+
+
+def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -> dict[str, Any]:
+    """Runs a cell on all processes; its result, as `result.py` keeps it.
+
+    Args:
+        report: told the fraction of the cell that is done.
+    """
+    started = time.time()
+    config = configuration(task, arm, seed)
+    with _machinery(task, result_path(Path(), arm.name, seed, run_id(config)).stem) as machinery:
+        mlm, ner = _stages(task, arm, seed, machinery, report)
+    observed = observed_launch(PartialState(), ner.compute_dtype, ner.strategy)
+    measured = _measured(mlm, ner)
+    return {
+        **config,
+        "run_id": run_id(config),
+        "launch": {"requested": task.requested, "observed": observed},
+        **_status(mismatch(task.requested, observed) or _diverged(measured)),
+        **without_non_finite(measured),
+        "env": environment(),
+        "time": {"started": started, "seconds": time.time() - started},
+    }
+
+
+@contextmanager
+def _machinery(task: Task, name: str) -> Iterator[Machinery]:
+    """The task's, with a folder for Trainer: one that stays where a tracker writes there, else a temporary one of this
+    process alone, for another harness may run the same cell at the same time.
+    """
+    if task.machinery.report_to:
+        yield replace(task.machinery, work_dir=task.machinery.work_dir / name)
+    else:
+        with tempfile.TemporaryDirectory(prefix="hf_dynmask-", ignore_cleanup_errors=True) as folder:
+            yield replace(task.machinery, work_dir=Path(folder))
+
+
+def _stages(
+    task: Task, arm: Arm, seed: int, machinery: Machinery, report: Callable[[float], None]
+) -> tuple[Stage, Stage]:
+    common = {
+        "tokenizer": task.tokenizer,
+        "data": task.data,
+        "budget": task.budget,
+        "machinery": machinery,
+        "seed": seed,
+    }
+    halves = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
+    encoder = initial_model(task.model, task.tokenizer, seed)
+    with scores_of_labelled_tokens(encoder):
+        mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
+    model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
+    return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
+
+
+def _diverged(measured: dict[str, Any]) -> str | None:
+    """Why a run whose numbers went to NaN or infinity has failed; None when all are finite."""
+    places = list(non_finite(measured, "result"))
+    return f"the training diverged: {', '.join(places[:3])} must be finite; lower the learning rate" if places else None
+
+
+def _status(reason: str | None) -> dict[str, str | None]:
+    return {"status": "ok" if reason is None else "failed", "reason": reason}
+
+
+def _measured(mlm: Stage, ner: Stage) -> dict[str, Any]:
+    quality = {name: value for name, value in ner.metrics.items() if name not in _QUALITY_FROM_TRAINING}
+    return {
+        "mlm": mlm.metrics,
+        "quality": {**quality, **{f"ner_{name}": ner.metrics[name] for name in _QUALITY_FROM_TRAINING}},
+        "speed": {"mlm": mlm.speed, "ner": ner.speed},
+        "memory": {"mlm": mlm.memory, "ner": ner.memory},
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions, the commit and the machine."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cuda": torch.version.cuda,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the working tree, marked where files differ from it; None outside a repository or without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    described = subprocess.run(
+        [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    models = (
+        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if cpuinfo.exists()
+        else []
+    )
+    return f"{models[0]} x {len(models)}" if models else platform.processor()

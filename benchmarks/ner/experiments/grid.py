@@ -1,0 +1,168 @@
+"""A grid of cells: a YAML file of what to combine, checked before anything runs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name
+from benchmarks.ner.experiments.launch_configs import LAUNCHES, Launch, named_launch, written_launches
+from benchmarks.ner.training.arms import load_arm
+from benchmarks.ner.training.budget import LEARNING, Budget, broken_rule
+
+KEYS = ("arms", "seeds", "datasets", "models", "launches", "workers", "time_limit", "arguments")
+DEFAULTS = {"datasets": ["embedded"], "models": ["tiny"], "workers": [0], "time_limit": 3600, "arguments": {}}
+FILES = ("train_file", "validation_file", "test_file", "dataset_name")
+WORKERS = {
+    0: {"dataloader_num_workers": 0},
+    2: {"dataloader_num_workers": 2},
+    "2 persistent": {"dataloader_num_workers": 2, "dataloader_persistent_workers": True},
+}
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """One arm, one seed, one launch: `arguments` are the harness's, of this cell alone."""
+
+    launch: Launch
+    arguments: HarnessArguments
+    workers: int | str
+
+    def __str__(self) -> str:
+        arguments = self.arguments
+        workers = f", {self.workers} workers" if self.workers else ""
+        return (
+            f"{arguments.arms[0]}, seed {arguments.seeds[0]}, {dataset_name(arguments)}, "
+            f"{Path(arguments.model).name}, {self.launch}{workers}"
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells, each once, and the seconds that one may take."""
+
+    cells: list[GridCell]
+    time_limit: float
+
+
+def read_grid(path: Path, output_dir: str = "runs") -> Grid:
+    """The grid in a file; its cells are launch by launch, then seed by seed.
+
+    Raises `ValueError` for a file that is no grid: it names the key, the rule, what came and the remedy.
+    """
+    try:
+        return grid_of(yaml.safe_load(path.read_text(encoding="utf-8")), output_dir)
+    except OSError as error:
+        raise ValueError(f"{path}: a grid must be a file, but got {error.strerror}. Name one that is there.") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Mend it.") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def grid_of(asked: Any, output_dir: str) -> Grid:
+    """The grid that is asked for by a mapping with some of `KEYS`."""
+    asked = {**DEFAULTS, **_mapping("the grid", asked, KEYS)}
+    if absent := [key for key in ("arms", "seeds", "launches") if key not in asked]:
+        raise ValueError(f"the grid must have arms, seeds and launches, but got no {' and no '.join(absent)}. Add it.")
+    arms = [load_arm(name).name for name in _list("arms", asked["arms"], _is_text, "texts")]
+    seeds = _list("seeds", asked["seeds"], _is_count, "whole numbers from 0")
+    sources = _list("datasets", asked["datasets"], _is_text_or_mapping, "names or mappings")
+    models = _list("models", asked["models"], _is_text, "texts")
+    entries = _list("launches", asked["launches"], _is_text_or_mapping, "names of files or mappings")
+    launches = _each_once(launch for entry in entries for launch in _launches(entry))
+    workers = _list("workers", asked["workers"], _is_workers, f"of {', '.join(map(str, WORKERS))}")
+    if not _is_number(asked["time_limit"]) or asked["time_limit"] <= 0:
+        _refuse("time_limit", "a number of seconds above 0", asked["time_limit"], "Give the seconds a cell may take.")
+    budget = _budget(asked["arguments"])
+    combined = product(launches, map(_dataset, sources), models, workers, seeds, arms)
+    cells = []
+    for launch, dataset, model, number, seed, arm in combined:
+        own: dict[str, Any] = {"arms": [arm], "seeds": [seed], "model": model, "tf32": launch.tf32}
+        own |= {"output_dir": output_dir, **dataset, **WORKERS[number], **budget}
+        cells.append(GridCell(launch, HarnessArguments(**own), number))
+    return Grid(cells, asked["time_limit"])
+
+
+def _each_once(launches: Iterator[Launch]) -> list[Launch]:
+    """Results tell launches by the names of their files, so no two may have one name."""
+    found: dict[str, Launch] = {}
+    for launch in launches:
+        if launch != found.setdefault(launch.name, launch):
+            _refuse("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
+    return list(found.values())
+
+
+def _launches(entry: Any) -> Iterator[Launch]:
+    if isinstance(entry, str):
+        yield named_launch(entry)
+        return
+    asked = _mapping("launches", entry, tuple(LAUNCHES))
+    choices = {}
+    for key, (allowed, default, rule) in LAUNCHES.items():
+        value = asked.get(key, default)
+        choices[key] = _list(f"launches: {key}", value if isinstance(value, list) else [value], allowed, rule)
+    yield from written_launches(choices)
+
+
+def _dataset(entry: Any) -> dict[str, str]:
+    if isinstance(entry, str):
+        return {"dataset": entry}
+    for key, value in _mapping("datasets", entry, FILES).items():
+        if not _is_text(value):
+            _refuse(f"datasets: {key}", "a text", value, "Quote it.")
+    if absent := [name for name in FILES[:3] if name not in entry]:
+        _refuse("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
+    return entry
+
+
+def _budget(asked: Any) -> dict[str, float]:
+    for name, value in _mapping("arguments", asked, LEARNING).items():
+        if rule := broken_rule(name, value):
+            _refuse(f"arguments: {name}", rule, value, "Mend it.")
+    kinds = Budget.__annotations__
+    return {name: kinds[name](value) for name, value in asked.items()}  # as the harness's parser: 1 epoch is 1.0
+
+
+def _mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(name, f"a mapping with keys among {', '.join(keys)}", value, "See benchmarks/ner/config/grids for one.")
+    if unknown := [key for key in value if key not in keys]:
+        _refuse(name, f"a mapping with keys among {', '.join(keys)}", unknown[0], "Remove or rename that key.")
+    return value
+
+
+def _list(name: str, value: Any, fits: Callable[[Any], bool], rule: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        _refuse(name, "a list of one entry or more", value, "Put what is wanted into [ ].")
+    for entry in value:
+        if not fits(entry):
+            _refuse(name, f"a list with entries that are {rule}", entry, "Mend that entry.")
+    return [entry for place, entry in enumerate(value) if entry not in value[:place]]
+
+
+def _refuse(name: str, rule: str, got: Any, remedy: str) -> NoReturn:
+    raise ValueError(f"`{name}` must be {rule}, but got {got!r}. {remedy}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_text_or_mapping(value: Any) -> bool:
+    return _is_text(value) or isinstance(value, dict)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
+def _is_workers(value: Any) -> bool:
+    return type(value) in (int, str) and value in WORKERS

@@ -1,0 +1,122 @@
+"""Launch configurations of a grid: files of `config/launch/`, or made from device, precision, processes and strategy;
+and what of them this machine cannot run.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate.utils import is_deepspeed_available, is_fp8_available
+
+FOLDER = Path(__file__).parents[1] / "config" / "launch"
+PRECISIONS = {"fp32": "no", "tf32": "no", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
+STRATEGIES: dict[str, dict[str, Any]] = {  # what accelerate's file says of each; DDP joins nothing where there is one
+    "ddp": {"distributed_type": "MULTI_GPU"},
+    "fsdp": {
+        "distributed_type": "FSDP",
+        "fsdp_config": {
+            "fsdp_version": 1,
+            "fsdp_sharding_strategy": "FULL_SHARD",
+            "fsdp_auto_wrap_policy": "NO_WRAP",
+            "fsdp_state_dict_type": "FULL_STATE_DICT",
+            "fsdp_use_orig_params": True,
+        },
+    },
+    "fsdp2": {
+        "distributed_type": "FSDP",
+        "fsdp_config": {
+            "fsdp_version": 2,
+            "fsdp_reshard_after_forward": True,
+            "fsdp_auto_wrap_policy": "NO_WRAP",
+            "fsdp_state_dict_type": "FULL_STATE_DICT",
+        },
+    },
+    "zero2": {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}},
+}
+DEVICES = ("gpu", "cpu")
+LAUNCHES: dict[str, tuple[Callable[[Any], bool], Any, str]] = {  # key: which values it may have, its default, in words
+    "device": (lambda value: value in DEVICES, "gpu", f"of {', '.join(DEVICES)}"),
+    "processes": (lambda value: type(value) is int and value > 0, 1, "whole numbers from 1"),
+    "precision": (lambda value: value in list(PRECISIONS), "fp32", f"of {', '.join(PRECISIONS)}"),
+    "strategy": (lambda value: value in list(STRATEGIES), "ddp", f"of {', '.join(STRATEGIES)}"),
+}
+SINCE = {"TF32": (8, 0), "fp8": (8, 9)}  # compute capabilities: Ampere; Ada and Hopper
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A config file of accelerate's: its name, which results keep, and what it holds."""
+
+    name: str
+    config: dict[str, Any]
+    tf32: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def write(self, folder: Path) -> None:
+        """Write the config file `<name>.yaml`."""
+        text = yaml.safe_dump(self.config, sort_keys=False)
+        (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
+
+
+def named_launch(name: str) -> Launch:
+    """A file of `config/launch/` by its name, or any by its path.
+
+    Raises `ValueError` when there is none.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+        raise ValueError(f"`launches` must be among {names} or a .yaml file, but got {name!r}. Add that file.")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"`launches` must be files of `accelerate config`, but got {name!r}. Mend that file.")
+    return Launch(path.stem, config)
+
+
+def written_launches(choices: Mapping[str, list[Any]]) -> Iterator[Launch]:
+    """One launch for each combination of a device, a number of processes, a precision and a strategy."""
+    for device, processes, precision, strategy in product(*(choices[key] for key in LAUNCHES)):
+        name = f"{device}_{processes}_{precision}" + ("" if strategy == "ddp" else f"_{strategy}")
+        alone = processes == 1 and strategy == "ddp"
+        config = {
+            "compute_environment": "LOCAL_MACHINE",
+            **({"distributed_type": "NO"} if alone else STRATEGIES[strategy]),
+            "use_cpu": device == "cpu",
+            "num_machines": 1,
+            "num_processes": processes,
+            "mixed_precision": PRECISIONS[precision],
+            **({} if alone else {"main_process_port": 0}),  # a free one
+        }
+        yield Launch(name, config, tf32=precision == "tf32")
+
+
+def obstacle(requested: Mapping[str, Any]) -> str | None:
+    """Why this machine cannot run a launch, None when it can; whether it then does is seen when it runs."""
+    machines, gpus = requested.get("num_machines", 1), torch.cuda.device_count()
+    here, uneven = divmod(requested["num_processes"], machines)
+    if uneven:
+        return f"processes must be a multiple of the {machines} machines, and are {requested['num_processes']}"
+    if requested["mixed_precision"] == "fp8" and not is_fp8_available():
+        return "no fp8 library: install transformer-engine, torchao or MS-AMP"
+    if requested.get("strategy") == "DEEPSPEED" and not is_deepspeed_available():
+        return "no DeepSpeed: install deepspeed"
+    if requested["use_cpu"]:
+        return None
+    if gpus < here:
+        return f"{here} GPUs were asked for, this machine has {gpus}" if gpus else "no GPU"
+    return _too_old(requested)
+
+
+def _too_old(requested: Mapping[str, Any]) -> str | None:
+    """Asks the GPU, which takes some of its memory, only where a launch needs a newer one."""
+    asked = {"TF32": requested.get("tf32"), "fp8": requested["mixed_precision"] == "fp8"}
+    for name in (name for name, wanted in asked.items() if wanted):
+        if torch.cuda.get_device_capability() < SINCE[name]:
+            return f"the GPU is too old for {name}"
+    return None

@@ -1,0 +1,114 @@
+"""What a sweep does with each cell of a grid: run it, skip it, or leave it as it is finished."""
+
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ner.data.unseen_entity_types import unseen_types
+from benchmarks.ner.experiments.arguments import HarnessArguments, budget_of, command_line, task_of
+from benchmarks.ner.experiments.cell import Task, configuration
+from benchmarks.ner.experiments.cli_errors import tell
+from benchmarks.ner.experiments.grid import Grid, GridCell
+from benchmarks.ner.experiments.launch import parse_launch
+from benchmarks.ner.experiments.launch_configs import obstacle
+from benchmarks.ner.experiments.result import RejectedResult, read_result, result_path, run_id
+from benchmarks.ner.training.arms import load_arm
+
+PROGRAM = "python -m benchmarks.ner.sweep"
+LAUNCHER = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+HARNESS = ["-m", "benchmarks.ner"]
+
+
+@dataclass
+class SweepArguments:
+    """Where results go, and which of several machines this is."""
+
+    output_dir: str = field(default="runs", metadata={"help": "Where results go, one JSON file a cell."})
+    dry_run: bool = field(default=False, metadata={"help": "Say what would happen to each cell, and do nothing."})
+    num_machines: int = field(default=1, metadata={"help": "Machines that run each cell together."})
+    machine_rank: int = field(default=0, metadata={"help": "Which of them this is; 0 writes the results."})
+    main_process_ip: str = field(default="127.0.0.1", metadata={"help": "The address of machine 0."})
+    main_process_port: int = field(default=29500, metadata={"help": "Its first port; each cell takes the next one."})
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, what is asked of it as its result will say, where that goes, and what starts it."""
+
+    cell: GridCell
+    config: dict[str, Any]
+    path: Path
+    command: list[str]
+
+
+def planned(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Planned]:
+    """What starts each cell and what its result will be called; launch configs are written to `folder`."""
+    if not 0 <= arguments.machine_rank < arguments.num_machines:
+        rule = f"`machine_rank` must be from 0 to num_machines - 1 = {arguments.num_machines - 1}"
+        raise ValueError(f"{rule}, but got {arguments.machine_rank}. Number the machines from 0.")
+    tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer takes longer than all else here
+    launches: dict[str, dict[str, Any]] = {}
+    plan = []
+    for number, cell in enumerate(grid.cells):
+        own, name = cell.arguments, cell.launch.name
+        launch = [*LAUNCHER, "--config_file", str(folder / f"{name}.yaml"), *_machines(arguments, number), *HARNESS]
+        if name not in launches:
+            cell.launch.write(folder)
+            launches[name] = {**parse_launch(launch, os.environ), **({"tf32": True} if own.tf32 else {})}
+        key = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
+        if key not in tasks:
+            tasks[key] = _loaded(own, launches[name])
+        (arm,), (seed,) = own.arms, own.seeds
+        task = replace(tasks[key], requested=launches[name], budget=budget_of(own))
+        config = configuration(task, load_arm(arm), seed)
+        path = result_path(Path(own.output_dir), arm, seed, run_id(config))
+        plan.append(Planned(cell, config, path, [*launch, *command_line(replace(own, retry_failed=True))]))
+    return plan
+
+
+def fate(planned: Planned) -> str:
+    """What would happen to a cell now: "run", "finished", or "skipped: " and the reason."""
+    if finished(planned):
+        return "finished"
+    reason = obstacle(planned.config["launch"])
+    return f"skipped: {reason}" if reason else "run"
+
+
+def _machines(arguments: SweepArguments, number: int) -> list[str]:
+    """Flags that join machines; each cell has a port, so that none meets what is left of the one before."""
+    if arguments.num_machines == 1:
+        return []
+    flags = {
+        "num_machines": arguments.num_machines,
+        "machine_rank": arguments.machine_rank,
+        "main_process_ip": arguments.main_process_ip,
+        "main_process_port": arguments.main_process_port + number,
+    }
+    return [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+
+
+def _loaded(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
+    try:
+        task = task_of(arguments, requested, use_cpu=True, num_processes=1)
+    except (OSError, ValueError) as error:
+        rule = "`datasets` and `models` must be names or paths that can be loaded"
+        got = f"{arguments.train_file or arguments.dataset!r} and {arguments.model!r}: {error}"
+        raise ValueError(f"{rule}, but got {got}. Mend the name, or download it first.") from error
+    if unseen := unseen_types(task.dataset["name"], task.data):
+        tell(PROGRAM, "warning", unseen)
+    return task
+
+
+def finished(planned: Planned) -> dict[str, Any] | None:
+    result = stored(planned)
+    return result if result and result["status"] == "ok" else None
+
+
+def stored(planned: Planned) -> dict[str, Any] | None:
+    """The result of a cell whatever its status, None where there is none to be trusted."""
+    try:
+        return read_result(planned.path, planned.config)
+    except (FileNotFoundError, RejectedResult):
+        return None

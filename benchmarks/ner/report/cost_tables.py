@@ -1,0 +1,66 @@
+"""What it costs an arm to reach the loss that another reaches: tokens and seconds, out of the curves of results."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from benchmarks.ner.report.blocks import Runs, Table
+from benchmarks.ner.report.labels import Result
+from benchmarks.ner.report.quality_tables import ArmRuns, number, runs_cell
+from benchmarks.ner.training.curve import columns
+
+COSTS = {"Million tokens": ("num_input_tokens_seen", 1e-6, "{:,.3f}"), "Seconds": ("train_seconds", 1, "{:,.0f}")}
+
+EXPLAINED = (
+    "A cost is what an arm, in its row, needed until its MLM evaluation loss was as low as that of the arm in the "
+    "heading: the loss there is the lowest that every run of that arm reached; - is where a run never got there."
+)
+
+
+def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
+    """Means over seeds until each of the losses that arms reached, "-" where a run of the arm never did; none for a
+    single arm, which has no other's loss to reach.
+    """
+    timed = [arm for arm in arms if any(_timed(run) for run in arm.sound)]
+    if len(timed) < 2:
+        return
+    losses = [(arm.label, reached(arm.sound)) for arm in timed]
+    headings = ("arm", "runs", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
+    for what, (name, unit, form) in COSTS.items():
+        rows: list[tuple[str | Runs, ...]] = [
+            (arm.label, runs_cell(arm.sound, len(arm.sound)), *_cells(arm.sound, losses, name, unit, form))
+            for arm in timed
+        ]
+        yield Table(f"{what} of training until that MLM loss", headings, rows)
+
+
+def reached(runs: Iterable[Result]) -> float:
+    """The lowest MLM evaluation loss that every run got to."""
+    return float(max(columns(run, "eval_loss").min() for run in runs if _timed(run)))
+
+
+def cost(result: Result, loss: float, name: str) -> float | None:
+    """What the curve has under `name` when the evaluation loss first was `loss` or less; None if it never was.
+
+    It is on a straight line from the evaluation before.
+    """
+    costs, losses = columns(result, name, "eval_loss")
+    below = losses <= loss
+    if not below.any():
+        return None
+    first = int(below.argmax())
+    around = slice(max(first - 1, 0), first + 1)
+    return float(np.interp(-loss, -losses[around], costs[around]))  # what is looked up must rise, as -loss does
+
+
+def _cells(
+    runs: Iterable[Result], losses: Iterable[tuple[str, float]], name: str, unit: float, form: str
+) -> Iterator[str]:
+    for _, loss in losses:
+        costs = [cost(run, loss, name) for run in runs if _timed(run)]
+        there = [each for each in costs if each is not None]
+        yield number(unit * float(np.mean(there)) if len(there) == len(costs) else None, form)
+
+
+def _timed(run: Result) -> bool:
+    return columns(run, "eval_loss", *(name for name, *_ in COSTS.values())).size > 0

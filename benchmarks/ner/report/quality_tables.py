@@ -1,0 +1,131 @@
+"""How good the arms are: F1 over seeds, the two contrasts declared in advance, and all others."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from statistics import fmean
+from typing import NamedTuple
+
+from benchmarks.ner.analysis.comparison import LEVEL, Comparison, spread
+from benchmarks.ner.experiments.result import canonical, file_name
+from benchmarks.ner.report.blocks import Paragraph, Runs, Table
+from benchmarks.ner.report.labels import Result, printable, rank, told_apart
+
+HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
+COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "could see", "found")
+NO_ENTITIES = Paragraph(
+    "No run found an entity of the test split: train longer with --ner_epochs, or take a pre-trained --model."
+)
+
+
+class ArmRuns(NamedTuple):
+    """The runs of one arm in one setting, under the same conditions."""
+
+    label: str
+    sound: list[Result]  # by seed
+    runs: list[Result]  # with those that failed
+
+
+def by_arm(results: Iterable[Result]) -> list[ArmRuns]:
+    """Arms in the order of the comparison; those of one name are told apart by their settings."""
+    ordered = sorted(results, key=lambda result: (*rank(result["arm"]["name"]), canonical(result["arm"])))
+    members = [list(runs) for _, runs in groupby(ordered, key=lambda result: canonical(result["arm"]))]
+    labels = told_apart([printable(runs[0]["arm"]["name"]) for runs in members], [runs[0]["arm"] for runs in members])
+    return [ArmRuns(label, _sound(runs), runs) for label, runs in zip(labels, members, strict=True)]
+
+
+def _sound(runs: Iterable[Result]) -> list[Result]:
+    return sorted((run for run in runs if run["status"] == "ok"), key=lambda run: run["seed"])
+
+
+def runs_cell(
+    sound: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
+) -> Runs:
+    """The runs of a row: how many were sound, and a link to each."""
+    text = str(len(sound)) if len(sound) == asked else f"{len(sound)} of {asked}"
+    return Runs(text, tuple((printable(label(run)), file_name(run)) for run in sound))
+
+
+def quality_table(title: str, results: Iterable[Result]) -> Table:
+    """F1 in percent, mean and standard deviation over seeds, of results under the same conditions."""
+    return Table(title, HEADINGS, [_row(arm) for arm in by_arm(results)])
+
+
+def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
+    """What to do where every sound run has an F1 of 0."""
+    scores = [run["quality"]["test_f1"] for run in results if run["status"] == "ok"]
+    if scores and not any(scores):
+        yield NO_ENTITIES
+
+
+def _row(arm: ArmRuns) -> tuple[str | Runs, ...]:
+    test = [100 * run["quality"]["test_f1"] for run in arm.sound]
+    return (
+        arm.label,
+        runs_cell(arm.sound, len(arm.runs)),
+        with_deviation([100 * run["quality"]["dev_f1"] for run in arm.sound]),
+        with_deviation(test),
+        _interval(*spread(test)[2:], decimals=1) if test else "-",
+        number(_mean(run["quality"].get("test_accuracy") for run in arm.sound), "{:.1%}"),
+        number(_mean(run["mlm"]["eval_loss"] for run in arm.sound), "{:.3f}"),
+    )
+
+
+def with_deviation(values: list[float], form: str = "{:.2f}") -> str:
+    if not values:
+        return "-"
+    mean, deviation, *_ = spread(values)
+    return form.format(mean) + ("" if deviation is None else f" ± {form.format(deviation)}")
+
+
+def number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return fmean(there) if there else None
+
+
+def _interval(low: float | None, high: float | None, decimals: int = 2) -> str:
+    return "-" if low is None or high is None else f"{low:.{decimals}f} to {high:.{decimals}f}"
+
+
+def contrasts(found: Sequence[Comparison], labels: Mapping[str, str]) -> Iterator[Paragraph]:
+    """A sentence for each declared contrast, its verdict in front; `labels` name the conditions."""
+    for one in found:
+        if not one.exploratory:
+            verdict = f"{printable(one.first)} against {printable(one.second)}: {printable(one.verdict)}."
+            yield Paragraph(f"{labels[one.conditions]}: {_numbers(one)}", mark=verdict)
+
+
+def _numbers(one: Comparison) -> str:
+    points = f"{one.difference:+.2f} points of test F1"
+    if one.p_adjusted is None:
+        return f"{points}."
+    return (
+        f"{points}, {1 - LEVEL:.0%} interval {_interval(one.low, one.high)}, p {_p(one.p_adjusted)} after Holm's "
+        f"adjustment, {len(one.seeds)} seeds."
+    )
+
+
+def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
+    """Pairs of arms under the same conditions: those declared in advance, then all others."""
+    titles = {False: "Declared in advance, p adjusted", True: "Exploratory, p not adjusted"}
+    for exploratory, members in groupby(found, key=lambda one: one.exploratory):
+        yield Table(titles[exploratory], COMPARED, [_compared(one) for one in members])
+
+
+def _compared(one: Comparison) -> tuple[str, ...]:
+    return (
+        printable(f"{one.first} minus {one.second}"),
+        str(len(one.seeds)),
+        f"{one.difference:+.2f}",
+        _interval(one.low, one.high),
+        _p(one.p if one.p_adjusted is None else one.p_adjusted),
+        number(one.smallest, "{:.2f}"),
+        printable(one.verdict.partition(" (")[0]),
+    )
+
+
+def _p(p: float | None) -> str:
+    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

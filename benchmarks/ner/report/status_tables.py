@@ -1,0 +1,40 @@
+"""What ran and what did not, as tables: all that a sweep prints at its end."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ner.experiments.result import file_name
+from benchmarks.ner.report.blocks import Block, Runs, Table
+from benchmarks.ner.report.grouping import launches, tasks
+from benchmarks.ner.report.labels import Result, printable, run
+from benchmarks.ner.report.quality_tables import no_entities, quality_table
+
+
+def overview(results: Sequence[Result]) -> Iterator[Block]:
+    """A table for each dataset, model, budget and launch, with what to do where nothing was found; then what did not
+    run, and is in none of these.
+    """
+    for label, members in tasks(results):
+        for launched, runs in launches(members):
+            yield quality_table(f"{label}, {launched}", runs)
+            yield from no_entities(runs)
+    yield from not_run(results)
+
+
+def not_run(results: Iterable[Result], rejected: Iterable[tuple[Path, str]] = ()) -> Iterator[Table]:
+    """What failed, run by run; what was skipped, by reason, since of a large grid it may be most; untrusted files."""
+    failed = [each for each in results if each["status"] == "failed"]
+    skipped = Counter(printable(str(each["reason"])) for each in results if each["status"] == "skipped")
+    tables: dict[str, tuple[tuple[str, ...], list[Any]]] = {
+        "Failed": (("run", "file", "reason"), [_failure(each) for each in failed]),
+        "Skipped": (("reason", "runs"), [(reason, str(count)) for reason, count in sorted(skipped.items())]),
+        "Not trusted": (("file", "reason"), [(printable(path.name), printable(why)) for path, why in rejected]),
+    }
+    return (Table(title, headings, rows, words=True) for title, (headings, rows) in tables.items() if rows)
+
+
+def _failure(result: Result) -> tuple[str | Runs, ...]:
+    file = file_name(result)
+    return run(result), Runs(printable(file), ((printable(file), file),)), printable(str(result["reason"]))

@@ -1,0 +1,75 @@
+"""The encoder of a cell: its initial weights, and the classifier that the pre-trained encoder goes into."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from benchmarks.ner.data.hub_or_path import check_place
+from benchmarks.ner.training.tiny_bert import tiny_config, tiny_tokenizer
+
+TINY = "tiny"
+
+
+def load_tokenizer(model: str, train: Dataset) -> PreTrainedTokenizerBase:
+    """The model's tokenizer; for `tiny`, one trained on the training split."""
+    if model == TINY:
+        return tiny_tokenizer(train)
+    check_place("model", model, TINY)
+    return AutoTokenizer.from_pretrained(model, add_prefix_space=True)
+
+
+def model_identity(model: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What tells one encoder from another in a result: a name that holds nothing of this machine, and a fingerprint."""
+    digest = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
+    folder = Path(model)
+    if model == TINY:
+        config = tiny_config(tokenizer).to_dict()
+        config.pop("transformers_version")
+        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+    elif folder.is_dir():
+        for path in sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", ".bin"}):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    else:
+        digest.update(str(getattr(AutoConfig.from_pretrained(model), "_commit_hash", None)).encode())
+    return {"name": folder.name if folder.is_dir() else model, "fingerprint": digest.hexdigest()}
+
+
+def initial_model(model: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
+    """The masked language model before any training: the same for every arm of a seed."""
+    set_seed(seed)  # a pre-trained encoder may come without a head, which is then drawn
+    if model == TINY:
+        return AutoModelForMaskedLM.from_config(tiny_config(tokenizer))
+    return AutoModelForMaskedLM.from_pretrained(model)
+
+
+def classifier(
+    encoder: PreTrainedModel, model: str, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], seed: int
+) -> PreTrainedModel:
+    """A token classifier around a masked language model's encoder; its head is the same for every arm of a seed."""
+    set_seed(seed)
+    classifier = AutoModelForTokenClassification.from_config(_labelled_config(model, tokenizer, names))
+    loaded = classifier.base_model.load_state_dict(encoder.base_model.state_dict(), strict=False)
+    strays = [key for key in (*loaded.missing_keys, *loaded.unexpected_keys) if not key.startswith("pooler.")]
+    if strays:
+        raise ValueError(f"the encoder of {model!r} must fit its token classifier, but these weights do not: {strays}")
+    return classifier
+
+
+def _labelled_config(model: str, tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> Any:
+    config = tiny_config(tokenizer) if model == TINY else AutoConfig.from_pretrained(model)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    return config
