@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from benchmarks.ner.experiments.result import read_results
+from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.report.blocks import markdown
 from benchmarks.ner.report.document import summary
 from benchmarks.speed import table

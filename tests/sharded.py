@@ -31,7 +31,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from benchmarks.ner.experiments.launch import ComputeDtype, leave, training_strategy
+from benchmarks.ner.experiments.distributed import leave
+from benchmarks.ner.training.observed_launch import ComputeDtype, training_strategy
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
 EXAMPLES, EPOCHS, GLOBAL_BATCH = 24, 2, 4

@@ -29,7 +29,7 @@ from transformers import (
     set_seed,
 )
 
-from benchmarks.ner.experiments.launch import leave
+from benchmarks.ner.experiments.distributed import leave
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
 

@@ -18,16 +18,18 @@ from rich.text import Text
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
+from benchmarks.ner.data.display import printable
 from benchmarks.ner.data.encoding import check_encodable
 from benchmarks.ner.data.unseen_entity_types import unseen_types
 from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, task_of, where_to_look
 from benchmarks.ner.experiments.cell import Task, configuration, run_cell
 from benchmarks.ner.experiments.cli_errors import prepared, refuse_unknown, tell
-from benchmarks.ner.experiments.launch import leave, requested_launch
-from benchmarks.ner.experiments.result import RejectedResult, finished, result_path, run_id
+from benchmarks.ner.experiments.distributed import leave
+from benchmarks.ner.experiments.launch import requested_launch
+from benchmarks.ner.experiments.result import result_path, run_id
+from benchmarks.ner.experiments.result_reader import RejectedResult, finished
 from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
 from benchmarks.ner.report.blocks import terminal
-from benchmarks.ner.report.labels import printable
 from benchmarks.ner.report.status_tables import overview
 from benchmarks.ner.training.arms import Arm, load_arm
 

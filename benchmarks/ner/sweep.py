@@ -19,18 +19,17 @@ from rich.console import Console
 from rich.text import Text
 from transformers import HfArgumentParser
 
-from benchmarks.ner.experiments.cell import environment
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.cell_process import run_one
 from benchmarks.ner.experiments.cli_errors import USERS, refuse, refuse_unknown
 from benchmarks.ner.experiments.grid import Grid, read_grid
-from benchmarks.ner.experiments.launch_configs import obstacle
-from benchmarks.ner.experiments.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned, stored
-from benchmarks.ner.experiments.process_tree import end_marked, end_orphans, last_lines, mark_of, run_to_the_end
-from benchmarks.ner.experiments.result import RejectedResult, load, read_result, run_id
-from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
-from benchmarks.ner.report.__main__ import write_report
+from benchmarks.ner.experiments.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned
+from benchmarks.ner.experiments.process_tree import end_marked, end_orphans, mark_of
+from benchmarks.ner.experiments.result_reader import RejectedResult, load, read_result
+from benchmarks.ner.experiments.storage import check_writable, set_aside
 from benchmarks.ner.report.blocks import terminal
-from benchmarks.ner.report.labels import printable
 from benchmarks.ner.report.status_tables import overview
+from benchmarks.ner.report.write import write_report
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = 130  # the exit status of what Ctrl-C ended
@@ -102,25 +101,6 @@ def dry_run(cells: Sequence[Planned]) -> int:
     return 0
 
 
-def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
-    """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
-    started, before = time.time(), stored(planned)
-    reason = obstacle(planned.config["launch"])
-    if reason:
-        if before and before["status"] == "failed":
-            return before  # by a machine that could run it
-        return _kept(planned, "skipped", reason, started, arguments)
-    log = Path(arguments.output_dir) / "logs" / f"{planned.path.stem}.{arguments.machine_rank}.log"
-    status = run_to_the_end(planned.command, mark_of(Path(arguments.output_dir)), log, grid.time_limit)
-    after = stored(planned)
-    if after and after != before:
-        return after
-    if status == 0 and arguments.machine_rank:
-        return None
-    ended = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
-    return _kept(planned, "failed", ended, started, arguments)
-
-
 def _run_all(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> None:
     fates = [fate(cell) for cell in cells]
     ahead, seconds = fates.count("run"), list[float]()
@@ -164,23 +144,6 @@ def _set_aside(planned: Planned, console: Console) -> None:
     except RejectedResult as error:
         if aside := set_aside(planned.path):
             _say(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
-
-
-def _kept(planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments) -> dict[str, Any]:
-    """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
-    result = {
-        **planned.config,
-        "run_id": run_id(planned.config),
-        "launch": {"requested": planned.config["launch"], "observed": None},
-        **{"status": status, "reason": reason},
-        **{"mlm": {"eval_loss": None}, "quality": dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))},
-        **{name: {"mlm": None, "ner": None} for name in ("speed", "memory")},
-        "env": environment(),
-        "time": {"started": started, "seconds": time.time() - started},
-    }
-    if arguments.machine_rank == 0:
-        keep_result(planned.path, result)
-    return result
 
 
 def _say(console: Console, text: str) -> None:

@@ -9,8 +9,9 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
+from benchmarks.ner.training.speed import StepTimer, speed_summary
 from benchmarks.ner.training.token_counts import mlm_counts
-from benchmarks.ner.training.trainer import StepTimer, TimedTrainer, speed_summary
+from benchmarks.ner.training.trainer import TimedTrainer
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, list_examples
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 from hf_dynmask.trainer.training_audit import TrainerAudit

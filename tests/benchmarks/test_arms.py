@@ -7,7 +7,7 @@ from transformers import DataCollatorForTokenClassification
 
 from benchmarks.ner.data.load import tag_names
 from benchmarks.ner.data.synthetic import embedded_corpus
-from benchmarks.ner.experiments.result import read_results
+from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.training import arms, stages
 from benchmarks.ner.training.arms import Arm, arm_names, load_arm
 from benchmarks.ner.training.budget import Budget, Machinery

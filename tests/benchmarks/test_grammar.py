@@ -8,8 +8,7 @@ from datasets import DatasetDict
 
 from benchmarks.ner.data.load import fingerprint, tag_names
 from benchmarks.ner.data.readers import from_columns
-from benchmarks.ner.data.synthetic import LENGTHS, SIZES, embedded_corpus
-from benchmarks.ner.data.templates import NAME_PARTS, SYNONYMS
+from benchmarks.ner.data.synthetic import LENGTHS, SIZES, WORDS, embedded_corpus
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +42,8 @@ def test_no_sentence_comes_twice(corpus: DatasetDict) -> None:
 def test_every_symbol_is_expanded_and_used(corpus: DatasetDict) -> None:
     words = set(chain(*corpus["train"]["words"]))
     assert not any("{" in word or "*" in word or "|" in word for word in words)
-    for choices in SYNONYMS.values():
-        assert any(choice.split()[0] in words for choice in choices.split("|"))
+    for choices in WORDS["synonyms"].values():
+        assert any(choice.split()[0] in words for choice in choices)
 
 
 def test_a_name_alone_does_not_tell_the_type(corpus: DatasetDict) -> None:
@@ -52,7 +51,7 @@ def test_a_name_alone_does_not_tell_the_type(corpus: DatasetDict) -> None:
     for words, tags in zip(corpus["train"]["words"], corpus["train"]["tags"], strict=True):
         for word, tag in zip(words, tags, strict=True):
             types[word].add(tag)
-    assert all(len(types[name]) >= 4 for name in NAME_PARTS["listed"].split())
+    assert all(len(types[name]) >= 4 for name in WORDS["name_parts"]["listed"])
 
 
 def test_many_test_names_are_new(corpus: DatasetDict) -> None:

@@ -12,15 +12,8 @@ from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 from benchmarks.ner.experiments import launch
-from benchmarks.ner.experiments.launch import (
-    ComputeDtype,
-    launch_arguments,
-    mismatch,
-    observed_launch,
-    parse_launch,
-    requested_launch,
-    training_strategy,
-)
+from benchmarks.ner.experiments.launch import launch_arguments, mismatch, parse_launch, requested_launch
+from benchmarks.ner.training.observed_launch import ComputeDtype, observed_launch, training_strategy
 
 needs_parallelism = pytest.mark.skipif(
     not hasattr(ClusterConfig, "parallelism_config"), reason="accelerate before 1.10 has no parallelism_config"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks.ner.report.__main__ import write_report
+from benchmarks.ner.report.write import write_report
 from benchmarks.readme import README, RESULTS, parts, with_parts
 
 

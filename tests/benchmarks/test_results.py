@@ -12,16 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.ner.experiments import cell
-from benchmarks.ner.experiments.result import (
-    RejectedResult,
-    configuration,
-    finished,
-    read_result,
-    read_results,
-    result_path,
-    run_id,
-)
+from benchmarks.ner.experiments import environment
+from benchmarks.ner.experiments.result import configuration, result_path, run_id
+from benchmarks.ner.experiments.result_reader import RejectedResult, finished, read_result, read_results
 from benchmarks.ner.experiments.storage import as_text, set_aside, without_non_finite, write_result
 
 SCORES = {"dev_f1": 0.5, "test_f1": 0.5, "test_accuracy": 0.9}
@@ -312,5 +305,5 @@ def test_a_run_that_diverged_may_have_nulls_in_its_curve(tmp_path):
 
 
 def test_a_machine_without_git_has_no_commit_to_tell(monkeypatch):
-    monkeypatch.setattr(cell.shutil, "which", lambda program: None)
-    assert cell.environment()["commit"] is None
+    monkeypatch.setattr(environment.shutil, "which", lambda program: None)
+    assert environment.environment()["commit"] is None

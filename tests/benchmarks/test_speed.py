@@ -8,9 +8,11 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
-from benchmarks.ner.training import trainer
+from benchmarks.ner.training import speed
+from benchmarks.ner.training.memory import PeakMemory
+from benchmarks.ner.training.speed import StepTimer, collate_time, speed_summary
 from benchmarks.ner.training.token_counts import mlm_counts
-from benchmarks.ner.training.trainer import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
+from benchmarks.ner.training.trainer import TimedTrainer
 
 
 class FakeClock:
@@ -99,7 +101,7 @@ def test_the_warm_up_is_at_most_a_tenth(max_steps, untimed):
 def test_tokens_of_all_ranks_are_held_against_the_slowest(monkeypatch):
     fast = [(1.0, 0.5, 10), (1.0, 0.5, 10), (1.0, 0.0, 10)]
     slow = [(1.0, 0.0, 20), (4.0, 0.0, 20), (1.0, 0.0, 20)]
-    monkeypatch.setattr(trainer, "gather_object", lambda own: [*own, slow])
+    monkeypatch.setattr(speed, "gather_object", lambda own: [*own, slow])
     summary = speed_summary(fast, collate_seconds=0.5)
     assert summary["tokens_per_second"] == 90 / 6
     assert summary["step_time_median"] == 1.0
@@ -196,7 +198,7 @@ def test_a_peak_that_cannot_be_reset_is_the_memory_at_the_end(monkeypatch):
     def refuse(*_):
         raise PermissionError
 
-    monkeypatch.setattr(trainer.Path, "write_text", refuse)
+    monkeypatch.setattr("pathlib.Path.write_text", refuse)
     with PeakMemory(torch.device("cpu")) as memory:
         pass
     assert memory.summary()["measure"] == "resident at the end"
@@ -204,7 +206,7 @@ def test_a_peak_that_cannot_be_reset_is_the_memory_at_the_end(monkeypatch):
 
 
 def test_the_peaks_of_all_ranks_are_added_and_compared(monkeypatch):
-    monkeypatch.setattr(trainer, "gather_object", lambda own: [*own, 10**12])
+    monkeypatch.setattr("benchmarks.ner.training.memory.gather_object", lambda own: [*own, 10**12])
     with PeakMemory(torch.device("cpu")) as memory:
         pass
     assert memory.summary()["peak_bytes_max"] == 10**12

@@ -12,19 +12,12 @@ from hypothesis import strategies as st
 from made_results import SENTENCES, make_result, with_scores
 from scipy import stats
 
-from benchmarks.ner.analysis.comparison import (
-    DECLARED,
-    NO_ENTITY,
-    ONE_SEED,
-    compare,
-    comparisons,
-    is_declared,
-    summaries,
-    verdict,
-)
+from benchmarks.ner.analysis.comparison import DECLARED, NO_ENTITY, ONE_SEED, compare, comparisons, is_declared, verdict
 from benchmarks.ner.analysis.pairing import has_counts
+from benchmarks.ner.analysis.seed_summary import summaries
 from benchmarks.ner.experiments.entity_counts import by_document
-from benchmarks.ner.experiments.result import load, read_results, result_path
+from benchmarks.ner.experiments.result import result_path
+from benchmarks.ner.experiments.result_reader import load, read_results
 from benchmarks.ner.experiments.storage import write_result
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from benchmarks.ner.data.strict_json import DEPTH, cut, loads, misfits
+from benchmarks.ner.data.display import cut
+from benchmarks.ner.data.strict_json import DEPTH, loads, misfits
 
 
 @pytest.mark.parametrize(

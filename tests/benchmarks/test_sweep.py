@@ -21,14 +21,16 @@ from transformers import HfArgumentParser
 from benchmarks.ner import sweep
 from benchmarks.ner.experiments import launch_configs, process_tree
 from benchmarks.ner.experiments.arguments import HarnessArguments, command_line
+from benchmarks.ner.experiments.cell_process import run_one
 from benchmarks.ner.experiments.grid import Grid, grid_of, read_grid
 from benchmarks.ner.experiments.launch import parse_launch
 from benchmarks.ner.experiments.launch_configs import obstacle
 from benchmarks.ner.experiments.plan import Planned, SweepArguments, fate, planned, stored
 from benchmarks.ner.experiments.process_tree import MARK, end_marked, end_orphans, last_lines, run_to_the_end
-from benchmarks.ner.experiments.result import configuration, load, read_results, result_path, run_id
+from benchmarks.ner.experiments.result import configuration, result_path, run_id
+from benchmarks.ner.experiments.result_reader import load, read_results
 from benchmarks.ner.report.status_tables import not_run
-from benchmarks.ner.sweep import run_one, time_left
+from benchmarks.ner.sweep import time_left
 
 GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling, set_seed
 
-from benchmarks.ner.experiments.launch import leave
+from benchmarks.ner.experiments.distributed import leave
 from hf_dynmask import DataCollatorForDynamicMasking
 
 BATCHES, ROWS, LENGTH = 6, 4, 64

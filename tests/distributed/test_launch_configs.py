@@ -15,9 +15,9 @@ SCRIPT = """
 import json, sys, torch
 from accelerate import Accelerator
 from transformers import TrainingArguments
-from benchmarks.ner.experiments.launch import (
-    ComputeDtype, leave, mismatch, observed_launch, requested_launch, training_strategy
-)
+from benchmarks.ner.experiments.distributed import leave
+from benchmarks.ner.experiments.launch import mismatch, requested_launch
+from benchmarks.ner.training.observed_launch import ComputeDtype, observed_launch, training_strategy
 
 requested = requested_launch()
 arguments = TrainingArguments(output_dir=sys.argv[1], use_cpu=requested["use_cpu"], report_to=[])

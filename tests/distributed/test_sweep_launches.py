@@ -14,7 +14,7 @@ import yaml
 from harness import ROOT, corpus
 
 from benchmarks.ner import sweep
-from benchmarks.ner.experiments.result import read_results
+from benchmarks.ner.experiments.result_reader import read_results
 
 SHORT = {"mlm_epochs": 1, "ner_epochs": 1, "mlm_batch_size": 4}
 

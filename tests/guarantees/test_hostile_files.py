@@ -24,7 +24,7 @@ from unprivileged import unprivileged
 from benchmarks.ner.data.iob2 import check_sentence
 from benchmarks.ner.data.load import load_ner
 from benchmarks.ner.data.readers import ner_dataset, read_file
-from benchmarks.ner.experiments.result import RejectedResult, load
+from benchmarks.ner.experiments.result_reader import RejectedResult, load
 from benchmarks.ner.training.models import initial_model, load_tokenizer
 
 MULTIPLE = 80  # times a file's size, the most memory that reading it takes: one-word sentences are the worst

@@ -20,19 +20,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from unprivileged import OBEDIENT
 
-from benchmarks.ner.experiments.result import (
-    RejectedResult,
-    configuration,
-    file_name,
-    finished,
-    load,
-    read_results,
-    run_id,
-)
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.result import configuration, file_name, run_id
+from benchmarks.ner.experiments.result_reader import RejectedResult, finished, load, read_results
 from benchmarks.ner.report.blocks import Picture, markdown, terminal
 from benchmarks.ner.report.document import report
 from benchmarks.ner.report.html_page import page
-from benchmarks.ner.report.labels import printable
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "benchmarks" / "results"

@@ -18,7 +18,8 @@ import pytest
 from harness import ROOT, corpus, finish, start
 from unprivileged import unprivileged
 
-from benchmarks.ner.experiments.result import configuration, finished, load, read_results
+from benchmarks.ner.experiments.result import configuration
+from benchmarks.ner.experiments.result_reader import finished, load, read_results
 from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
 
 COMMITTED = ROOT / "benchmarks" / "results"

@@ -10,7 +10,6 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.ner.analysis.bootstrap import (
     LEVEL,
@@ -32,19 +31,6 @@ SAME_DIFFERENCE = "no verdict: the difference is the same with every seed, which
 ROUNDING = 1e-9  # points
 
 
-class Summary(NamedTuple):
-    """Test F1 of one arm over its seeds; None for a spread where there is one seed."""
-
-    dataset: str
-    conditions: str  # dataset, model, budget and launch, as JSON
-    arm: str
-    seeds: tuple[int, ...]
-    mean: float
-    deviation: float | None
-    low: float | None  # 95 % interval of the mean over all seeds there could be, by Student's t, within 0 and 100
-    high: float | None
-
-
 class Comparison(NamedTuple):
     """Test F1 of `first` minus that of `second`, under the same seeds on the same sentences; None for what one seed, or
     the same difference with every seed, does not tell.
@@ -64,11 +50,6 @@ class Comparison(NamedTuple):
     smallest: float | None  # the difference that would have been found with a probability of 80 %
     verdict: str  # what follows for `first`, from `p_adjusted` or, where exploratory, from `p`
     exploratory: bool
-
-
-def summaries(results: Iterable[Mapping[str, Any]]) -> list[Summary]:
-    """One for each arm under each dataset, model, budget and launch, of the runs that did what was asked."""
-    return [_summary(members, arm) for members in groups(results) for arm in arms(members)]
 
 
 def compare(results: Sequence[Mapping[str, Any]], first: str, second: str, family: int = 1) -> Comparison:
@@ -129,22 +110,6 @@ def verdict(difference: float, p: float, smallest: float | None) -> str:
     if p < LEVEL:
         return "better" if difference > 0 else "worse"
     return f"no difference found (could have seen {smallest:.2f} points)"
-
-
-def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:
-    runs = runs_of(members, arm)
-    seeds = tuple(sorted(runs))
-    values = [100 * runs[seed]["quality"]["test_f1"] for seed in seeds]
-    return Summary(members[0]["dataset"]["name"], conditions(members[0]), arm, seeds, *spread(values))
-
-
-def spread(percentages: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Mean, sample standard deviation, and the 95 % interval of the mean, within 0 and 100 as they are."""
-    mean = float(np.mean(percentages))
-    if len(percentages) == 1:
-        return mean, None, None, None
-    side = float(stats.t.isf(LEVEL / 2, len(percentages) - 1) * stats.sem(percentages))
-    return mean, float(np.std(percentages, ddof=1)), max(mean - side, 0.0), min(mean + side, 100.0)
 
 
 def _numbers(first: np.ndarray, second: np.ndarray, level: float, declared: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ner.data.strict_json import cut
+from benchmarks.ner.data.display import cut
 from benchmarks.ner.experiments.entity_counts import by_document
 from benchmarks.ner.experiments.result import canonical, configuration, differences
 

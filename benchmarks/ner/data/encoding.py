@@ -1,15 +1,15 @@
 """Turn sentences into what a model reads: labelled windows for NER, packed blocks for MLM."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.ner.data.load import entity_count
+from benchmarks.ner.data.special_tokens import check_tokenizer, room_for_text, separator_id, special_ids
 
 IGNORED = -100  # the label that the loss leaves out
 Tags = Sequence[Sequence[str]]
@@ -33,9 +33,9 @@ def encode_for_ner(
     A word longer than a window keeps its first subwords; a word without any is predicted "O".
     Raises `ValueError` for an unfit tokenizer, a tag outside `names` or a `max_length` without room.
     """
-    _check_tokenizer(tokenizer)
-    frame = _special_ids(tokenizer)
-    room = _room("max_length", max_length, frame)
+    check_tokenizer(tokenizer)
+    frame = special_ids(tokenizer)
+    room = room_for_text("max_length", max_length, frame)
     number = _numbered(names, split)
     rows: list[dict[str, list[int]]] = []
     index: list[Window] = []
@@ -52,11 +52,11 @@ def encode_for_ner(
 
 def check_encodable(tokenizer: PreTrainedTokenizerBase, block_size: int, max_length: int) -> None:
     """Raises `ValueError` for an unfit tokenizer and for lengths without room, before anything is trained."""
-    _check_tokenizer(tokenizer)
-    _separator(tokenizer)
-    frame = _special_ids(tokenizer)
-    _room("mlm_block_size", block_size, frame)
-    _room("ner_max_length", max_length, frame)
+    check_tokenizer(tokenizer)
+    separator_id(tokenizer)
+    frame = special_ids(tokenizer)
+    room_for_text("mlm_block_size", block_size, frame)
+    room_for_text("ner_max_length", max_length, frame)
 
 
 def join_predictions(
@@ -92,11 +92,11 @@ def encode_for_mlm(split: Dataset, tokenizer: PreTrainedTokenizerBase, block_siz
     Each block stands between the tokenizer's own special tokens; only the last may be shorter.
     Raises `ValueError` for an unfit tokenizer or a `block_size` without room for a subword.
     """
-    _check_tokenizer(tokenizer)
-    frame = before, after = _special_ids(tokenizer)
-    room = _room("block_size", block_size, frame)
+    check_tokenizer(tokenizer)
+    frame = before, after = special_ids(tokenizer)
+    room = room_for_text("block_size", block_size, frame)
     sentences = [list(chain(*pieces)) for pieces in _word_pieces(split, tokenizer)]
-    separator = _separator(tokenizer)
+    separator = separator_id(tokenizer)
     stream = list(chain.from_iterable([separator, *ids] for ids in sentences if ids))[1:]
     blocks = [[*before, *stream[start : start + room], *after] for start in range(0, len(stream), room)]
     return Dataset.from_dict({"input_ids": blocks})
@@ -145,48 +145,9 @@ def _row(
     return row
 
 
-def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The special tokens that the tokenizer puts before and after a text.
-
-    Read off an example, because transformers 5 has no `build_inputs_with_special_tokens` for fast tokenizers.
-    """
-    example: Any = tokenizer("a", return_special_tokens_mask=True)
-    ids, mask = example["input_ids"], example["special_tokens_mask"]
-    text = mask.index(0), len(mask) - mask[::-1].index(0)
-    return ids[: text[0]], ids[text[1] :]
-
-
-def _room(argument: str, length: int, frame: tuple[list[int], list[int]]) -> int:
-    room = length - len(frame[0]) - len(frame[1])
-    if room < 1:
-        rule = f"{argument} must leave room for a subword beside {length - room} special tokens"
-        raise ValueError(f"{rule}; got {length}; raise it to {length - room + 1} or more")
-    return room
-
-
 def _numbered(names: Sequence[str], split: Dataset) -> dict[str, int]:
     unnamed = set(chain(*split["tags"])) - set(names)
     if unnamed:
         rule = "names must hold every tag of the split"
         raise ValueError(f"{rule}; got none for {sorted(unnamed)}; take tag_names of all splits")
     return {name: i for i, name in enumerate(names)}
-
-
-def _separator(tokenizer: PreTrainedTokenizerBase) -> int:
-    separator = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
-    if separator is None:
-        raise ValueError("tokenizer must have a separator; it has neither sep_token nor eos_token; set one")
-    return separator
-
-
-def _check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
-    kind = f"tokenizer {type(tokenizer).__name__}"
-    if not tokenizer.is_fast:
-        raise ValueError(f"{kind} must be a fast one, to tell words apart; it is slow; load the fast one")
-    if tokenizer.padding_side != "right":
-        raise ValueError(f"{kind} must pad on the right; it pads on the left; set padding_side='right'")
-    state = json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"] or {}
-    for step in state.get("pretokenizers", [state]):
-        if step.get("type") == "ByteLevel" and not step["add_prefix_space"]:
-            rule = "must put a space before every word"
-            raise ValueError(f"{kind} {rule}; its byte level does not; load it with add_prefix_space=True")

@@ -12,7 +12,7 @@ import pyarrow
 from datasets import Dataset, DatasetInfo, Features, Value
 from datasets import Sequence as SequenceFeature
 
-from benchmarks.ner.data.strict_json import cut
+from benchmarks.ner.data.display import cut
 
 WORD_COLUMNS = ("words", "tokens")
 TAG_COLUMNS = ("tags", "ner_tags")

@@ -7,8 +7,9 @@ import pyarrow
 import pyarrow.parquet
 from datasets import Dataset
 
+from benchmarks.ner.data.display import cut
 from benchmarks.ner.data.iob2 import TAG_COLUMNS, WORD_COLUMNS, check_exists, from_rows, non_empty, one_of
-from benchmarks.ner.data.strict_json import cut, loads
+from benchmarks.ner.data.strict_json import loads
 
 
 def read_parquet(path: str | Path) -> Dataset:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from datasets import ClassLabel, Dataset
 
+from benchmarks.ner.data.display import cut
 from benchmarks.ner.data.iob2 import (
     TAG_COLUMNS,
     WORD_COLUMNS,
@@ -22,7 +23,7 @@ from benchmarks.ner.data.iob2 import (
     one_of,
 )
 from benchmarks.ner.data.parquet import read_parquet
-from benchmarks.ner.data.strict_json import cut, loads
+from benchmarks.ner.data.strict_json import loads
 
 
 def read_file(path: str | Path) -> Dataset:

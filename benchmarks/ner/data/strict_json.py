@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from benchmarks.ner.data.display import cut
+
 DEPTH = 20  # what is shallow never meets Python's limit of recursion later on, in whatever walks or pickles it
 TOO_DEEP = f"lists and objects must be nested at most {DEPTH} deep and are deeper"
 COUNT = 10**6  # entities of a sentence, sentences of a document: sums stay far below what integers of numpy hold
@@ -54,13 +56,6 @@ def misfits(value: Any, shape: Mapping[str, Any] | str, key_path: str = "") -> I
                 yield f"{inner_path} is missing"
             elif value[key] is not None or key == name:
                 yield from misfits(value[key], inner, inner_path)
-
-
-def cut(value: Any) -> str:
-    """A value for a message, without its inside, its length or its control characters."""
-    if isinstance(value, (dict, list)):
-        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
-    return ascii(value[:40] if isinstance(value, str) else value)[:60]
 
 
 def _refuse_constant(name: str) -> None:

@@ -7,21 +7,15 @@ model has to read the words around a name, often several words away.
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
+import yaml
 from datasets import Dataset, DatasetDict
 
 from benchmarks.ner.data.readers import ner_dataset
-from benchmarks.ner.data.templates import (
-    AFFIXES,
-    FRAMES,
-    NAME_PARTS,
-    OBJECTS,
-    OTHER,
-    SUBJECTS,
-    SYNONYMS,
-    UNCUED_FRAMES,
-)
 
+WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+OTHER = "OTHER"  # in the words: a type whose names are no entities
 SIZES = {"train": 2000, "validation": 400, "test": 600}
 LENGTHS = range(6, 26)  # words a sentence
 
@@ -53,8 +47,8 @@ def _split(size: int, seen: set[str], rng: random.Random) -> Dataset:
 
 
 def _sentence(rng: random.Random) -> list[Word]:
-    kind = _pick(list(SUBJECTS), rng)
-    frame = _pick(UNCUED_FRAMES if rng.random() < UNCUED else FRAMES, rng)
+    kind = _pick(list(WORDS["subjects"]), rng)
+    frame = _pick(WORDS["uncued_frames"] if rng.random() < UNCUED else WORDS["frames"], rng)
     sentence = _expand(frame, kind, rng)
     if rng.random() < LOWERCASED:
         return [(word.lower(), tag) for word, tag in sentence]
@@ -71,21 +65,21 @@ def _expand_part(part: str, kind: str, rng: random.Random) -> list[Word]:
     if not part.startswith("{"):
         return [(part, "O")]
     symbol = part[1:-1]
-    if symbol == "NAME" or symbol in SUBJECTS:
+    if symbol == "NAME" or symbol in WORDS["subjects"]:
         return _name(kind if symbol == "NAME" else symbol, rng)
-    phrases = {"does": SUBJECTS[kind], "acts": OBJECTS[kind]}.get(symbol) or SYNONYMS[symbol].split("|")
+    phrases = {"does": WORDS["subjects"][kind], "acts": WORDS["objects"][kind]}.get(symbol) or WORDS["synonyms"][symbol]
     return _expand(_pick(phrases, rng), kind, rng)
 
 
 def _name(kind: str, rng: random.Random) -> list[Word]:
-    shape = "*" if rng.random() < BARE else _pick(AFFIXES[kind], rng)
+    shape = "*" if rng.random() < BARE else _pick(WORDS["affixes"][kind], rng)
     words = [_stem(rng) if word == "*" else word for word in shape.split()]
     return [(word, "O" if kind == OTHER else f"{'I' if i else 'B'}-{kind}") for i, word in enumerate(words)]
 
 
 def _stem(rng: random.Random) -> str:
     parts = ["listed"] if rng.random() < LISTED else ["start", "middle", "end"]
-    return "".join(_pick(NAME_PARTS[part].split(), rng) for part in parts)
+    return "".join(_pick(WORDS["name_parts"][part], rng) for part in parts)
 
 
 def _pick(choices: Sequence[str], rng: random.Random) -> str:

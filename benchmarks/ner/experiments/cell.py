@@ -1,42 +1,28 @@
 """One cell: one arm, one seed, one launch. Its configuration says what is asked, its result what was seen."""
 
-import platform
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from datasets import DatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.ner.experiments.launch import mismatch, observed_launch
+from benchmarks.ner.experiments.environment import environment
+from benchmarks.ner.experiments.launch import mismatch
 from benchmarks.ner.experiments.result import SCHEMA, result_path, run_id
 from benchmarks.ner.experiments.storage import non_finite, without_non_finite
 from benchmarks.ner.training.arms import Arm
 from benchmarks.ner.training.budget import Budget, Machinery
 from benchmarks.ner.training.models import classifier, initial_model
+from benchmarks.ner.training.observed_launch import observed_launch
 from benchmarks.ner.training.sparse_prediction import scores_of_labelled_tokens
 from benchmarks.ner.training.stages import Progress, Stage, fine_tune, pretrain
 
-PACKAGES = (
-    "hf-dynmask",
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "tokenizers",
-    "numpy",
-    "evaluate",
-    "seqeval",
-)
 _QUALITY_FROM_TRAINING = ("train_loss", "steps")
 
 
@@ -139,40 +125,3 @@ def _measured(mlm: Stage, ner: Stage) -> dict[str, Any]:
         "speed": {"mlm": mlm.speed, "ner": ner.speed},
         "memory": {"mlm": mlm.memory, "ner": ner.memory},
     }
-
-
-def environment() -> dict[str, Any]:
-    """Versions, the commit and the machine."""
-    return {
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "commit": _commit(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cuda": torch.version.cuda,
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the working tree, marked where files differ from it; None outside a repository or without git."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    described = subprocess.run(
-        [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip() or None
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = (
-        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        if cpuinfo.exists()
-        else []
-    )
-    return f"{models[0]} x {len(models)}" if models else platform.processor()

@@ -7,8 +7,8 @@ from typing import NoReturn, TypeVar
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from benchmarks.ner.experiments.launch import leave
-from benchmarks.ner.report.labels import printable
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.distributed import leave
 
 Made = TypeVar("Made")
 USERS = (ValueError, OSError)  # what is refused, or cannot be read; all else is ours, and keeps its traceback

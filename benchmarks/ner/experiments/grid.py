@@ -1,15 +1,24 @@
 """A grid of cells: a YAML file of what to combine, checked before anything runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
 from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name
 from benchmarks.ner.experiments.launch_configs import LAUNCHES, Launch, named_launch, written_launches
+from benchmarks.ner.experiments.yaml_checks import (
+    is_count,
+    is_number,
+    is_text,
+    is_text_or_mapping,
+    list_of,
+    mapping,
+    refuse,
+)
 from benchmarks.ner.training.arms import load_arm
 from benchmarks.ner.training.budget import LEARNING, Budget, broken_rule
 
@@ -65,18 +74,18 @@ def read_grid(path: Path, output_dir: str = "runs") -> Grid:
 
 def grid_of(asked: Any, output_dir: str) -> Grid:
     """The grid that is asked for by a mapping with some of `KEYS`."""
-    asked = {**DEFAULTS, **_mapping("the grid", asked, KEYS)}
+    asked = {**DEFAULTS, **mapping("the grid", asked, KEYS)}
     if absent := [key for key in ("arms", "seeds", "launches") if key not in asked]:
         raise ValueError(f"the grid must have arms, seeds and launches, but got no {' and no '.join(absent)}. Add it.")
-    arms = [load_arm(name).name for name in _list("arms", asked["arms"], _is_text, "texts")]
-    seeds = _list("seeds", asked["seeds"], _is_count, "whole numbers from 0")
-    sources = _list("datasets", asked["datasets"], _is_text_or_mapping, "names or mappings")
-    models = _list("models", asked["models"], _is_text, "texts")
-    entries = _list("launches", asked["launches"], _is_text_or_mapping, "names of files or mappings")
+    arms = [load_arm(name).name for name in list_of("arms", asked["arms"], is_text, "texts")]
+    seeds = list_of("seeds", asked["seeds"], is_count, "whole numbers from 0")
+    sources = list_of("datasets", asked["datasets"], is_text_or_mapping, "names or mappings")
+    models = list_of("models", asked["models"], is_text, "texts")
+    entries = list_of("launches", asked["launches"], is_text_or_mapping, "names of files or mappings")
     launches = _each_once(launch for entry in entries for launch in _launches(entry))
-    workers = _list("workers", asked["workers"], _is_workers, f"of {', '.join(map(str, WORKERS))}")
-    if not _is_number(asked["time_limit"]) or asked["time_limit"] <= 0:
-        _refuse("time_limit", "a number of seconds above 0", asked["time_limit"], "Give the seconds a cell may take.")
+    workers = list_of("workers", asked["workers"], _is_workers, f"of {', '.join(map(str, WORKERS))}")
+    if not is_number(asked["time_limit"]) or asked["time_limit"] <= 0:
+        refuse("time_limit", "a number of seconds above 0", asked["time_limit"], "Give the seconds a cell may take.")
     budget = _budget(asked["arguments"])
     combined = product(launches, map(_dataset, sources), models, workers, seeds, arms)
     cells = []
@@ -92,7 +101,7 @@ def _each_once(launches: Iterator[Launch]) -> list[Launch]:
     found: dict[str, Launch] = {}
     for launch in launches:
         if launch != found.setdefault(launch.name, launch):
-            _refuse("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
+            refuse("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
     return list(found.values())
 
 
@@ -100,68 +109,31 @@ def _launches(entry: Any) -> Iterator[Launch]:
     if isinstance(entry, str):
         yield named_launch(entry)
         return
-    asked = _mapping("launches", entry, tuple(LAUNCHES))
+    asked = mapping("launches", entry, tuple(LAUNCHES))
     choices = {}
     for key, (allowed, default, rule) in LAUNCHES.items():
         value = asked.get(key, default)
-        choices[key] = _list(f"launches: {key}", value if isinstance(value, list) else [value], allowed, rule)
+        choices[key] = list_of(f"launches: {key}", value if isinstance(value, list) else [value], allowed, rule)
     yield from written_launches(choices)
 
 
 def _dataset(entry: Any) -> dict[str, str]:
     if isinstance(entry, str):
         return {"dataset": entry}
-    for key, value in _mapping("datasets", entry, FILES).items():
-        if not _is_text(value):
-            _refuse(f"datasets: {key}", "a text", value, "Quote it.")
+    for key, value in mapping("datasets", entry, FILES).items():
+        if not is_text(value):
+            refuse(f"datasets: {key}", "a text", value, "Quote it.")
     if absent := [name for name in FILES[:3] if name not in entry]:
-        _refuse("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
+        refuse("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
     return entry
 
 
 def _budget(asked: Any) -> dict[str, float]:
-    for name, value in _mapping("arguments", asked, LEARNING).items():
+    for name, value in mapping("arguments", asked, LEARNING).items():
         if rule := broken_rule(name, value):
-            _refuse(f"arguments: {name}", rule, value, "Mend it.")
+            refuse(f"arguments: {name}", rule, value, "Mend it.")
     kinds = Budget.__annotations__
     return {name: kinds[name](value) for name, value in asked.items()}  # as the harness's parser: 1 epoch is 1.0
-
-
-def _mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _refuse(name, f"a mapping with keys among {', '.join(keys)}", value, "See benchmarks/ner/config/grids for one.")
-    if unknown := [key for key in value if key not in keys]:
-        _refuse(name, f"a mapping with keys among {', '.join(keys)}", unknown[0], "Remove or rename that key.")
-    return value
-
-
-def _list(name: str, value: Any, fits: Callable[[Any], bool], rule: str) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        _refuse(name, "a list of one entry or more", value, "Put what is wanted into [ ].")
-    for entry in value:
-        if not fits(entry):
-            _refuse(name, f"a list with entries that are {rule}", entry, "Mend that entry.")
-    return [entry for place, entry in enumerate(value) if entry not in value[:place]]
-
-
-def _refuse(name: str, rule: str, got: Any, remedy: str) -> NoReturn:
-    raise ValueError(f"`{name}` must be {rule}, but got {got!r}. {remedy}")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_text_or_mapping(value: Any) -> bool:
-    return _is_text(value) or isinstance(value, dict)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < float("inf")
 
 
 def _is_workers(value: Any) -> bool:

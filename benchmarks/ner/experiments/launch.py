@@ -7,24 +7,19 @@ launcher's own command line, and what runs is observed: processes that answer, a
 """
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psutil
 import torch
-from accelerate import Accelerator, PartialState
 from accelerate.commands.config import default_config_file, load_config_from_file
 from accelerate.commands.config.config_args import BaseConfig
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import str_to_bool
-from torch import nn
-from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
-from torch.distributed.tensor import DTensor
-from transformers import TrainingArguments
+
+from benchmarks.ner.training.observed_launch import strategy_name
 
 DTYPE_OF_PRECISION = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 SHARDED = ("FSDP", "DEEPSPEED")  # accelerate's names
@@ -109,7 +104,7 @@ def _requested_strategy(flags: Namespace, config: BaseConfig | None) -> str | No
     if sharded == "FSDP" and str(_option("fsdp_version", "fsdp_config", flags, config)) == "2":
         sharded = "FSDP2"
     tensor_parallel = int(_option("parallelism_config_tp_size", "parallelism_config", flags, config) or 1)
-    return _joined(sharded, tensor_parallel)
+    return strategy_name(sharded, tensor_parallel)
 
 
 def _option(name: str, section: str, flags: Namespace, config: BaseConfig | None) -> Any:
@@ -117,10 +112,6 @@ def _option(name: str, section: str, flags: Namespace, config: BaseConfig | None
     default = getattr(flags, name, None)
     given = name in getattr(flags, "nondefault", ())
     return default if given else (getattr(config, section, None) or {}).get(name, default)
-
-
-def _joined(sharded: str | None, tensor_parallel: int) -> str | None:
-    return "+".join([*filter(None, [sharded]), *([f"TP{tensor_parallel}"] if tensor_parallel > 1 else [])]) or None
 
 
 def config_file(named: str | None, cpu: bool) -> str | None:
@@ -137,104 +128,6 @@ def file_processes(config: BaseConfig | None) -> int | None:
 def default_processes(cpu: bool) -> int:
     """How many processes `accelerate launch` starts when no number is given: one a GPU, at least one."""
     return 1 if cpu else max(1, torch.cuda.device_count())
-
-
-class ComputeDtype:
-    """Observe the dtype that a model computes in: that of its first linear layer's output in a training forward.
-
-    A context manager around training; `dtype` is None until a training forward has run. Autocast leaves parameters
-    in float32, so only an output tells, and not that of the whole model, which accelerate casts back to float32.
-    Raises `ValueError` for a model without linear layer.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-        if not layers:
-            raise ValueError("model must have an nn.Linear whose output dtype can be observed, and has none.")
-        self.layer = layers[0]
-        self.dtype: torch.dtype | None = None
-
-    def __enter__(self) -> "ComputeDtype":
-        self.hook = self.layer.register_forward_hook(self.observe)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.hook.remove()
-
-    def observe(self, layer: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        if layer.training:
-            self.dtype = output.dtype
-
-
-def observed_launch(
-    source: Accelerator | PartialState | TrainingArguments,
-    compute_dtype: torch.dtype | None,
-    strategy: str | None = None,
-) -> dict[str, int | str | None]:
-    """The launch that runs; a collective call, for all ranks.
-
-    Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device`, `threads` a process, `strategy`
-    as [`training_strategy`] saw it, and whether float32 products are in `tf32`.
-    """
-    device = source.device
-    connected = PartialState().num_processes > 1
-    return {
-        "world_size": confirmed_world_size(device) if connected else 1,
-        "backend": torch.distributed.get_backend() if connected else None,
-        "compute_dtype": None if compute_dtype is None else str(compute_dtype).removeprefix("torch."),
-        "device": f"cuda:{torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "strategy": strategy,
-        "tf32": computes_in_tf32(device),
-    }
-
-
-def training_strategy(wrapped: nn.Module) -> str | None:
-    """How the parameters of a model are sharded, by what it is wrapped in to be trained; None where they are not.
-
-    The names are those of [`requested_launch`]. What accelerate says of itself is not asked: it says what it was told.
-    """
-    wrappers = {
-        "DEEPSPEED": hasattr(wrapped, "zero_optimization_stage"),
-        "FSDP2": any(isinstance(module, FSDPModule) for module in wrapped.modules()),
-        "FSDP": any(isinstance(module, FullyShardedDataParallel) for module in wrapped.modules()),
-    }
-    meshes = (parameter.device_mesh for parameter in wrapped.parameters() if isinstance(parameter, DTensor))
-    tensor_parallel = max((mesh["tp"].size() for mesh in meshes if "tp" in (mesh.mesh_dim_names or ())), default=1)
-    return _joined(next((name for name, found in wrappers.items() if found), None), tensor_parallel)
-
-
-def computes_in_tf32(device: torch.device) -> bool:
-    """Whether matrix products of float32 are TF32: allowed, and by a GPU that can (Ampere and later)."""
-    allowed = torch.get_float32_matmul_precision() != "highest"
-    return allowed and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-def confirmed_world_size(device: torch.device) -> int:
-    """The number of processes that really answer: the sum of a one from each."""
-    ones = torch.ones((), dtype=torch.int64, device=device)
-    torch.distributed.all_reduce(ones)
-    return int(ones)
-
-
-def leave(status: int) -> None:
-    """Ends this process with an exit status once all processes are done; a collective call, the last one.
-
-    A process that was joined by gloo now and then aborts while the interpreter shuts down, after all work is done and
-    also after a barrier and `destroy_process_group` (3 of 54 launches with torch 2.13.0), and the launcher then
-    reports a failure. So there is no shutdown: what is to be kept must have been written.
-    """
-    state = PartialState()
-    gloo = state.num_processes > 1 and torch.distributed.get_backend() == "gloo"
-    state.wait_for_everyone()
-    state.destroy_process_group()
-    if gloo:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
 
 
 def mismatch(requested: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,8 @@ from benchmarks.ner.experiments.cli_errors import tell
 from benchmarks.ner.experiments.grid import Grid, GridCell
 from benchmarks.ner.experiments.launch import parse_launch
 from benchmarks.ner.experiments.launch_configs import obstacle
-from benchmarks.ner.experiments.result import RejectedResult, read_result, result_path, run_id
+from benchmarks.ner.experiments.result import result_path, run_id
+from benchmarks.ner.experiments.result_reader import RejectedResult, read_result
 from benchmarks.ner.training.arms import load_arm
 
 PROGRAM = "python -m benchmarks.ner.sweep"

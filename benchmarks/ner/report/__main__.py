@@ -1,17 +1,13 @@
 """The report of a folder of results, printed and written: `python -m benchmarks.ner.report DIR`."""
 
 import argparse
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.ner.experiments.cli_errors import refuse
-from benchmarks.ner.experiments.result import read_results
-from benchmarks.ner.report.blocks import Block, Picture, markdown, terminal
-from benchmarks.ner.report.document import TITLE, report
-from benchmarks.ner.report.html_page import page
+from benchmarks.ner.report.blocks import terminal
+from benchmarks.ner.report.write import write_report
 
 PROGRAM = "python -m benchmarks.ner.report"
 
@@ -32,22 +28,6 @@ def main() -> None:
     console = Console(emoji=False)
     console.print(terminal(blocks))
     console.print(f"Report: {folder.resolve() / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-
-
-def write_report(directory: Path, folder: Path) -> Sequence[Block]:
-    """Writes `report.md`, `report.html` and the pictures of a folder of results into another, and returns the blocks.
-
-    Raises `NotADirectoryError` when there is no such folder of results, `OSError` when the other cannot be written to.
-    """
-    results, rejected = read_results(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    blocks = report(results, rejected)
-    for picture in (block for block in blocks if isinstance(block, Picture)):
-        picture.draw(folder / picture.file)
-    text = markdown(blocks, results=f"{Path(os.path.relpath(directory, folder)).as_posix()}/")
-    (folder / "report.md").write_text(text, encoding="utf-8")
-    (folder / "report.html").write_text(page(TITLE, text, folder), encoding="utf-8")
-    return blocks
 
 
 if __name__ == "__main__":

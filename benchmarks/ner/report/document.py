@@ -8,11 +8,12 @@ from typing import Any
 
 from benchmarks.ner.analysis.comparison import DECLARED, Comparison, comparisons, obstacle
 from benchmarks.ner.analysis.pairing import conditions, groups
+from benchmarks.ner.data.display import printable
 from benchmarks.ner.report.blocks import Block, Heading, Paragraph, Picture, Table
 from benchmarks.ner.report.cost_tables import EXPLAINED, cost_tables
 from benchmarks.ner.report.figures import draw_f1, draw_speeds, draw_training, has_curve
 from benchmarks.ner.report.grouping import launches, tasks
-from benchmarks.ner.report.labels import Result, printable
+from benchmarks.ner.report.labels import Result
 from benchmarks.ner.report.quality_tables import (
     ArmRuns,
     by_arm,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.ner.analysis.comparison import spread
+from benchmarks.ner.analysis.seed_summary import spread
 from benchmarks.ner.report.labels import ORDER
 from benchmarks.ner.report.quality_tables import ArmRuns
 from benchmarks.ner.report.speed_tables import STAGES, Speed

@@ -4,19 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ner.data.display import printable
+
 Result = Mapping[str, Any]
 
 ORDER = (
     *("none", "finetune_static", "finetune_dynamic"),
     *("static", "static10", "dynamic", "constant_mean", "anneal"),
 )
-LONGEST = 1000  # characters of a text that are printed
-
-
-def printable(text: str) -> str:
-    """A text out of a file as one line that neither steers a terminal nor fills it."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST])
-    return "".join(shown) + ("..." if len(text) > LONGEST else "")
 
 
 def task(result: Result) -> str:

@@ -5,10 +5,12 @@ from itertools import groupby
 from statistics import fmean
 from typing import NamedTuple
 
-from benchmarks.ner.analysis.comparison import LEVEL, Comparison, spread
+from benchmarks.ner.analysis.comparison import LEVEL, Comparison
+from benchmarks.ner.analysis.seed_summary import spread
+from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import canonical, file_name
 from benchmarks.ner.report.blocks import Paragraph, Runs, Table
-from benchmarks.ner.report.labels import Result, printable, rank, told_apart
+from benchmarks.ner.report.labels import Result, rank, told_apart
 
 HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
 COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "could see", "found")

@@ -11,13 +11,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from benchmarks.ner.data.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.data.iob2 import document_lengths
-from benchmarks.ner.experiments.launch import ComputeDtype, training_strategy
 from benchmarks.ner.training.arms import Arm
 from benchmarks.ner.training.budget import Budget, Machinery, training_arguments
 from benchmarks.ner.training.curve import curve
+from benchmarks.ner.training.memory import PeakMemory
 from benchmarks.ner.training.metrics import EntityF1, sentence_counts
+from benchmarks.ner.training.observed_launch import ComputeDtype, training_strategy
+from benchmarks.ner.training.speed import StepTimer, collate_time, speed_summary
 from benchmarks.ner.training.token_counts import mlm_counts, ner_counts
-from benchmarks.ner.training.trainer import PeakMemory, StepTimer, TimedTrainer, collate_time, speed_summary
+from benchmarks.ner.training.trainer import TimedTrainer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""A cell of a sweep in fresh processes of its own, and the result that it ends as."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ner.experiments.environment import environment
+from benchmarks.ner.experiments.grid import Grid
+from benchmarks.ner.experiments.launch_configs import obstacle
+from benchmarks.ner.experiments.plan import Planned, SweepArguments, stored
+from benchmarks.ner.experiments.process_tree import last_lines, mark_of, run_to_the_end
+from benchmarks.ner.experiments.result import run_id
+from benchmarks.ner.experiments.storage import keep_result
+
+
+def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
+    """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
+    started, before = time.time(), stored(planned)
+    reason = obstacle(planned.config["launch"])
+    if reason:
+        if before and before["status"] == "failed":
+            return before  # by a machine that could run it
+        return _kept(planned, "skipped", reason, started, arguments)
+    log = Path(arguments.output_dir) / "logs" / f"{planned.path.stem}.{arguments.machine_rank}.log"
+    status = run_to_the_end(planned.command, mark_of(Path(arguments.output_dir)), log, grid.time_limit)
+    after = stored(planned)
+    if after and after != before:
+        return after
+    if status == 0 and arguments.machine_rank:
+        return None
+    ended = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
+    return _kept(planned, "failed", ended, started, arguments)
+
+
+def _kept(planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments) -> dict[str, Any]:
+    """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
+    result = {
+        **planned.config,
+        "run_id": run_id(planned.config),
+        "launch": {"requested": planned.config["launch"], "observed": None},
+        **{"status": status, "reason": reason},
+        **{"mlm": {"eval_loss": None}, "quality": dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))},
+        **{name: {"mlm": None, "ner": None} for name in ("speed", "memory")},
+        "env": environment(),
+        "time": {"started": started, "seconds": time.time() - started},
+    }
+    if arguments.machine_rank == 0:
+        keep_result(planned.path, result)
+    return result

@@ -1,0 +1,26 @@
+"""The files of a report: Markdown, one HTML page, and figures."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.ner.experiments.result_reader import read_results
+from benchmarks.ner.report.blocks import Block, Picture, markdown
+from benchmarks.ner.report.document import TITLE, report
+from benchmarks.ner.report.html_page import page
+
+
+def write_report(directory: Path, folder: Path) -> Sequence[Block]:
+    """Writes `report.md`, `report.html` and the pictures of a folder of results into another, and returns the blocks.
+
+    Raises `NotADirectoryError` when there is no such folder of results, `OSError` when the other cannot be written to.
+    """
+    results, rejected = read_results(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = report(results, rejected)
+    for picture in (block for block in blocks if isinstance(block, Picture)):
+        picture.draw(folder / picture.file)
+    text = markdown(blocks, results=f"{Path(os.path.relpath(directory, folder)).as_posix()}/")
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(page(TITLE, text, folder), encoding="utf-8")
+    return blocks
