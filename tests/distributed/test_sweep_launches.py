@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import ROOT, corpus
+from support.harness import ROOT, corpus
 
 from benchmarks.ner import sweep
 from benchmarks.ner.experiments.result_reader import read_results

@@ -17,8 +17,8 @@ import pyarrow.parquet
 import pytest
 import transformers.dynamic_module_utils
 from datasets import Dataset
-from hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
 from hypothesis import strategies as st
+from support.hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
 from unprivileged import unprivileged
 
 from benchmarks.ner.data.iob2 import check_sentence

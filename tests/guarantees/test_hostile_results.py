@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
 from hypothesis import strategies as st
 from rich.console import Console
+from support.hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
 from unprivileged import OBEDIENT
 
 from benchmarks.ner.data.display import printable

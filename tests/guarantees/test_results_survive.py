@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from harness import ROOT, corpus, finish, start
+from support.harness import ROOT, corpus, finish, start
 from unprivileged import unprivileged
 
 from benchmarks.ner.experiments.result import configuration

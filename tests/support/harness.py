@@ -12,7 +12,7 @@ from unprivileged import OBEDIENT
 
 from benchmarks.ner.data.synthetic import embedded_corpus
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "benchmarks" / "ner" / "config" / "launch" / "cpu_1_fp32.yaml"
 SHORT = ["--mlm_epochs", "1", "--ner_epochs", "1", "--mlm_batch_size", "4"]
 

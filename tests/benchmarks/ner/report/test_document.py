@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_results import make_result, with_scores
 from rich.console import Console
+from support.made_results import make_result, with_scores
 
 from benchmarks.ner.experiments.result import file_name
 from benchmarks.ner.experiments.storage import write_result

@@ -3,14 +3,14 @@
 import math
 import re
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_results import SENTENCES, make_result, with_scores
 from scipy import stats
+from support.harness import ROOT
+from support.made_results import SENTENCES, make_result, with_scores
 
 from benchmarks.ner.analysis.comparison import DECLARED, NO_ENTITY, ONE_SEED, compare, comparisons, is_declared, verdict
 from benchmarks.ner.analysis.pairing import has_counts
@@ -20,7 +20,7 @@ from benchmarks.ner.experiments.result import result_path
 from benchmarks.ner.experiments.result_reader import load, read_results
 from benchmarks.ner.experiments.storage import write_result
 
-COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
+COMMITTED = ROOT / "benchmarks" / "results"
 
 
 def without_counts(result):
