@@ -19,12 +19,12 @@ def parts() -> dict[Path, dict[str, str]]:
     results, _ = read_results(RESULTS)
     speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
-        README: {"results": markdown(summary(results), results=None, pictures="benchmarks/results/report/")},
+        README: {"results": markdown(summary(results), results=None, figures="benchmarks/results/report/")},
         BENCHMARKS: {"speed": table.markdown(speed)},
     }
 
 
-def with_parts(text: str, parts: dict[str, str]) -> str:
+def insert_parts(text: str, parts: dict[str, str]) -> str:
     """A text with parts in the place of what stands between their marks."""
     for name, part in parts.items():
         between = re.compile(rf"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->)", re.DOTALL)
@@ -36,7 +36,7 @@ def with_parts(text: str, parts: dict[str, str]) -> str:
 
 def main() -> None:
     for file, made in parts().items():
-        file.write_text(with_parts(file.read_text(encoding="utf-8"), made), encoding="utf-8")
+        file.write_text(insert_parts(file.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ from transformers.utils import logging
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.data.encoding import check_encodable
 from benchmarks.ner.data.unseen_entity_types import unseen_types
-from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, task_of, where_to_look
+from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, load_task, next_steps
 from benchmarks.ner.experiments.cell import Task, configuration, run_cell
-from benchmarks.ner.experiments.cli_errors import prepared, refuse_unknown, tell
-from benchmarks.ner.experiments.distributed import leave
+from benchmarks.ner.experiments.cli_errors import prepare_on_all_ranks, print_message, reject_unknown_arguments
+from benchmarks.ner.experiments.distributed import exit_all_ranks
 from benchmarks.ner.experiments.launch import requested_launch
 from benchmarks.ner.experiments.result import result_path, run_id
-from benchmarks.ner.experiments.result_reader import RejectedResult, finished
-from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
+from benchmarks.ner.experiments.result_reader import RejectedResult, finished_result
+from benchmarks.ner.experiments.storage import check_writable, rename_rejected, save_result
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.status_tables import overview
 from benchmarks.ner.training.arms import Arm, load_arm
@@ -46,29 +46,29 @@ def main() -> None:
     use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
     state = PartialState(cpu=use_cpu)
     console = Console(emoji=False, quiet=not state.is_main_process)
-    _quieten()
-    task, cells = prepared(PROGRAM, partial(_prepare, arguments, unknown, requested, use_cpu))
+    _silence_libraries()
+    task, cells = prepare_on_all_ranks(PROGRAM, partial(_prepare, arguments, unknown, requested, use_cpu))
     if state.is_main_process and (unseen := unseen_types(task.dataset["name"], task.data)):
-        tell(PROGRAM, "warning", unseen)
+        print_message(PROGRAM, "warning", unseen)
     results = _run_all(task, cells, arguments, console)
     if state.is_main_process:
         console.print(terminal(overview(results)))
-        for line in where_to_look(arguments):
+        for line in next_steps(arguments):
             console.print(Text(printable(line)), soft_wrap=True)
-    leave(int(any(result["status"] == "failed" for result in results)))
+    exit_all_ranks(int(any(result["status"] == "failed" for result in results)))
 
 
 def _prepare(
     arguments: HarnessArguments, unknown: list[str], requested: dict[str, Any], use_cpu: bool
 ) -> tuple[Task, Cells]:
     """All that is wrong with arguments and data is refused here, before hours are spent."""
-    refuse_unknown(unknown)
+    reject_unknown_arguments(unknown)
     cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
     state = PartialState()
     check_arguments(arguments, state.num_processes)
     if state.is_main_process:  # it alone writes
         check_writable(Path(arguments.output_dir))
-    task = task_of(arguments, requested, use_cpu, state.num_processes)
+    task = load_task(arguments, requested, use_cpu, state.num_processes)
     check_encodable(task.tokenizer, task.budget.mlm_block_size, task.budget.ner_max_length)
     return task, cells
 
@@ -80,12 +80,12 @@ def _run_all(task: Task, cells: Cells, arguments: HarnessArguments, console: Con
         bar = progress.add_task("", total=len(cells))
         for number, (arm, seed) in enumerate(cells):
             progress.update(bar, description=f"{arm.name} seed {seed}", completed=number)
-            result = _known(task, arm, seed, arguments, console)
+            result = _finished_result(task, arm, seed, arguments, console)
             known = result is not None
             if result is None:
                 result = run_cell(task, arm, seed, partial(_advance, progress, bar, number))
-                _keep(result, arguments)
-            _tell(console, result, known, number, len(cells))
+                _save(result, arguments)
+            _print_result(console, result, known, number, len(cells))
             results.append(result)
         progress.update(bar, description="done", completed=len(cells))
     return results
@@ -95,29 +95,29 @@ def _advance(progress: Progress, bar: TaskID, cells: int, done: float) -> None:
     progress.update(bar, completed=cells + done)
 
 
-def _known(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console: Console) -> dict | None:
+def _finished_result(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console: Console) -> dict | None:
     """The result of a finished cell. The first process looks and tells the others: they must do the same."""
     found: list[dict | None] = [None]
     if PartialState().is_main_process:
         config = configuration(task, arm, seed)
         path = result_path(Path(arguments.output_dir), arm.name, seed, run_id(config))
         try:
-            found = [finished(path, config, arguments.retry_failed)]
+            found = [finished_result(path, config, arguments.retry_failed)]
         except RejectedResult as error:
-            aside = set_aside(path)
+            aside = rename_rejected(path)
             kept = f"kept as {aside.name}" if aside else "another process has set it aside"
             console.print(Text(printable(f"not trusted {path.name}: {error}; {kept}"), style="yellow"), soft_wrap=True)
     return broadcast_object_list(found)[0]
 
 
-def _keep(result: dict, arguments: HarnessArguments) -> None:
+def _save(result: dict, arguments: HarnessArguments) -> None:
     if PartialState().is_main_process:
-        keep_result(
+        save_result(
             result_path(Path(arguments.output_dir), result["arm"]["name"], result["seed"], result["run_id"]), result
         )
 
 
-def _tell(console: Console, result: dict, known: bool, number: int, cells: int) -> None:
+def _print_result(console: Console, result: dict, known: bool, number: int, cells: int) -> None:
     """One line for each cell, also where no progress bar is drawn."""
     score, loss, seconds = result["quality"]["test_f1"], result["mlm"]["eval_loss"], result["time"]["seconds"]
     console.print(
@@ -130,7 +130,7 @@ def _tell(console: Console, result: dict, known: bool, number: int, cells: int) 
     )
 
 
-def _quieten() -> None:
+def _silence_libraries() -> None:
     """The progress bar is the harness's own; datasets and transformers each would draw theirs below it."""
     datasets.disable_progress_bars()
     logging.disable_progress_bar()

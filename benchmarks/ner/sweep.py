@@ -20,13 +20,13 @@ from rich.text import Text
 from transformers import HfArgumentParser
 
 from benchmarks.ner.data.display import printable
-from benchmarks.ner.experiments.cell_process import run_one
-from benchmarks.ner.experiments.cli_errors import USERS, refuse, refuse_unknown
+from benchmarks.ner.experiments.cell_process import run_cell_process
+from benchmarks.ner.experiments.cli_errors import USER_ERRORS, exit_with_error, reject_unknown_arguments
 from benchmarks.ner.experiments.grid import Grid, read_grid
-from benchmarks.ner.experiments.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned
-from benchmarks.ner.experiments.process_tree import end_marked, end_orphans, mark_of
+from benchmarks.ner.experiments.plan import PROGRAM, PlannedCell, SweepArguments, action, plan_cells, successful_result
+from benchmarks.ner.experiments.process_tree import kill_marked, kill_orphans, process_mark
 from benchmarks.ner.experiments.result_reader import RejectedResult, load, read_result
-from benchmarks.ner.experiments.storage import check_writable, set_aside
+from benchmarks.ner.experiments.storage import check_writable, rename_rejected
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.status_tables import overview
 from benchmarks.ner.report.write import write_report
@@ -47,38 +47,38 @@ def main() -> None:
     try:
         with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
             try:
-                refuse_unknown(unknown)
+                reject_unknown_arguments(unknown)
                 grid = read_grid(named.grid, arguments.output_dir)
-                cells = planned(grid, arguments, Path(folder))
+                cells = plan_cells(grid, arguments, Path(folder))
                 if not arguments.dry_run:
                     check_writable(Path(arguments.output_dir))
-            except USERS as error:
-                refuse(PROGRAM, str(error))
+            except USER_ERRORS as error:
+                exit_with_error(PROGRAM, str(error))
             sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
     except KeyboardInterrupt:
         sys.exit(STOPPED)
 
 
-def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> int:
+def sweep(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, console: Console) -> int:
     """Runs cells, prints their table and writes the report; the exit status."""
     output_dir = Path(arguments.output_dir)
-    if left := end_orphans(output_dir):
-        _say(console, f"Ended {left} processes that a killed sweep had left behind.")
+    if left := kill_orphans(output_dir):
+        _print(console, f"Ended {left} processes that a killed sweep had left behind.")
     try:
         _run_all(cells, grid, arguments, console)
     except KeyboardInterrupt:
         for stop in STOPS:  # what was started is ended, however often Ctrl-C is pressed
             signal.signal(stop, signal.SIG_IGN)
-        end_marked(mark_of(output_dir).__eq__)
-        done = sum(finished(cell) is not None for cell in cells)
-        _say(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")
+        kill_marked(process_mark(output_dir).__eq__)
+        done = sum(successful_result(cell) is not None for cell in cells)
+        _print(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")
         return STOPPED
     paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
     results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
     console.print(terminal(overview(results)))
-    _say(console, f"Results: {output_dir.resolve()}")
+    _print(console, f"Results: {output_dir.resolve()}")
     if arguments.machine_rank == 0:
-        _say(console, _report(output_dir))
+        _print(console, _report(output_dir))
     return int(any(result["status"] == "failed" for result in results))
 
 
@@ -94,30 +94,30 @@ def _report(output_dir: Path) -> str:
     return f"Report: {page.resolve()}"
 
 
-def dry_run(cells: Sequence[Planned]) -> int:
+def dry_run(cells: Sequence[PlannedCell]) -> int:
     """Prints what would happen to each cell; the exit status."""
     for number, cell in enumerate(cells, 1):
-        print(printable(f"{number:>3}/{len(cells)} {cell.cell}: {fate(cell)}"))
+        print(printable(f"{number:>3}/{len(cells)} {cell.cell}: {action(cell)}"))
     return 0
 
 
-def _run_all(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> None:
-    fates = [fate(cell) for cell in cells]
-    ahead, seconds = fates.count("run"), list[float]()
+def _run_all(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, console: Console) -> None:
+    actions = [action(cell) for cell in cells]
+    ahead, seconds = actions.count("run"), list[float]()
     for number, cell in enumerate(cells, 1):
-        result = finished(cell)
+        result = successful_result(cell)
         known, started = result is not None, time.monotonic()
         if not known:
-            _set_aside(cell, console)
-            result = run_one(cell, grid, arguments)
-        if fates[number - 1] == "run":
+            _rename_rejected(cell, console)
+            result = run_cell_process(cell, grid, arguments)
+        if actions[number - 1] == "run":
             ahead -= 1
             seconds += [] if known else [time.monotonic() - started]
         outcome = "finished before" if known else _outcome(result)
-        _say(console, f"{number:>3}/{len(cells)} {cell.cell}: {outcome}; {time_left(seconds, ahead)}")
+        _print(console, f"{number:>3}/{len(cells)} {cell.cell}: {outcome}; {remaining_time(seconds, ahead)}")
 
 
-def time_left(seconds: Sequence[float], ahead: int) -> str:
+def remaining_time(seconds: Sequence[float], ahead: int) -> str:
     """How long what is ahead will take if it takes as long as what was run so far, in words."""
     if not ahead:
         return "nothing left to run"
@@ -135,18 +135,18 @@ def _outcome(result: dict[str, Any] | None) -> str:
     return f"{result['status']}: {result['reason']}"
 
 
-def _set_aside(planned: Planned, console: Console) -> None:
+def _rename_rejected(planned: PlannedCell, console: Console) -> None:
     """Rename what is in the place of a cell's result and is none."""
     try:
         read_result(planned.path, planned.config)
     except FileNotFoundError:
         return
     except RejectedResult as error:
-        if aside := set_aside(planned.path):
-            _say(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
+        if aside := rename_rejected(planned.path):
+            _print(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(Text(printable(text)), soft_wrap=True)
 
 

@@ -15,7 +15,7 @@ SCRIPT = """
 import json, sys, torch
 from accelerate import Accelerator
 from transformers import TrainingArguments
-from benchmarks.ner.experiments.distributed import leave
+from benchmarks.ner.experiments.distributed import exit_all_ranks
 from benchmarks.ner.experiments.launch import mismatch, requested_launch
 from benchmarks.ner.training.observed_launch import ComputeDtype, observed_launch, training_strategy
 
@@ -31,7 +31,7 @@ observed = observed_launch(arguments, compute.dtype, training_strategy(wrapped))
 if accelerator.is_main_process:
     seen = {"requested": requested, "observed": observed, "reason": mismatch(requested, observed)}
     print(json.dumps(seen))
-leave(0)
+exit_all_ranks(0)
 """
 
 TWO_ON_CPU = "num_processes: 2\nnum_machines: 1\nmixed_precision: 'no'\nuse_cpu: true\nmain_process_port: 0\n"

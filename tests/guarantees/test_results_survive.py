@@ -19,8 +19,8 @@ from support.harness import ROOT, corpus, finish, start
 from unprivileged import unprivileged
 
 from benchmarks.ner.experiments.result import configuration
-from benchmarks.ner.experiments.result_reader import finished, load, read_results
-from benchmarks.ner.experiments.storage import check_writable, keep_result, set_aside
+from benchmarks.ner.experiments.result_reader import finished_result, load, read_results
+from benchmarks.ner.experiments.storage import check_writable, rename_rejected, save_result
 
 COMMITTED = ROOT / "benchmarks" / "results"
 RESULT_FILE = min(COMMITTED.glob("static-*.json"))
@@ -34,8 +34,8 @@ for number in range(int(sys.argv[3]), 10**9):
     write_result(path, {**result, "env": number})
     print(number, flush=True)
 """
-KEEP_ON_A_FULL_DISK = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))\nkeep_result(path, result)"
-SET_ALL_ASIDE = "for file in sorted(path.glob('*.json')): set_aside(file)"
+KEEP_ON_A_FULL_DISK = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))\nsave_result(path, result)"
+SET_ALL_ASIDE = "for file in sorted(path.glob('*.json')): rename_rejected(file)"
 
 
 def run(script: str, path: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -58,13 +58,13 @@ def test_a_writer_that_is_killed_leaves_a_whole_result(tmp_path, stress, report_
     path, last = tmp_path / RESULT_FILE.name, -1
     for _ in range(kills):
         process = run(WRITE_FOR_EVER, path, str(last + 1))
-        told = [process.stdout.readline()]
+        launcher_line = [process.stdout.readline()]
         time.sleep(moments.uniform(0, 0.1))
         process.kill()
         output, errors = process.communicate()
-        told += output.splitlines(keepends=True)
+        launcher_line += output.splitlines(keepends=True)
         assert not errors
-        written = int([line for line in told if line.endswith("\n")][-1])
+        written = int([line for line in launcher_line if line.endswith("\n")][-1])
         last = load(path)["env"]
         assert last in (written, written + 1), "the last that was told of, or the one after it"
     results, rejected = read_results(tmp_path)
@@ -92,7 +92,7 @@ def test_where_nothing_can_be_written_the_result_is_printed_whole(tmp_path) -> N
     assert path.read_text() == "{}", "what was there is as it was"
     assert not list(tmp_path.rglob("*.tmp"))
     path.write_text(output)
-    assert finished(path, configuration(RESULT)) == RESULT
+    assert finished_result(path, configuration(RESULT)) == RESULT
 
 
 def test_a_closed_folder_is_refused_before_any_training() -> None:
@@ -113,12 +113,12 @@ def test_a_result_that_cannot_be_written_is_kept_elsewhere_and_counts_when_it_is
         monkeypatch.setattr("tempfile.tempdir", str(folder))
         path = folder / "closed" / RESULT_FILE.name
         with pytest.raises(PermissionError, match="The result is not lost") as error:
-            keep_result(path, RESULT)
+            save_result(path, RESULT)
         moved, to = re.search(r"move (\S+) to (\S+), and start the same command again", str(error.value)).groups()
         assert Path(to) == path
         path.parent.chmod(0o755)
         shutil.move(moved, to)
-        assert finished(path, configuration(RESULT)) == RESULT
+        assert finished_result(path, configuration(RESULT)) == RESULT
 
 
 def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
@@ -131,7 +131,7 @@ def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
     try:
         check_writable(disk)
         path = disk / RESULT_FILE.name
-        keep_result(path, RESULT)
+        save_result(path, RESULT)
         before = path.read_bytes()
         with suppress_full(), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
@@ -139,7 +139,7 @@ def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
         with pytest.raises(OSError, match=r"output_dir must be .*; got No space left on device; .*free space"):
             check_writable(disk)
         with pytest.raises(OSError, match=r"No space left on device.*The result is not lost") as error:
-            keep_result(path, {**RESULT, "env": 7})
+            save_result(path, {**RESULT, "env": 7})
         assert path.read_bytes() == before
         assert sorted(file.name for file in disk.iterdir()) == ["filler", path.name]
         (disk / "filler").unlink()
@@ -167,7 +167,7 @@ def test_what_many_set_aside_at_once_is_all_kept(tmp_path, stress, kind) -> None
             (tmp_path / f"{file}.json").write_text(f"{round_} {file}")
         if kind == "threads":
             with ThreadPoolExecutor(8) as pool:
-                list(pool.map(set_aside, [path for path in sorted(tmp_path.glob("*.json")) for _ in range(8)]))
+                list(pool.map(rename_rejected, [path for path in sorted(tmp_path.glob("*.json")) for _ in range(8)]))
         else:
             for process in [run(SET_ALL_ASIDE, tmp_path) for _ in range(3)]:
                 assert process.communicate(timeout=60)[1] == ""

@@ -32,7 +32,7 @@ DRAWS = 10_000
 CHUNK = 1 << 20  # documents that are drawn at a time: 8 MiB of numbers
 LEVEL = 0.05
 POWER = 0.8
-LEAST = 1e-12
+MIN_P = 1e-12
 
 
 class Estimate(NamedTuple):
@@ -88,7 +88,7 @@ def shared_variance(drawn: np.ndarray) -> float:
     return max(0.0, float(covariance[pairs].mean()))
 
 
-def reach(found: Estimate, level: float = LEVEL) -> float:
+def half_width(found: Estimate, level: float = LEVEL) -> float:
     """How far the interval of 1 - `level` goes to either side of the difference."""
     # Quantiles of Student's t; `stats.t.isf` takes a hundred times as long, and `p_value` asks for many.
     of_seeds, of_documents = special.stdtrit([found.seeds - 1, max(found.documents - 1, 1)], level / 2)
@@ -96,13 +96,13 @@ def reach(found: Estimate, level: float = LEVEL) -> float:
 
 
 def p_value(found: Estimate) -> float:
-    """The level at which the interval ends at 0, `LEAST` where it is lower."""
+    """The level at which the interval ends at 0, `MIN_P` where it is lower."""
     distance = abs(found.difference)
-    if distance <= reach(found, 1.0):  # 0, or what rounding makes of it
+    if distance <= half_width(found, 1.0):  # 0, or what rounding makes of it
         return 1.0
-    if reach(found, LEAST) <= distance:
-        return LEAST
-    return float(optimize.brentq(lambda level: reach(found, level) - distance, LEAST, 1.0))
+    if half_width(found, MIN_P) <= distance:
+        return MIN_P
+    return float(optimize.brentq(lambda level: half_width(found, level) - distance, MIN_P, 1.0))
 
 
 def smallest_difference(found: Estimate, level: float = LEVEL) -> float:
@@ -111,7 +111,7 @@ def smallest_difference(found: Estimate, level: float = LEVEL) -> float:
     For a paired t-test it is the usual approximation (t[1 - level / 2] + t[0.8]) * error, which 80 % of all studies
     find, 77 % with three seeds and 73 % with two.
     """
-    return reach(found, level) + reach(found, 2 * (1 - POWER))
+    return half_width(found, level) + half_width(found, 2 * (1 - POWER))
 
 
 def sign_flip_p(by_seed: np.ndarray) -> float:

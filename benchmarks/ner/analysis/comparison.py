@@ -15,15 +15,18 @@ from benchmarks.ner.analysis.bootstrap import (
     LEVEL,
     differences,
     estimate,
+    half_width,
     holm,
     p_value,
-    reach,
     sign_flip_p,
     smallest_difference,
 )
-from benchmarks.ner.analysis.pairing import arms, conditions, groups, has_counts, paired, runs_of
+from benchmarks.ner.analysis.pairing import arms, conditions, groups, has_counts, pair_runs, runs_by_seed
 
-DECLARED = (("dynamic", "static10"), ("anneal", "constant_mean"))  # before any of them was run; all else is exploratory
+PLANNED_CONTRASTS = (
+    ("dynamic", "static10"),
+    ("anneal", "constant_mean"),
+)  # before any of them was run; all else is exploratory
 ONE_SEED = "no verdict: one seed tells nothing of the spread"
 NO_ENTITY = "no verdict: no run of either arm found an entity"
 SAME_SCORES = "no verdict: both arms scored the same with every seed"
@@ -62,8 +65,8 @@ def compare(results: Sequence[Mapping[str, Any]], first: str, second: str, famil
 
     Raises `ValueError` for runs that are no pairs: without common seeds, under other conditions, on other sentences.
     """
-    run, seeds, counts = paired(results, first, second)
-    declared = is_declared(first, second)
+    run, seeds, counts = pair_runs(results, first, second)
+    declared = is_planned(first, second)
     return Comparison(
         run["dataset"]["name"],
         conditions(run),
@@ -81,28 +84,28 @@ def comparisons(results: Iterable[Mapping[str, Any]]) -> list[Comparison]:
     """
     counted = (result for result in results if has_counts(result))
     pairs = [(members, *pair) for members in groups(counted) for pair in _pairs(members)]
-    pairs.sort(key=lambda pair: not is_declared(*pair[1:]))
-    family = sum(is_declared(*pair[1:]) for pair in pairs)
+    pairs.sort(key=lambda pair: not is_planned(*pair[1:]))
+    family = sum(is_planned(*pair[1:]) for pair in pairs)
     found = [compare(*pair, family=family) for pair in pairs]
-    adjusted = holm(np.array([1.0 if one.p is None else one.p for one in found[:family]]))
+    adjusted = holm(np.array([1.0 if comparison.p is None else comparison.p for comparison in found[:family]]))
     return [*map(_adjusted, found[:family], adjusted.tolist()), *found[family:]]
 
 
-def obstacle(members: Sequence[Mapping[str, Any]]) -> str | None:
+def incomparable_reason(members: Sequence[Mapping[str, Any]]) -> str | None:
     """Why [`comparisons`] cannot take results under the same conditions: an arm in two settings, or other sentences in
     one run than in another. None when it can.
     """
     try:
         for pair in _pairs([result for result in members if has_counts(result)]):
-            paired(members, *pair)
+            pair_runs(members, *pair)
     except ValueError as error:
         return str(error)
     return None
 
 
-def is_declared(first: str, second: str) -> bool:
+def is_planned(first: str, second: str) -> bool:
     """Whether two arms, in either order, were to be compared before they were run."""
-    return (first, second) in DECLARED or (second, first) in DECLARED
+    return (first, second) in PLANNED_CONTRASTS or (second, first) in PLANNED_CONTRASTS
 
 
 def verdict(difference: float, p: float, smallest: float | None) -> str:
@@ -122,8 +125,8 @@ def _numbers(first: np.ndarray, second: np.ndarray, level: float, declared: bool
     p, smallest = p_value(found), smallest_difference(found, level)
     return {
         "difference": found.difference,
-        "low": found.difference - reach(found),
-        "high": found.difference + reach(found),
+        "low": found.difference - half_width(found),
+        "high": found.difference + half_width(found),
         "p": p,
         "p_sign_flips": sign_flip_p(by_seed),
         "p_adjusted": p if declared else None,
@@ -141,12 +144,12 @@ def _no_verdict(first: np.ndarray, second: np.ndarray, by_seed: np.ndarray) -> s
     return SAME_SCORES if abs(by_seed[0]) < ROUNDING else SAME_DIFFERENCE
 
 
-def _adjusted(one: Comparison, p: float) -> Comparison:
-    if one.p is None:
-        return one
-    return one._replace(p_adjusted=p, verdict=verdict(one.difference, p, one.smallest))
+def _adjusted(comparison: Comparison, p: float) -> Comparison:
+    if comparison.p is None:
+        return comparison
+    return comparison._replace(p_adjusted=p, verdict=verdict(comparison.difference, p, comparison.smallest))
 
 
 def _pairs(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    seeds = {arm: runs_of(members, arm).keys() for arm in arms(members)}
+    seeds = {arm: runs_by_seed(members, arm).keys() for arm in arms(members)}
     return [(first, second) for first, second in combinations(seeds, 2) if seeds[first] & seeds[second]]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.ner.analysis.bootstrap import LEVEL
-from benchmarks.ner.analysis.pairing import arms, conditions, groups, runs_of
+from benchmarks.ner.analysis.pairing import arms, conditions, groups, runs_by_seed
 
 
 class Summary(NamedTuple):
@@ -29,7 +29,7 @@ def summaries(results: Iterable[Mapping[str, Any]]) -> list[Summary]:
 
 
 def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:
-    runs = runs_of(members, arm)
+    runs = runs_by_seed(members, arm)
     seeds = tuple(sorted(runs))
     values = [100 * runs[seed]["quality"]["test_f1"] for seed in seeds]
     return Summary(members[0]["dataset"]["name"], conditions(members[0]), arm, seeds, *spread(values))
@@ -40,5 +40,5 @@ def spread(percentages: Sequence[float]) -> tuple[float, float | None, float | N
     mean = float(np.mean(percentages))
     if len(percentages) == 1:
         return mean, None, None, None
-    side = float(stats.t.isf(LEVEL / 2, len(percentages) - 1) * stats.sem(percentages))
-    return mean, float(np.std(percentages, ddof=1)), max(mean - side, 0.0), min(mean + side, 100.0)
+    half_width = float(stats.t.isf(LEVEL / 2, len(percentages) - 1) * stats.sem(percentages))
+    return mean, float(np.std(percentages, ddof=1)), max(mean - half_width, 0.0), min(mean + half_width, 100.0)

@@ -64,8 +64,8 @@ def join_predictions(
 ) -> list[list[str]]:
     """One tag a word for every sentence of the split, from label numbers int `[windows, length]`."""
     if len(predictions) != len(index):
-        came = f"{len(predictions)} for {len(index)}"
-        raise ValueError(f"predictions needs one row a window; got {came}; predict the encoded rows in order")
+        received = f"{len(predictions)} for {len(index)}"
+        raise ValueError(f"predictions needs one row a window; got {received}; predict the encoded rows in order")
     joined = [["O"] * len(words) for words in split["words"]]
     for row, window in zip(predictions, index, strict=True):
         for word, position in zip(window.words, window.positions, strict=True):
@@ -73,17 +73,17 @@ def join_predictions(
     return joined
 
 
-def check_nothing_lost(split: Dataset, gold: Tags, predicted: Tags) -> None:
+def check_complete(split: Dataset, gold: Tags, predicted: Tags) -> None:
     """Raise `ValueError` unless both hold every word of the split, and `gold` every entity."""
     read = [len(words) for words in split["words"]]
     for name, scored in (("gold", gold), ("predicted", predicted)):
         if [len(tags) for tags in scored] != read:
-            came = f"{sum(map(len, scored))} in {len(scored)} sentences for {sum(read)} in {len(read)}"
-            raise ValueError(f"{name} needs one tag a word of the split; got {came}; score all of it")
+            received = f"{sum(map(len, scored))} in {len(scored)} sentences for {sum(read)} in {len(read)}"
+            raise ValueError(f"{name} needs one tag a word of the split; got {received}; score all of it")
     scored_entities, read_entities = entity_count(gold), entity_count(split["tags"])
     if scored_entities != read_entities:
-        came = f"{scored_entities} entities for {read_entities}"
-        raise ValueError(f"gold must hold every entity of the split; got {came}; score the split's own tags")
+        received = f"{scored_entities} entities for {read_entities}"
+        raise ValueError(f"gold must hold every entity of the split; got {received}; score the split's own tags")
 
 
 def encode_for_mlm(split: Dataset, tokenizer: PreTrainedTokenizerBase, block_size: int) -> Dataset:

@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 
-def check_place(argument: str, value: str, other: str) -> None:
+def check_hub_or_path(argument: str, value: str, other: str) -> None:
     """Raises `ValueError` for what is neither, of which the hub would only say which characters a name may have.
 
     Args:
@@ -17,5 +17,5 @@ def check_place(argument: str, value: str, other: str) -> None:
         validate_repo_id(value)
     except HFValidationError as error:
         rule = f"`{argument}` must be {other!r}, a folder, or a name on the hub"
-        came = f"{value!r}, which is neither a folder that is there nor such a name"
-        raise ValueError(f"{rule}, but got {came}. Check the path.") from error
+        received = f"{value!r}, which is neither a folder that is there nor such a name"
+        raise ValueError(f"{rule}, but got {received}. Check the path.") from error

@@ -12,7 +12,7 @@ import pyarrow
 from datasets import Dataset, DatasetInfo, Features, Value
 from datasets import Sequence as SequenceFeature
 
-from benchmarks.ner.data.display import cut
+from benchmarks.ner.data.display import shorten
 
 WORD_COLUMNS = ("words", "tokens")
 TAG_COLUMNS = ("tags", "ner_tags")
@@ -54,7 +54,7 @@ def from_rows(words: list[Any], tags: list[Any], names: list[str] | None, where:
 def _named(numbers: Any, names: list[str], where: str) -> list[str]:
     if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < len(names) for n in numbers):
         raise ValueError(
-            f"{where}: tags must be numbers of the {len(names)} labels; got {cut(numbers)}; label all words"
+            f"{where}: tags must be numbers of the {len(names)} labels; got {shorten(numbers)}; label all words"
         )
     return [names[number] for number in numbers]
 
@@ -63,17 +63,19 @@ def one_of(names: tuple[str, str], found: list[str], where: str) -> str:
     present = [name for name in found if name in names]
     if len(present) != 1:
         rule = f"exactly one of {' and '.join(names)} must be there"
-        raise ValueError(f"{where}: {rule}; got {', '.join(map(cut, found[:10])) or 'none'}; rename or drop columns")
+        raise ValueError(
+            f"{where}: {rule}; got {', '.join(map(shorten, found[:10])) or 'none'}; rename or drop columns"
+        )
     return present[0]
 
 
 def check_sentence(words: Any, tags: Any, where: str) -> None:
     for name, values in (("words", words), ("tags", tags)):
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise ValueError(f"{where}: {name} must be a list of strings; got {_came(values)}; write strings")
+            raise ValueError(f"{where}: {name} must be a list of strings; got {_offending(values)}; write strings")
     if len(words) != len(tags):
-        came = f"{len(words)} words and {len(tags)} tags"
-        raise ValueError(f"{where}: each word needs one tag; got {came}; align them")
+        received = f"{len(words)} words and {len(tags)} tags"
+        raise ValueError(f"{where}: each word needs one tag; got {received}; align them")
     for word, tag, previous in zip(words, tags, ["O", *tags[:-1]], strict=True):
         check_word(word, where)
         check_tag(tag, previous, where)
@@ -81,26 +83,28 @@ def check_sentence(words: Any, tags: Any, where: str) -> None:
 
 def check_word(word: str, where: str) -> None:
     if not word.strip(" "):
-        raise ValueError(f"{where}: a word must not be empty; got {cut(word)}; drop it or write the word")
+        raise ValueError(f"{where}: a word must not be empty; got {shorten(word)}; drop it or write the word")
     if LONE_SURROGATE.search(word):
-        raise ValueError(f"{where}: a word must be valid Unicode; got {cut(word)}; write whole surrogate pairs")
+        raise ValueError(f"{where}: a word must be valid Unicode; got {shorten(word)}; write whole surrogate pairs")
 
 
 def check_tag(tag: str, previous: str, where: str) -> None:
     if not TAG.fullmatch(tag) or LONE_SURROGATE.search(tag):
-        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {cut(tag)}; convert the tags to IOB2")
+        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {shorten(tag)}; convert the tags to IOB2")
     if tag.startswith("I-") and previous[2:] != tag[2:]:
         rule = f"in IOB2 {_bare(tag)} must follow B-{_bare(tag[2:])} or {_bare(tag)}"
         raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; it may be IOB1, convert it to IOB2")
 
 
 def _bare(tag: str) -> str:
-    return cut(tag)[1:-1]
+    return shorten(tag)[1:-1]
 
 
-def _came(values: Any) -> str:
+def _offending(values: Any) -> str:
     """The first of `values` that is no string, or what they are instead of a list."""
-    return cut(next(value for value in values if not isinstance(value, str)) if isinstance(values, list) else values)
+    return shorten(
+        next(value for value in values if not isinstance(value, str)) if isinstance(values, list) else values
+    )
 
 
 def check_exists(path: str | Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 from datasets import Dataset, DatasetDict
 
-from benchmarks.ner.data.hub_or_path import check_place
+from benchmarks.ner.data.hub_or_path import check_hub_or_path
 from benchmarks.ner.data.readers import from_columns, read_file
 from benchmarks.ner.data.synthetic import embedded_corpus
 
@@ -63,7 +63,7 @@ def _load_files(files: dict[str, str | Path | None]) -> DatasetDict:
 
 
 def _load_hub(name: str) -> DatasetDict:
-    check_place("dataset", name, EMBEDDED)
+    check_hub_or_path("dataset", name, EMBEDDED)
     loaded = datasets.load_dataset(name)
     splits = {
         "train": _one_split(loaded, ("train",), name),

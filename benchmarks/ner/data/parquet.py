@@ -7,7 +7,7 @@ import pyarrow
 import pyarrow.parquet
 from datasets import Dataset
 
-from benchmarks.ner.data.display import cut
+from benchmarks.ner.data.display import shorten
 from benchmarks.ner.data.iob2 import TAG_COLUMNS, WORD_COLUMNS, check_exists, from_rows, non_empty, one_of
 from benchmarks.ner.data.strict_json import loads
 
@@ -21,8 +21,8 @@ def read_parquet(path: str | Path) -> Dataset:
     try:
         words, tags, names = _columns(path)
     except (pyarrow.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
-        came = ascii(str(error)[:200])[1:-1]
-        raise ValueError(f"{path}:1: the file must be parquet; {came}; rename or convert it") from error
+        received = ascii(str(error)[:200])[1:-1]
+        raise ValueError(f"{path}:1: the file must be parquet; {received}; rename or convert it") from error
     return non_empty(from_rows(words, tags, names, str(path)), path)
 
 
@@ -48,7 +48,7 @@ def _check_type(field: pyarrow.Field, where: str) -> None:
     plain = types.is_string(inner) or types.is_large_string(inner) or types.is_integer(inner) or types.is_null(inner)
     if not (is_list and plain):
         raise ValueError(
-            f"{where}: {cut(field.name)} must be lists of strings; got {cut(str(kind))}; convert the column"
+            f"{where}: {shorten(field.name)} must be lists of strings; got {shorten(str(kind))}; convert the column"
         )
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from datasets import ClassLabel, Dataset
 
-from benchmarks.ner.data.display import cut
+from benchmarks.ner.data.display import shorten
 from benchmarks.ner.data.iob2 import (
     TAG_COLUMNS,
     WORD_COLUMNS,
@@ -109,7 +109,7 @@ def _word_and_tag(line: str, columns: list[str], where: str) -> tuple[str, str]:
     if "\t" not in line:
         columns = [column for column in columns if column]
     if len(columns) < 2:
-        raise ValueError(f"{where}: a line needs a word and a tag column; got {cut(line)}; add the tag")
+        raise ValueError(f"{where}: a line needs a word and a tag column; got {shorten(line)}; add the tag")
     word, tag = columns[0], columns[-1]
     check_word(word, where)
     return word, tag
@@ -121,7 +121,7 @@ def _json_sentence(line: str, where: str) -> tuple[list[str], list[str]]:
     except ValueError as error:
         raise ValueError(f"{where}: a line must be JSON; {error}; write one object a line") from error
     if not isinstance(sentence, dict):
-        raise ValueError(f"{where}: a line must be a JSON object; got {cut(line)}; write words and tags")
+        raise ValueError(f"{where}: a line must be a JSON object; got {shorten(line)}; write words and tags")
     words, tags = (sentence[one_of(names, list(sentence), where)] for names in (WORD_COLUMNS, TAG_COLUMNS))
     check_sentence(words, tags, where)
     return words, tags

@@ -10,10 +10,10 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from benchmarks.ner.data.load import fingerprint, load_ner, tag_names
 from benchmarks.ner.experiments.cell import Task
-from benchmarks.ner.training.budget import Budget, Machinery, check_budget
+from benchmarks.ner.training.budget import Budget, RuntimeConfig, check_budget
 from benchmarks.ner.training.models import load_tokenizer, model_identity
 
-TRACKED = "trainer"  # the folder in the output folder that trackers write to
+TRACKING_FOLDER = "trainer"  # the folder in the output folder that trackers write to
 TRACKERS = ("all", "none", *INTEGRATION_TO_CALLBACK)
 SEEDS = range(2**32)
 
@@ -51,7 +51,7 @@ class HarnessArguments:
     retry_failed: bool = field(default=False, metadata={"help": "Run again what failed."})
 
 
-def command_line(arguments: HarnessArguments) -> list[str]:
+def to_command_line(arguments: HarnessArguments) -> list[str]:
     """What the parser makes these arguments of, without those that have their default."""
     words = []
     for argument in fields(arguments):
@@ -69,22 +69,22 @@ def dataset_name(arguments: HarnessArguments) -> str:
     return Path(arguments.train_file).parent.name if arguments.train_file is not None else arguments.dataset
 
 
-def budget_of(arguments: HarnessArguments) -> Budget:
+def make_budget(arguments: HarnessArguments) -> Budget:
     return Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
 
 
-def where_to_look(arguments: HarnessArguments) -> Iterator[str]:
+def next_steps(arguments: HarnessArguments) -> Iterator[str]:
     """Where results are, and the commands that show them."""
     folder = Path(arguments.output_dir).resolve()
     yield f"Results: {folder}"
     yield f"Report: python -m benchmarks.ner.report {shlex.quote(str(folder))}"
     if "tensorboard" in arguments.report_to:
-        yield f"Curves: tensorboard --logdir {shlex.quote(str(folder / TRACKED))}"
+        yield f"Curves: tensorboard --logdir {shlex.quote(str(folder / TRACKING_FOLDER))}"
 
 
 def check_arguments(arguments: HarnessArguments, num_processes: int) -> None:
     """Raises `ValueError` for numbers that no run can have, and for trackers that Trainer does not know."""
-    check_budget(budget_of(arguments), num_processes)
+    check_budget(make_budget(arguments), num_processes)
     for seed in arguments.seeds:
         if seed not in SEEDS:
             raise ValueError(f"`seeds` must be whole numbers from 0 to 2^32 - 1, but got {seed}. Mend it.")
@@ -93,7 +93,7 @@ def check_arguments(arguments: HarnessArguments, num_processes: int) -> None:
             raise ValueError(f"`report_to` must be among {', '.join(TRACKERS)}, but got {tracker!r}. Mend it.")
 
 
-def task_of(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bool, num_processes: int) -> Task:
+def load_task(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bool, num_processes: int) -> Task:
     """What all cells of a run have in common: loads the data and the tokenizer."""
     data = load_ner(arguments.dataset, arguments.train_file, arguments.validation_file, arguments.test_file)
     dataset = {
@@ -109,13 +109,13 @@ def task_of(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: boo
         model=arguments.model,
         identity=model_identity(arguments.model, tokenizer),  # once: it reads the encoder's weights
         tokenizer=tokenizer,
-        budget=budget_of(arguments),
+        budget=make_budget(arguments),
         requested=requested,
-        machinery=Machinery(
+        runtime=RuntimeConfig(
             num_processes=num_processes,
             mixed_precision=requested["mixed_precision"],
             use_cpu=use_cpu,
             report_to=arguments.report_to,
-            work_dir=Path(arguments.output_dir) / TRACKED,
+            work_dir=Path(arguments.output_dir) / TRACKING_FOLDER,
         ),
     )

@@ -17,10 +17,10 @@ from benchmarks.ner.experiments.launch import mismatch
 from benchmarks.ner.experiments.result import SCHEMA, result_path, run_id
 from benchmarks.ner.experiments.storage import non_finite, without_non_finite
 from benchmarks.ner.training.arms import Arm
-from benchmarks.ner.training.budget import Budget, Machinery
+from benchmarks.ner.training.budget import Budget, RuntimeConfig
 from benchmarks.ner.training.models import classifier, initial_model
 from benchmarks.ner.training.observed_launch import observed_launch
-from benchmarks.ner.training.sparse_prediction import scores_of_labelled_tokens
+from benchmarks.ner.training.sparse_prediction import sparse_prediction
 from benchmarks.ner.training.stages import Progress, Stage, fine_tune, pretrain
 
 _QUALITY_FROM_TRAINING = ("train_loss", "steps")
@@ -38,7 +38,7 @@ class Task:
     tokenizer: PreTrainedTokenizerBase
     budget: Budget
     requested: dict[str, Any]
-    machinery: Machinery
+    runtime: RuntimeConfig
 
 
 def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
@@ -62,15 +62,15 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     """
     started = time.time()
     config = configuration(task, arm, seed)
-    with _machinery(task, result_path(Path(), arm.name, seed, run_id(config)).stem) as machinery:
-        mlm, ner = _stages(task, arm, seed, machinery, report)
+    with _runtime(task, result_path(Path(), arm.name, seed, run_id(config)).stem) as runtime:
+        mlm, ner = _stages(task, arm, seed, runtime, report)
     observed = observed_launch(PartialState(), ner.compute_dtype, ner.strategy)
     measured = _measured(mlm, ner)
     return {
         **config,
         "run_id": run_id(config),
         "launch": {"requested": task.requested, "observed": observed},
-        **_status(mismatch(task.requested, observed) or _diverged(measured)),
+        **_status(mismatch(task.requested, observed) or _divergence_reason(measured)),
         **without_non_finite(measured),
         "env": environment(),
         "time": {"started": started, "seconds": time.time() - started},
@@ -78,39 +78,43 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
 
 
 @contextmanager
-def _machinery(task: Task, name: str) -> Iterator[Machinery]:
+def _runtime(task: Task, name: str) -> Iterator[RuntimeConfig]:
     """The task's, with a folder for Trainer: one that stays where a tracker writes there, else a temporary one of this
     process alone, for another harness may run the same cell at the same time.
     """
-    if task.machinery.report_to:
-        yield replace(task.machinery, work_dir=task.machinery.work_dir / name)
+    if task.runtime.report_to:
+        yield replace(task.runtime, work_dir=task.runtime.work_dir / name)
     else:
         with tempfile.TemporaryDirectory(prefix="hf_dynmask-", ignore_cleanup_errors=True) as folder:
-            yield replace(task.machinery, work_dir=Path(folder))
+            yield replace(task.runtime, work_dir=Path(folder))
 
 
 def _stages(
-    task: Task, arm: Arm, seed: int, machinery: Machinery, report: Callable[[float], None]
+    task: Task, arm: Arm, seed: int, runtime: RuntimeConfig, report: Callable[[float], None]
 ) -> tuple[Stage, Stage]:
     common = {
         "tokenizer": task.tokenizer,
         "data": task.data,
         "budget": task.budget,
-        "machinery": machinery,
+        "runtime": runtime,
         "seed": seed,
     }
     halves = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
     encoder = initial_model(task.model, task.tokenizer, seed)
-    with scores_of_labelled_tokens(encoder):
+    with sparse_prediction(encoder):
         mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
     return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
 
 
-def _diverged(measured: dict[str, Any]) -> str | None:
+def _divergence_reason(measured: dict[str, Any]) -> str | None:
     """Why a run whose numbers went to NaN or infinity has failed; None when all are finite."""
-    places = list(non_finite(measured, "result"))
-    return f"the training diverged: {', '.join(places[:3])} must be finite; lower the learning rate" if places else None
+    key_paths = list(non_finite(measured, "result"))
+    return (
+        f"the training diverged: {', '.join(key_paths[:3])} must be finite; lower the learning rate"
+        if key_paths
+        else None
+    )
 
 
 def _status(reason: str | None) -> dict[str, str | None]:

@@ -6,33 +6,35 @@ from typing import Any
 
 from benchmarks.ner.experiments.environment import environment
 from benchmarks.ner.experiments.grid import Grid
-from benchmarks.ner.experiments.launch_configs import obstacle
-from benchmarks.ner.experiments.plan import Planned, SweepArguments, stored
-from benchmarks.ner.experiments.process_tree import last_lines, mark_of, run_to_the_end
+from benchmarks.ner.experiments.launch_configs import unsupported_reason
+from benchmarks.ner.experiments.plan import PlannedCell, SweepArguments, stored_result
+from benchmarks.ner.experiments.process_tree import last_lines, process_mark, run_and_clean_up
 from benchmarks.ner.experiments.result import run_id
-from benchmarks.ner.experiments.storage import keep_result
+from benchmarks.ner.experiments.storage import save_result
 
 
-def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
+def run_cell_process(planned: PlannedCell, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
     """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
-    started, before = time.time(), stored(planned)
-    reason = obstacle(planned.config["launch"])
+    started, before = time.time(), stored_result(planned)
+    reason = unsupported_reason(planned.config["launch"])
     if reason:
         if before and before["status"] == "failed":
             return before  # by a machine that could run it
-        return _kept(planned, "skipped", reason, started, arguments)
+        return _save_unmeasured(planned, "skipped", reason, started, arguments)
     log = Path(arguments.output_dir) / "logs" / f"{planned.path.stem}.{arguments.machine_rank}.log"
-    status = run_to_the_end(planned.command, mark_of(Path(arguments.output_dir)), log, grid.time_limit)
-    after = stored(planned)
+    status = run_and_clean_up(planned.command, process_mark(Path(arguments.output_dir)), log, grid.time_limit)
+    after = stored_result(planned)
     if after and after != before:
         return after
     if status == 0 and arguments.machine_rank:
         return None
-    ended = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
-    return _kept(planned, "failed", ended, started, arguments)
+    reason = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
+    return _save_unmeasured(planned, "failed", reason, started, arguments)
 
 
-def _kept(planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments) -> dict[str, Any]:
+def _save_unmeasured(
+    planned: PlannedCell, status: str, reason: str, started: float, arguments: SweepArguments
+) -> dict[str, Any]:
     """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
     result = {
         **planned.config,
@@ -45,5 +47,5 @@ def _kept(planned: Planned, status: str, reason: str, started: float, arguments:
         "time": {"started": started, "seconds": time.time() - started},
     }
     if arguments.machine_rank == 0:
-        keep_result(planned.path, result)
+        save_result(planned.path, result)
     return result

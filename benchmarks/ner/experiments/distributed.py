@@ -7,7 +7,7 @@ import torch
 from accelerate import PartialState
 
 
-def leave(status: int) -> None:
+def exit_all_ranks(status: int) -> None:
     """Ends this process with an exit status once all processes are done; a collective call, the last one.
 
     A process that was joined by gloo now and then aborts while the interpreter shuts down, after all work is done and

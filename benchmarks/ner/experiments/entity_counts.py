@@ -6,28 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ner.data.strict_json import misfits
+from benchmarks.ner.data.strict_json import schema_errors
 
 PLACE = "quality.test_sentences"
-SHAPE = {
+FIELDS = {
     **dict.fromkeys(("correct", "predicted", "gold"), "a list of counts"),  # of each sentence
     "documents?": "a list of counts",  # the sentences of each document; null where each is its own
 }
 
 
-def count_misfits(quality: Mapping[str, Any]) -> Iterator[str]:
+def entity_count_errors(quality: Mapping[str, Any]) -> Iterator[str]:
     """Why the counts in the `quality` of a result are none, or not those of its scores."""
     counts = quality.get("test_sentences")
     if counts is None:
         return
-    if found := list(misfits(counts, SHAPE, PLACE)):
+    if found := list(schema_errors(counts, FIELDS, PLACE)):
         yield from found
         return
     correct, predicted, gold = (counts[name] for name in ("correct", "predicted", "gold"))
     documents = [1] * len(gold) if counts["documents"] is None else counts["documents"]
     if not len(correct) == len(predicted) == len(gold) == sum(documents) > 0 or 0 in documents:
-        came = f"{len(correct)}, {len(predicted)}, {len(gold)}, {sum(documents)}"
-        yield f"{PLACE} must have equally many correct, predicted, gold, and documents of sentences; they are {came}"
+        received = f"{len(correct)}, {len(predicted)}, {len(gold)}, {sum(documents)}"
+        yield f"{PLACE} must have equally many correct, predicted, gold, and documents of sentences; got {received}"
         return
     if any(right > min(of) for right, *of in zip(correct, predicted, gold, strict=True)):
         yield f"{PLACE}.correct must not be more than predicted or gold in any sentence"

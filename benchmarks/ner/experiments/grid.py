@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name
-from benchmarks.ner.experiments.launch_configs import LAUNCHES, Launch, named_launch, written_launches
+from benchmarks.ner.experiments.launch_configs import LAUNCH_OPTIONS, Launch, combine_launches, load_launch
 from benchmarks.ner.experiments.yaml_checks import (
     is_count,
     is_number,
@@ -17,10 +17,10 @@ from benchmarks.ner.experiments.yaml_checks import (
     is_text_or_mapping,
     list_of,
     mapping,
-    refuse,
+    reject,
 )
 from benchmarks.ner.training.arms import load_arm
-from benchmarks.ner.training.budget import LEARNING, Budget, broken_rule
+from benchmarks.ner.training.budget import LEARNING_FIELDS, Budget, violated_rule
 
 KEYS = ("arms", "seeds", "datasets", "models", "launches", "workers", "time_limit", "arguments")
 DEFAULTS = {"datasets": ["embedded"], "models": ["tiny"], "workers": [0], "time_limit": 3600, "arguments": {}}
@@ -63,7 +63,7 @@ def read_grid(path: Path, output_dir: str = "runs") -> Grid:
     Raises `ValueError` for a file that is no grid: it names the key, the rule, what came and the remedy.
     """
     try:
-        return grid_of(yaml.safe_load(path.read_text(encoding="utf-8")), output_dir)
+        return parse_grid(yaml.safe_load(path.read_text(encoding="utf-8")), output_dir)
     except OSError as error:
         raise ValueError(f"{path}: a grid must be a file, but got {error.strerror}. Name one that is there.") from error
     except yaml.YAMLError as error:
@@ -72,7 +72,7 @@ def read_grid(path: Path, output_dir: str = "runs") -> Grid:
         raise ValueError(f"{path}: {error}") from error
 
 
-def grid_of(asked: Any, output_dir: str) -> Grid:
+def parse_grid(asked: Any, output_dir: str) -> Grid:
     """The grid that is asked for by a mapping with some of `KEYS`."""
     asked = {**DEFAULTS, **mapping("the grid", asked, KEYS)}
     if absent := [key for key in ("arms", "seeds", "launches") if key not in asked]:
@@ -82,10 +82,10 @@ def grid_of(asked: Any, output_dir: str) -> Grid:
     sources = list_of("datasets", asked["datasets"], is_text_or_mapping, "names or mappings")
     models = list_of("models", asked["models"], is_text, "texts")
     entries = list_of("launches", asked["launches"], is_text_or_mapping, "names of files or mappings")
-    launches = _each_once(launch for entry in entries for launch in _launches(entry))
+    launches = _unique_launches(launch for entry in entries for launch in _launches(entry))
     workers = list_of("workers", asked["workers"], _is_workers, f"of {', '.join(map(str, WORKERS))}")
     if not is_number(asked["time_limit"]) or asked["time_limit"] <= 0:
-        refuse("time_limit", "a number of seconds above 0", asked["time_limit"], "Give the seconds a cell may take.")
+        reject("time_limit", "a number of seconds above 0", asked["time_limit"], "Give the seconds a cell may take.")
     budget = _budget(asked["arguments"])
     combined = product(launches, map(_dataset, sources), models, workers, seeds, arms)
     cells = []
@@ -96,25 +96,25 @@ def grid_of(asked: Any, output_dir: str) -> Grid:
     return Grid(cells, asked["time_limit"])
 
 
-def _each_once(launches: Iterator[Launch]) -> list[Launch]:
+def _unique_launches(launches: Iterator[Launch]) -> list[Launch]:
     """Results tell launches by the names of their files, so no two may have one name."""
     found: dict[str, Launch] = {}
     for launch in launches:
         if launch != found.setdefault(launch.name, launch):
-            refuse("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
+            reject("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
     return list(found.values())
 
 
 def _launches(entry: Any) -> Iterator[Launch]:
     if isinstance(entry, str):
-        yield named_launch(entry)
+        yield load_launch(entry)
         return
-    asked = mapping("launches", entry, tuple(LAUNCHES))
+    asked = mapping("launches", entry, tuple(LAUNCH_OPTIONS))
     choices = {}
-    for key, (allowed, default, rule) in LAUNCHES.items():
+    for key, (allowed, default, rule) in LAUNCH_OPTIONS.items():
         value = asked.get(key, default)
         choices[key] = list_of(f"launches: {key}", value if isinstance(value, list) else [value], allowed, rule)
-    yield from written_launches(choices)
+    yield from combine_launches(choices)
 
 
 def _dataset(entry: Any) -> dict[str, str]:
@@ -122,16 +122,16 @@ def _dataset(entry: Any) -> dict[str, str]:
         return {"dataset": entry}
     for key, value in mapping("datasets", entry, FILES).items():
         if not is_text(value):
-            refuse(f"datasets: {key}", "a text", value, "Quote it.")
+            reject(f"datasets: {key}", "a text", value, "Quote it.")
     if absent := [name for name in FILES[:3] if name not in entry]:
-        refuse("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
+        reject("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
     return entry
 
 
 def _budget(asked: Any) -> dict[str, float]:
-    for name, value in mapping("arguments", asked, LEARNING).items():
-        if rule := broken_rule(name, value):
-            refuse(f"arguments: {name}", rule, value, "Mend it.")
+    for name, value in mapping("arguments", asked, LEARNING_FIELDS).items():
+        if rule := violated_rule(name, value):
+            reject(f"arguments: {name}", rule, value, "Mend it.")
     kinds = Budget.__annotations__
     return {name: kinds[name](value) for name, value in asked.items()}  # as the harness's parser: 1 epoch is 1.0
 

@@ -83,11 +83,11 @@ def parse_launch(cmdline: Sequence[str], env: Mapping[str, str]) -> dict[str, An
         "mixed_precision": flags.mixed_precision or (config and config.mixed_precision) or "no",
         "use_cpu": flags.cpu or use_cpu or bool(config and config.use_cpu),
         "config": Path(file).stem if file else None,
-        **_beyond_one_machine_and_ddp(flags, config),
+        **_optional_settings(flags, config),
     }
 
 
-def _beyond_one_machine_and_ddp(flags: Namespace, config: BaseConfig | None) -> dict[str, Any]:
+def _optional_settings(flags: Namespace, config: BaseConfig | None) -> dict[str, Any]:
     """Only what is asked for: most launches ask for neither, and the results of those do not mention it."""
     strategy = _requested_strategy(flags, config)
     machines = flags.num_machines or getattr(config, "num_machines", 1)

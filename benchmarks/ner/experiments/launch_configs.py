@@ -38,13 +38,15 @@ STRATEGIES: dict[str, dict[str, Any]] = {  # what accelerate's file says of each
     "zero2": {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}},
 }
 DEVICES = ("gpu", "cpu")
-LAUNCHES: dict[str, tuple[Callable[[Any], bool], Any, str]] = {  # key: which values it may have, its default, in words
+LAUNCH_OPTIONS: dict[
+    str, tuple[Callable[[Any], bool], Any, str]
+] = {  # key: which values it may have, its default, in words
     "device": (lambda value: value in DEVICES, "gpu", f"of {', '.join(DEVICES)}"),
     "processes": (lambda value: type(value) is int and value > 0, 1, "whole numbers from 1"),
     "precision": (lambda value: value in list(PRECISIONS), "fp32", f"of {', '.join(PRECISIONS)}"),
     "strategy": (lambda value: value in list(STRATEGIES), "ddp", f"of {', '.join(STRATEGIES)}"),
 }
-SINCE = {"TF32": (8, 0), "fp8": (8, 9)}  # compute capabilities: Ampere; Ada and Hopper
+MIN_COMPUTE_CAPABILITY = {"TF32": (8, 0), "fp8": (8, 9)}  # compute capabilities: Ampere; Ada and Hopper
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Launch:
         (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
 
 
-def named_launch(name: str) -> Launch:
+def load_launch(name: str) -> Launch:
     """A file of `config/launch/` by its name, or any by its path.
 
     Raises `ValueError` when there is none.
@@ -79,9 +81,9 @@ def named_launch(name: str) -> Launch:
     return Launch(path.stem, config)
 
 
-def written_launches(choices: Mapping[str, list[Any]]) -> Iterator[Launch]:
+def combine_launches(choices: Mapping[str, list[Any]]) -> Iterator[Launch]:
     """One launch for each combination of a device, a number of processes, a precision and a strategy."""
-    for device, processes, precision, strategy in product(*(choices[key] for key in LAUNCHES)):
+    for device, processes, precision, strategy in product(*(choices[key] for key in LAUNCH_OPTIONS)):
         name = f"{device}_{processes}_{precision}" + ("" if strategy == "ddp" else f"_{strategy}")
         alone = processes == 1 and strategy == "ddp"
         config = {
@@ -96,7 +98,7 @@ def written_launches(choices: Mapping[str, list[Any]]) -> Iterator[Launch]:
         yield Launch(name, config, tf32=precision == "tf32")
 
 
-def obstacle(requested: Mapping[str, Any]) -> str | None:
+def unsupported_reason(requested: Mapping[str, Any]) -> str | None:
     """Why this machine cannot run a launch, None when it can; whether it then does is seen when it runs."""
     machines, gpus = requested.get("num_machines", 1), torch.cuda.device_count()
     here, uneven = divmod(requested["num_processes"], machines)
@@ -110,13 +112,13 @@ def obstacle(requested: Mapping[str, Any]) -> str | None:
         return None
     if gpus < here:
         return f"{here} GPUs were asked for, this machine has {gpus}" if gpus else "no GPU"
-    return _too_old(requested)
+    return _gpu_unsupported_reason(requested)
 
 
-def _too_old(requested: Mapping[str, Any]) -> str | None:
+def _gpu_unsupported_reason(requested: Mapping[str, Any]) -> str | None:
     """Asks the GPU, which takes some of its memory, only where a launch needs a newer one."""
     asked = {"TF32": requested.get("tf32"), "fp8": requested["mixed_precision"] == "fp8"}
     for name in (name for name, wanted in asked.items() if wanted):
-        if torch.cuda.get_device_capability() < SINCE[name]:
+        if torch.cuda.get_device_capability() < MIN_COMPUTE_CAPABILITY[name]:
             return f"the GPU is too old for {name}"
     return None

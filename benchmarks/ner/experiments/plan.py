@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ner.data.unseen_entity_types import unseen_types
-from benchmarks.ner.experiments.arguments import HarnessArguments, budget_of, command_line, task_of
+from benchmarks.ner.experiments.arguments import HarnessArguments, load_task, make_budget, to_command_line
 from benchmarks.ner.experiments.cell import Task, configuration
-from benchmarks.ner.experiments.cli_errors import tell
+from benchmarks.ner.experiments.cli_errors import print_message
 from benchmarks.ner.experiments.grid import Grid, GridCell
 from benchmarks.ner.experiments.launch import parse_launch
-from benchmarks.ner.experiments.launch_configs import obstacle
+from benchmarks.ner.experiments.launch_configs import unsupported_reason
 from benchmarks.ner.experiments.result import result_path, run_id
 from benchmarks.ner.experiments.result_reader import RejectedResult, read_result
 from benchmarks.ner.training.arms import load_arm
@@ -35,7 +35,7 @@ class SweepArguments:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedCell:
     """A cell, what is asked of it as its result will say, where that goes, and what starts it."""
 
     cell: GridCell
@@ -44,7 +44,7 @@ class Planned:
     command: list[str]
 
 
-def planned(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Planned]:
+def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[PlannedCell]:
     """What starts each cell and what its result will be called; launch configs are written to `folder`."""
     if not 0 <= arguments.machine_rank < arguments.num_machines:
         rule = f"`machine_rank` must be from 0 to num_machines - 1 = {arguments.num_machines - 1}"
@@ -60,20 +60,20 @@ def planned(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Planned
             launches[name] = {**parse_launch(launch, os.environ), **({"tf32": True} if own.tf32 else {})}
         key = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
         if key not in tasks:
-            tasks[key] = _loaded(own, launches[name])
+            tasks[key] = _load_task(own, launches[name])
         (arm,), (seed,) = own.arms, own.seeds
-        task = replace(tasks[key], requested=launches[name], budget=budget_of(own))
+        task = replace(tasks[key], requested=launches[name], budget=make_budget(own))
         config = configuration(task, load_arm(arm), seed)
         path = result_path(Path(own.output_dir), arm, seed, run_id(config))
-        plan.append(Planned(cell, config, path, [*launch, *command_line(replace(own, retry_failed=True))]))
+        plan.append(PlannedCell(cell, config, path, [*launch, *to_command_line(replace(own, retry_failed=True))]))
     return plan
 
 
-def fate(planned: Planned) -> str:
+def action(planned: PlannedCell) -> str:
     """What would happen to a cell now: "run", "finished", or "skipped: " and the reason."""
-    if finished(planned):
+    if successful_result(planned):
         return "finished"
-    reason = obstacle(planned.config["launch"])
+    reason = unsupported_reason(planned.config["launch"])
     return f"skipped: {reason}" if reason else "run"
 
 
@@ -90,24 +90,24 @@ def _machines(arguments: SweepArguments, number: int) -> list[str]:
     return [word for name, value in flags.items() for word in (f"--{name}", str(value))]
 
 
-def _loaded(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
+def _load_task(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
     try:
-        task = task_of(arguments, requested, use_cpu=True, num_processes=1)
+        task = load_task(arguments, requested, use_cpu=True, num_processes=1)
     except (OSError, ValueError) as error:
         rule = "`datasets` and `models` must be names or paths that can be loaded"
         got = f"{arguments.train_file or arguments.dataset!r} and {arguments.model!r}: {error}"
         raise ValueError(f"{rule}, but got {got}. Mend the name, or download it first.") from error
     if unseen := unseen_types(task.dataset["name"], task.data):
-        tell(PROGRAM, "warning", unseen)
+        print_message(PROGRAM, "warning", unseen)
     return task
 
 
-def finished(planned: Planned) -> dict[str, Any] | None:
-    result = stored(planned)
+def successful_result(planned: PlannedCell) -> dict[str, Any] | None:
+    result = stored_result(planned)
     return result if result and result["status"] == "ok" else None
 
 
-def stored(planned: Planned) -> dict[str, Any] | None:
+def stored_result(planned: PlannedCell) -> dict[str, Any] | None:
     """The result of a cell whatever its status, None where there is none to be trusted."""
     try:
         return read_result(planned.path, planned.config)

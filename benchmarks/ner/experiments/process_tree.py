@@ -17,12 +17,12 @@ ATTEMPTS = 20  # a process that waits for a broken disk cannot be killed, and mu
 LAUNCHERS = ("torch/distributed/elastic", "accelerate/commands/launch.py", "torch/distributed/launcher")
 
 
-def mark_of(output_dir: Path) -> str:
+def process_mark(output_dir: Path) -> str:
     """The mark of all that this process starts for a folder."""
     return f"{os.getpid()} {output_dir.resolve()}"
 
 
-def run_to_the_end(command: Sequence[str], mark: str, log: Path, seconds: float) -> int | None:
+def run_and_clean_up(command: Sequence[str], mark: str, log: Path, seconds: float) -> int | None:
     """Run a command with all its output in `log`; its exit status, or None when it was ended after `seconds`.
 
     Nothing of it runs any more when this returns or raises.
@@ -42,11 +42,11 @@ def run_to_the_end(command: Sequence[str], mark: str, log: Path, seconds: float)
         except subprocess.TimeoutExpired:
             return None
         finally:
-            end_marked(mark.__eq__)
+            kill_marked(mark.__eq__)
             process.wait()
 
 
-def end_marked(belongs: Callable[[str], bool]) -> int:
+def kill_marked(belongs: Callable[[str], bool]) -> int:
     """Kill all other processes whose mark `belongs`; returns how many they were."""
     ended = set()
     for _ in range(ATTEMPTS):
@@ -61,22 +61,25 @@ def end_marked(belongs: Callable[[str], bool]) -> int:
     return len(ended)
 
 
-def end_orphans(output_dir: Path) -> int:
+def kill_orphans(output_dir: Path) -> int:
     """End what a sweep into the same folder left behind when it was killed; returns how many processes they were."""
     folder = str(output_dir.resolve())
 
     def left_behind(mark: str) -> bool:
-        pid, _, place = mark.partition(" ")
-        return place == folder and pid.isdecimal() and not psutil.pid_exists(int(pid))
+        pid, _, marked_folder = mark.partition(" ")
+        return marked_folder == folder and pid.isdecimal() and not psutil.pid_exists(int(pid))
 
-    return end_marked(left_behind)
+    return kill_marked(left_behind)
 
 
 def last_lines(log: Path, number: int = 5) -> str:
     """The last lines that a script wrote, on one line, without what its launcher says of it afterwards."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    told = next((place for place, line in enumerate(lines) if any(name in line for name in LAUNCHERS)), len(lines))
-    return " | ".join(lines[:told][-number:] or lines[-number:])
+    launcher_line = next(
+        (index for index, line in enumerate(lines) if any(name in line for name in LAUNCHERS)),
+        len(lines),
+    )
+    return " | ".join(lines[:launcher_line][-number:] or lines[-number:])
 
 
 def _mark(process: psutil.Process) -> str:

@@ -27,7 +27,7 @@ KEYS = (
 )
 STATUSES = ("ok", "failed", "skipped")  # skipped: the machine cannot run it
 TIMED = ("tokens_per_second", "step_time_median", "data_wait_share")
-SHAPE: dict[str, Any] = {  # what is read of a result once it is loaded; only an "ok" run must have what ends in "?"
+FIELDS: dict[str, Any] = {  # what is read of a result once it is loaded; only an "ok" run must have what ends in "?"
     "arm": {"name": "a text"},
     "seed": "a whole number",
     "dataset": {"name": "a text"},
@@ -41,17 +41,17 @@ SHAPE: dict[str, Any] = {  # what is read of a result once it is loaded; only an
     "memory": {f"{stage}?": {"peak_bytes_total": "a number from 0 to 10^15"} for stage in ("mlm", "ner")},
     "time": {"seconds": "a number from 0 to 10^15"},
 }
-MEASURED = {key: {name.removesuffix("?"): leaf for name, leaf in SHAPE[key].items()} for key in ("mlm", "quality")}
+MEASURED = {key: {name.removesuffix("?"): leaf for name, leaf in FIELDS[key].items()} for key in ("mlm", "quality")}
 
 
-def canonical(config: Mapping[str, Any]) -> str:
+def canonical_json(config: Mapping[str, Any]) -> str:
     """JSON with sorted keys, the same text for equal configurations."""
     return json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def run_id(config: Mapping[str, Any]) -> str:
     """Hex SHA-256 of the whole configuration, which has the keys that `configuration` gives."""
-    return hashlib.sha256(canonical(config).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(config).encode()).hexdigest()
 
 
 def configuration(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,4 +74,6 @@ def file_name(result: Mapping[str, Any]) -> str:
 def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """The top-level keys in which two configurations differ."""
     keys = sorted(found.keys() | asked.keys())
-    return ", ".join(key for key in keys if canonical({key: found.get(key)}) != canonical({key: asked.get(key)}))
+    return ", ".join(
+        key for key in keys if canonical_json({key: found.get(key)}) != canonical_json({key: asked.get(key)})
+    )

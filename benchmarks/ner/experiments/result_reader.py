@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.data.display import cut
-from benchmarks.ner.data.strict_json import loads, misfits
-from benchmarks.ner.experiments.entity_counts import count_misfits
+from benchmarks.ner.data.display import shorten
+from benchmarks.ner.data.strict_json import loads, schema_errors
+from benchmarks.ner.experiments.entity_counts import entity_count_errors
 from benchmarks.ner.experiments.result import (
+    FIELDS,
     KEYS,
     MEASURED,
     SCHEMA,
-    SHAPE,
     STATUSES,
     configuration,
     differences,
     file_name,
     run_id,
 )
-from benchmarks.ner.training.curve import curve_misfits
+from benchmarks.ner.training.curve import curve_errors
 
 
 class RejectedResult(ValueError):  # noqa: N818 - it names what is found, as StopIteration does
@@ -36,10 +36,13 @@ def load(path: Path) -> dict[str, Any]:
     if missing := [key for key in KEYS if key not in result]:
         raise RejectedResult(f"keys are missing: {', '.join(missing)}")
     if result["status"] not in STATUSES:
-        raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {cut(result['status'])}")
-    if found := list(misfits(result, {**SHAPE, **MEASURED} if result["status"] == "ok" else SHAPE)):
+        raise RejectedResult(f"status must be one of {', '.join(STATUSES)} and is {shorten(result['status'])}")
+    if found := list(schema_errors(result, {**FIELDS, **MEASURED} if result["status"] == "ok" else FIELDS)):
         raise RejectedResult("; ".join(found))
-    if found := [*count_misfits(result["quality"]), *curve_misfits(result["mlm"], finite=result["status"] == "ok")]:
+    if found := [
+        *entity_count_errors(result["quality"]),
+        *curve_errors(result["mlm"], finite=result["status"] == "ok"),
+    ]:
         raise RejectedResult("; ".join(found))
     if run_id(configuration(result)) != result["run_id"]:
         raise RejectedResult("the configuration in the file does not hash to its run_id: the file was changed")
@@ -77,11 +80,11 @@ def read_result(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def finished(path: Path, config: Mapping[str, Any], retry_failed: bool = False) -> dict[str, Any] | None:
+def finished_result(path: Path, config: Mapping[str, Any], retry_failed: bool = False) -> dict[str, Any] | None:
     """The result of `config` when it need not run again, else None.
 
     A failed run is finished too unless `retry_failed`, a skipped one never is. Raises `RejectedResult` for a file that
-    is no result of `config`: report it and `set_aside` the file.
+    is no result of `config`: report it and `rename_rejected` the file.
     """
     try:
         result = read_result(path, config)
@@ -114,5 +117,5 @@ def read_results(directory: Path) -> tuple[list[dict[str, Any]], list[tuple[Path
 def _named(result: dict[str, Any], path: Path) -> dict[str, Any]:
     """The result when its file has its name, so that a run counts once, and a report can name the file."""
     if path.name != (name := file_name(result)):
-        raise RejectedResult(f"a result's file must be named after it, {cut(name)}: rename it, or remove the copy")
+        raise RejectedResult(f"a result's file must be named after it, {shorten(name)}: rename it, or remove the copy")
     return result

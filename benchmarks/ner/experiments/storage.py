@@ -30,7 +30,7 @@ def check_writable(output_dir: Path) -> None:
             probe.unlink()
 
 
-def keep_result(path: Path, result: Mapping[str, Any]) -> None:
+def save_result(path: Path, result: Mapping[str, Any]) -> None:
     """Write `result` to `path`; where that fails to the system's temporary folder, and where that fails print it.
 
     Raises `OSError` that says where the result is and what to do with it.
@@ -38,18 +38,18 @@ def keep_result(path: Path, result: Mapping[str, Any]) -> None:
     try:
         write_result(path, result)
     except OSError as error:
-        place = kept_elsewhere(path.name, result)
-        remedy = f"free space there, move {place} to {path}, and start the same command again: it goes on from there"
+        location = save_elsewhere(path.name, result)
+        remedy = f"free space there, move {location} to {path}, and start the same command again: it goes on from there"
         raise OSError(error.errno, f"{error.strerror}. The result is not lost: {remedy}", str(path)) from error
 
 
-def kept_elsewhere(name: str, result: Mapping[str, Any]) -> str:
+def save_elsewhere(name: str, result: Mapping[str, Any]) -> str:
     """Where the result is now, in words."""
     try:
         path = Path(tempfile.mkdtemp(prefix="hf_dynmask-result-")) / name
         write_result(path, result)
     except OSError:
-        print(as_text(result), flush=True)
+        print(to_json_text(result), flush=True)
         return "the JSON printed above"
     return str(path)
 
@@ -64,7 +64,7 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
         raise ValueError(f"{key_path} must be a finite number or None: store None for what was not measured.")
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
-        write_durably(temporary, as_text(result))
+        write_durably(temporary, to_json_text(result))
         os.replace(temporary, path)
     except OSError as error:
         remedy = "free space or pass an --output_dir that can be written, then start again"
@@ -74,7 +74,7 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
             temporary.unlink()
 
 
-def as_text(result: Mapping[str, Any]) -> str:
+def to_json_text(result: Mapping[str, Any]) -> str:
     """JSON, indented, with lists of whole numbers in a line each."""
     text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False)
     return WHOLE_NUMBERS.sub(lambda found: "".join(found[0].split()), text) + "\n"
@@ -108,7 +108,7 @@ def without_non_finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def set_aside(path: Path) -> Path | None:
+def rename_rejected(path: Path) -> Path | None:
     """Rename a rejected file to `<name>.rejected.<random>`; return where it is, None when it is gone.
 
     Its name is new: two processes may do this at once, and a file must never take the place of another.

@@ -6,22 +6,22 @@ from typing import Any, NoReturn
 
 def mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        refuse(name, f"a mapping with keys among {', '.join(keys)}", value, "See benchmarks/ner/config/grids for one.")
+        reject(name, f"a mapping with keys among {', '.join(keys)}", value, "See benchmarks/ner/config/grids for one.")
     if unknown := [key for key in value if key not in keys]:
-        refuse(name, f"a mapping with keys among {', '.join(keys)}", unknown[0], "Remove or rename that key.")
+        reject(name, f"a mapping with keys among {', '.join(keys)}", unknown[0], "Remove or rename that key.")
     return value
 
 
 def list_of(name: str, value: Any, fits: Callable[[Any], bool], rule: str) -> list[Any]:
     if not isinstance(value, list) or not value:
-        refuse(name, "a list of one entry or more", value, "Put what is wanted into [ ].")
+        reject(name, "a list of one entry or more", value, "Put what is wanted into [ ].")
     for entry in value:
         if not fits(entry):
-            refuse(name, f"a list with entries that are {rule}", entry, "Mend that entry.")
-    return [entry for place, entry in enumerate(value) if entry not in value[:place]]
+            reject(name, f"a list with entries that are {rule}", entry, "Mend that entry.")
+    return [entry for index, entry in enumerate(value) if entry not in value[:index]]
 
 
-def refuse(name: str, rule: str, got: Any, remedy: str) -> NoReturn:
+def reject(name: str, rule: str, got: Any, remedy: str) -> NoReturn:
     raise ValueError(f"`{name}` must be {rule}, but got {got!r}. {remedy}")
 
 

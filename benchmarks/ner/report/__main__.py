@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.ner.experiments.cli_errors import refuse
+from benchmarks.ner.experiments.cli_errors import exit_with_error
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.write import write_report
 
@@ -23,8 +23,10 @@ def main() -> None:
         blocks = write_report(arguments.directory, folder)
     except OSError as error:
         if not arguments.directory.is_dir():
-            refuse(PROGRAM, str(error))
-        refuse(PROGRAM, f"output_dir must be a folder that can be written to; got {folder}: {error}; name another one")
+            exit_with_error(PROGRAM, str(error))
+        exit_with_error(
+            PROGRAM, f"output_dir must be a folder that can be written to; got {folder}: {error}; name another one"
+        )
     console = Console(emoji=False)
     console.print(terminal(blocks))
     console.print(f"Report: {folder.resolve() / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunLinks:
     """A cell that names the runs a row is made of: in a terminal how many, else each with a link to its result file."""
 
     text: str
@@ -39,41 +39,41 @@ class Runs:
 class Table:
     title: str
     headings: tuple[str, ...]
-    rows: list[tuple[str | Runs, ...]]
+    rows: list[tuple[str | RunLinks, ...]]
     words: bool = False  # in all columns, where otherwise numbers follow the first one
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     file: str
     alt: str
     draw: Callable[[Path], None] = field(compare=False)  # into a PNG file
 
 
-Block = Heading | Paragraph | Table | Picture
+Block = Heading | Paragraph | Table | Figure
 
 
-def markdown(blocks: Iterable[Block], results: str | None = "", pictures: str = "") -> str:
-    """The blocks as Markdown; `results` and `pictures` are the folders of what it links to and shows.
+def markdown(blocks: Iterable[Block], results: str | None = "", figures: str = "") -> str:
+    """The blocks as Markdown; `results` and `figures` are the folders of what it links to and shows.
 
     Without `results`, tables tell how many runs there are, as in a terminal.
     """
-    return "\n\n".join(_block(block, results, pictures) for block in blocks) + "\n"
+    return "\n\n".join(_block(block, results, figures) for block in blocks) + "\n"
 
 
 def terminal(blocks: Iterable[Block]) -> Group:
     """The blocks for `rich`; pictures are left out."""
-    return Group(*(_renderable(block) for block in blocks if not isinstance(block, Picture)))
+    return Group(*(_renderable(block) for block in blocks if not isinstance(block, Figure)))
 
 
-def _block(block: Block, results: str | None, pictures: str) -> str:
+def _block(block: Block, results: str | None, figures: str) -> str:
     match block:
         case Heading():
             return f"{'#' * block.level} {escaped(block.text)}"
         case Paragraph():
             return (f"**{escaped(block.mark)}** " if block.mark else "") + escaped(block.text)
-        case Picture():
-            return f"![{escaped(block.alt)}]({pictures}{quote(block.file)})"
+        case Figure():
+            return f"![{escaped(block.alt)}]({figures}{quote(block.file)})"
         case Table():
             alignment = ["---", *["---" if block.words else "---:"] * (len(block.headings) - 1)]
             rows = [[_cell(cell, results) for cell in row] for row in block.rows]
@@ -82,7 +82,7 @@ def _block(block: Block, results: str | None, pictures: str) -> str:
             return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def _cell(cell: str | Runs, folder: str | None) -> str:
+def _cell(cell: str | RunLinks, folder: str | None) -> str:
     if isinstance(cell, str) or folder is None:
         return escaped(_shown(cell))
     links = (f"[{escaped(label)}]({folder}{quote(file, errors='backslashreplace')})" for label, file in cell.files)
@@ -94,7 +94,7 @@ def escaped(text: str) -> str:
     return MARKS.sub(r"\\\g<0>", text)
 
 
-def _shown(cell: str | Runs) -> str:
+def _shown(cell: str | RunLinks) -> str:
     return cell if isinstance(cell, str) else cell.text
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.ner.report.blocks import Runs, Table
+from benchmarks.ner.report.blocks import RunLinks, Table
 from benchmarks.ner.report.labels import Result
 from benchmarks.ner.report.quality_tables import ArmRuns, number, runs_cell
 from benchmarks.ner.training.curve import columns
@@ -21,20 +21,24 @@ def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
     """Means over seeds until each of the losses that arms reached, "-" where a run of the arm never did; none for a
     single arm, which has no other's loss to reach.
     """
-    timed = [arm for arm in arms if any(_timed(run) for run in arm.sound)]
+    timed = [arm for arm in arms if any(_timed(run) for run in arm.successful)]
     if len(timed) < 2:
         return
-    losses = [(arm.label, reached(arm.sound)) for arm in timed]
+    losses = [(arm.label, reached_loss(arm.successful)) for arm in timed]
     headings = ("arm", "runs", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
     for what, (name, unit, form) in COSTS.items():
-        rows: list[tuple[str | Runs, ...]] = [
-            (arm.label, runs_cell(arm.sound, len(arm.sound)), *_cells(arm.sound, losses, name, unit, form))
+        rows: list[tuple[str | RunLinks, ...]] = [
+            (
+                arm.label,
+                runs_cell(arm.successful, len(arm.successful)),
+                *_cells(arm.successful, losses, name, unit, form),
+            )
             for arm in timed
         ]
         yield Table(f"{what} of training until that MLM loss", headings, rows)
 
 
-def reached(runs: Iterable[Result]) -> float:
+def reached_loss(runs: Iterable[Result]) -> float:
     """The lowest MLM evaluation loss that every run got to."""
     return float(max(columns(run, "eval_loss").min() for run in runs if _timed(run)))
 

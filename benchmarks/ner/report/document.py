@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.analysis.comparison import DECLARED, Comparison, comparisons, obstacle
+from benchmarks.ner.analysis.comparison import PLANNED_CONTRASTS, Comparison, comparisons, incomparable_reason
 from benchmarks.ner.analysis.pairing import conditions, groups
 from benchmarks.ner.data.display import printable
-from benchmarks.ner.report.blocks import Block, Heading, Paragraph, Picture, Table
+from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph, Table
 from benchmarks.ner.report.cost_tables import EXPLAINED, cost_tables
 from benchmarks.ner.report.figures import draw_f1, draw_speeds, draw_training, has_curve
 from benchmarks.ner.report.grouping import launches, tasks
@@ -34,8 +34,8 @@ METHOD = (
 )
 NO_CONTRAST = (
     "The contrasts that this project declared before any run, "
-    f"{' and '.join(' against '.join(pair) for pair in DECLARED)}, are not among these runs: all that is compared "
-    "here is exploratory."
+    f"{' and '.join(' against '.join(pair) for pair in PLANNED_CONTRASTS)}, are not among these runs: all "
+    "that is compared here is exploratory."
 )
 
 
@@ -66,11 +66,11 @@ def summary(results: Sequence[Result]) -> list[Block]:
 
 def _f1(name: str, runs: Sequence[Result]) -> Iterator[Block]:
     yield quality_table(name, runs)
-    yield _picture(f"F1 by arm, {name}", lambda path: draw_f1(by_arm(runs), path))
+    yield _figure(f"F1 by arm, {name}", lambda path: draw_f1(by_arm(runs), path))
 
 
 def _comparisons(results: Iterable[Result]) -> list[Comparison]:
-    return comparisons([each for members in groups(results) if not obstacle(members) for each in members])
+    return comparisons([each for members in groups(results) if not incomparable_reason(members) for each in members])
 
 
 def _verdicts(results: Sequence[Result], found: Sequence[Comparison]) -> Iterator[Paragraph]:
@@ -85,21 +85,21 @@ def _verdicts(results: Sequence[Result], found: Sequence[Comparison]) -> Iterato
 def _task(label: str, results: Sequence[Result], found: Sequence[Comparison]) -> Iterator[Block]:
     yield Heading(label)
     for launched, runs in launches(results):
-        among = [one for one in found if one.conditions == conditions(runs[0])]
+        among = [comparison for comparison in found if comparison.conditions == conditions(runs[0])]
         yield quality_table(launched, runs)
         yield from no_entities(runs)
         yield from _arms(f"{label}, {launched}", by_arm(runs), among)
-        if reason := obstacle([each for each in runs if each["status"] == "ok"]):
+        if reason := incomparable_reason([each for each in runs if each["status"] == "ok"]):
             yield Paragraph(printable(f"These arms cannot be compared: {reason}."))
     yield from _speed(label, {stage: speeds(results, stage) for stage in STAGES})
 
 
 def _arms(name: str, arms: Sequence[ArmRuns], found: Sequence[Comparison]) -> Iterator[Block]:
-    if len([arm for arm in arms if arm.sound]) > 1:
-        yield _picture(f"F1 by arm, {name}", lambda path: draw_f1(arms, path))
+    if len([arm for arm in arms if arm.successful]) > 1:
+        yield _figure(f"F1 by arm, {name}", lambda path: draw_f1(arms, path))
     yield from comparison_tables(found)
     if any(map(has_curve, arms)):
-        yield _picture(f"MLM loss and mask rate, {name}", lambda path: draw_training(arms, path))
+        yield _figure(f"MLM loss and mask rate, {name}", lambda path: draw_training(arms, path))
     yield from cost_tables(arms)
 
 
@@ -109,13 +109,13 @@ def _speed(label: str, by_stage: dict[str, list[Speed]]) -> Iterator[Block]:
     yield Heading("Speed", level=3)
     yield from (speed_table(found, stage) for stage, found in by_stage.items() if found)
     if any(len(found) > 1 for found in by_stage.values()):
-        yield _picture(f"Speed, {label}", lambda path: draw_speeds(by_stage, path))
+        yield _figure(f"Speed, {label}", lambda path: draw_speeds(by_stage, path))
 
 
-def _picture(about: str, draw: Callable[[Path], None]) -> Picture:
+def _figure(about: str, draw: Callable[[Path], None]) -> Figure:
     """Its file is named after what it is about, so that it stays the same when others come."""
     name = f"{about.split(',')[0].lower().replace(' ', '-')}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.png"
-    return Picture(name, about, draw)
+    return Figure(name, about, draw)
 
 
 def _made_by(results: Iterable[Result]) -> Iterator[Block]:

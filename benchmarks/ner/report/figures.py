@@ -24,8 +24,8 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
     """F1 on both splits by arm: every seed a dot, the mean and its 95 % interval."""
     figure, (dev, test) = _figure(len(arms), columns=2)
     for axes, split in ((dev, "dev"), (test, "test")):
-        for place, arm in enumerate(arms):
-            _spread_of(axes, place, [100 * run["quality"][f"{split}_f1"] for run in arm.sound], _color(arm))
+        for row, arm in enumerate(arms):
+            _draw_spread(axes, row, [100 * run["quality"][f"{split}_f1"] for run in arm.successful], _color(arm))
         axes.set(xlabel=f"{split} F1, %", xlim=f1_range(*axes.get_xlim()))
         _names(axes, [arm.label for arm in arms] if axes is dev else [""] * len(arms))
     test.set_title("dots: seeds; bars: 95 % intervals of the mean", loc="right", fontsize="small")
@@ -64,11 +64,11 @@ def draw_speeds(stages: dict[str, list[Speed]], path: Path) -> None:
 
 
 def has_curve(arm: ArmRuns) -> bool:
-    return any(columns(run, "step", "masked_fraction").size for run in arm.sound)
+    return any(columns(run, "step", "masked_fraction").size for run in arm.successful)
 
 
 def _curves(axes: Axes, arm: ArmRuns, name: str) -> None:
-    seeds = [seed for run in arm.sound if (seed := columns(run, "step", name)).size]
+    seeds = [seed for run in arm.successful if (seed := columns(run, "step", name)).size]
     if not seeds:
         return
     for steps, values in seeds:
@@ -83,14 +83,14 @@ def f1_range(low: float, high: float) -> tuple[float, float]:
     return max(0.0, low), min(100.0, max(high, 1.0))
 
 
-def _spread_of(axes: Axes, place: int, values: list[float], color: str) -> None:
+def _draw_spread(axes: Axes, row: int, values: list[float], color: str) -> None:
     if not values:
         return
     mean, _, low, high = spread(values)
     if low is not None and high is not None:
-        axes.plot([low, high], [place, place], color=color, linewidth=6, alpha=0.25, solid_capstyle="butt")
-    axes.plot(values, [place] * len(values), "o", color=color, markersize=4, alpha=0.7, clip_on=False)
-    axes.plot([mean], [place], "|", color=color, markersize=16, markeredgewidth=2, clip_on=False)
+        axes.plot([low, high], [row, row], color=color, linewidth=6, alpha=0.25, solid_capstyle="butt")
+    axes.plot(values, [row] * len(values), "o", color=color, markersize=4, alpha=0.7, clip_on=False)
+    axes.plot([mean], [row], "|", color=color, markersize=16, markeredgewidth=2, clip_on=False)
 
 
 def _color(arm: ArmRuns) -> str:

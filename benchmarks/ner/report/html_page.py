@@ -20,7 +20,7 @@ a { color: #06c; text-decoration: none; }
 IMAGE = re.compile(r'(<img src=")([^":]+\.png)(")')
 
 
-def page(title: str, markdown: str, folder: Path) -> str:
+def to_html(title: str, markdown: str, folder: Path) -> str:
     """The whole page; raw HTML in the Markdown is text, and pictures in `folder` are put into it."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     inlined = IMAGE.sub(lambda image: image[1] + _data_uri(folder / image[2]) + image[3], body)
@@ -30,5 +30,5 @@ def page(title: str, markdown: str, folder: Path) -> str:
     )
 
 
-def _data_uri(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+def _data_uri(figure: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(figure.read_bytes()).decode()

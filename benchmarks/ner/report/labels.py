@@ -53,13 +53,13 @@ def rank(arm: str) -> tuple[int, str]:
     return (ORDER.index(arm) if arm in ORDER else len(ORDER), arm)
 
 
-def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def disambiguate(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names, those that several settings share with what differs between these behind them."""
     flat = [dict(_leaves(each)) for each in settings]
-    return [f"{name}{_further(flat, number, names)}" for number, name in enumerate(names)]
+    return [f"{name}{_differing_settings(flat, number, names)}" for number, name in enumerate(names)]
 
 
-def _further(flat: Sequence[Mapping[str, Any]], number: int, names: Sequence[str]) -> str:
+def _differing_settings(flat: Sequence[Mapping[str, Any]], number: int, names: Sequence[str]) -> str:
     own, absent = flat[number], object()
     namesakes = [other for other, name in zip(flat, names, strict=True) if name == names[number]]
     differing = [key for key in own if any(other.get(key, absent) != own[key] for other in namesakes)]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from benchmarks.ner.analysis.comparison import LEVEL, Comparison
 from benchmarks.ner.analysis.seed_summary import spread
 from benchmarks.ner.data.display import printable
-from benchmarks.ner.experiments.result import canonical, file_name
-from benchmarks.ner.report.blocks import Paragraph, Runs, Table
-from benchmarks.ner.report.labels import Result, rank, told_apart
+from benchmarks.ner.experiments.result import canonical_json, file_name
+from benchmarks.ner.report.blocks import Paragraph, RunLinks, Table
+from benchmarks.ner.report.labels import Result, disambiguate, rank
 
 HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
 COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "could see", "found")
@@ -23,28 +23,28 @@ class ArmRuns(NamedTuple):
     """The runs of one arm in one setting, under the same conditions."""
 
     label: str
-    sound: list[Result]  # by seed
+    successful: list[Result]  # by seed
     runs: list[Result]  # with those that failed
 
 
 def by_arm(results: Iterable[Result]) -> list[ArmRuns]:
     """Arms in the order of the comparison; those of one name are told apart by their settings."""
-    ordered = sorted(results, key=lambda result: (*rank(result["arm"]["name"]), canonical(result["arm"])))
-    members = [list(runs) for _, runs in groupby(ordered, key=lambda result: canonical(result["arm"]))]
-    labels = told_apart([printable(runs[0]["arm"]["name"]) for runs in members], [runs[0]["arm"] for runs in members])
-    return [ArmRuns(label, _sound(runs), runs) for label, runs in zip(labels, members, strict=True)]
+    ordered = sorted(results, key=lambda result: (*rank(result["arm"]["name"]), canonical_json(result["arm"])))
+    members = [list(runs) for _, runs in groupby(ordered, key=lambda result: canonical_json(result["arm"]))]
+    labels = disambiguate([printable(runs[0]["arm"]["name"]) for runs in members], [runs[0]["arm"] for runs in members])
+    return [ArmRuns(label, _successful(runs), runs) for label, runs in zip(labels, members, strict=True)]
 
 
-def _sound(runs: Iterable[Result]) -> list[Result]:
+def _successful(runs: Iterable[Result]) -> list[Result]:
     return sorted((run for run in runs if run["status"] == "ok"), key=lambda run: run["seed"])
 
 
 def runs_cell(
-    sound: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
-) -> Runs:
+    successful: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
+) -> RunLinks:
     """The runs of a row: how many were sound, and a link to each."""
-    text = str(len(sound)) if len(sound) == asked else f"{len(sound)} of {asked}"
-    return Runs(text, tuple((printable(label(run)), file_name(run)) for run in sound))
+    text = str(len(successful)) if len(successful) == asked else f"{len(successful)} of {asked}"
+    return RunLinks(text, tuple((printable(label(run)), file_name(run)) for run in successful))
 
 
 def quality_table(title: str, results: Iterable[Result]) -> Table:
@@ -59,16 +59,16 @@ def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
         yield NO_ENTITIES
 
 
-def _row(arm: ArmRuns) -> tuple[str | Runs, ...]:
-    test = [100 * run["quality"]["test_f1"] for run in arm.sound]
+def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
+    test = [100 * run["quality"]["test_f1"] for run in arm.successful]
     return (
         arm.label,
-        runs_cell(arm.sound, len(arm.runs)),
-        with_deviation([100 * run["quality"]["dev_f1"] for run in arm.sound]),
+        runs_cell(arm.successful, len(arm.runs)),
+        with_deviation([100 * run["quality"]["dev_f1"] for run in arm.successful]),
         with_deviation(test),
         _interval(*spread(test)[2:], decimals=1) if test else "-",
-        number(_mean(run["quality"].get("test_accuracy") for run in arm.sound), "{:.1%}"),
-        number(_mean(run["mlm"]["eval_loss"] for run in arm.sound), "{:.3f}"),
+        number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), "{:.1%}"),
+        number(_mean(run["mlm"]["eval_loss"] for run in arm.successful), "{:.3f}"),
     )
 
 
@@ -94,38 +94,38 @@ def _interval(low: float | None, high: float | None, decimals: int = 2) -> str:
 
 def contrasts(found: Sequence[Comparison], labels: Mapping[str, str]) -> Iterator[Paragraph]:
     """A sentence for each declared contrast, its verdict in front; `labels` name the conditions."""
-    for one in found:
-        if not one.exploratory:
-            verdict = f"{printable(one.first)} against {printable(one.second)}: {printable(one.verdict)}."
-            yield Paragraph(f"{labels[one.conditions]}: {_numbers(one)}", mark=verdict)
+    for comparison in found:
+        if not comparison.exploratory:
+            verdict = printable(f"{comparison.first} against {comparison.second}: {comparison.verdict}.")
+            yield Paragraph(f"{labels[comparison.conditions]}: {_numbers(comparison)}", mark=verdict)
 
 
-def _numbers(one: Comparison) -> str:
-    points = f"{one.difference:+.2f} points of test F1"
-    if one.p_adjusted is None:
+def _numbers(comparison: Comparison) -> str:
+    points = f"{comparison.difference:+.2f} points of test F1"
+    if comparison.p_adjusted is None:
         return f"{points}."
+    interval = f"{1 - LEVEL:.0%} interval {_interval(comparison.low, comparison.high)}"
     return (
-        f"{points}, {1 - LEVEL:.0%} interval {_interval(one.low, one.high)}, p {_p(one.p_adjusted)} after Holm's "
-        f"adjustment, {len(one.seeds)} seeds."
+        f"{points}, {interval}, p {_p(comparison.p_adjusted)} after Holm's adjustment, {len(comparison.seeds)} seeds."
     )
 
 
 def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
     """Pairs of arms under the same conditions: those declared in advance, then all others."""
     titles = {False: "Declared in advance, p adjusted", True: "Exploratory, p not adjusted"}
-    for exploratory, members in groupby(found, key=lambda one: one.exploratory):
-        yield Table(titles[exploratory], COMPARED, [_compared(one) for one in members])
+    for exploratory, members in groupby(found, key=lambda comparison: comparison.exploratory):
+        yield Table(titles[exploratory], COMPARED, [_compared(comparison) for comparison in members])
 
 
-def _compared(one: Comparison) -> tuple[str, ...]:
+def _compared(comparison: Comparison) -> tuple[str, ...]:
     return (
-        printable(f"{one.first} minus {one.second}"),
-        str(len(one.seeds)),
-        f"{one.difference:+.2f}",
-        _interval(one.low, one.high),
-        _p(one.p if one.p_adjusted is None else one.p_adjusted),
-        number(one.smallest, "{:.2f}"),
-        printable(one.verdict.partition(" (")[0]),
+        printable(f"{comparison.first} minus {comparison.second}"),
+        str(len(comparison.seeds)),
+        f"{comparison.difference:+.2f}",
+        _interval(comparison.low, comparison.high),
+        _p(comparison.p if comparison.p_adjusted is None else comparison.p_adjusted),
+        number(comparison.smallest, "{:.2f}"),
+        printable(comparison.verdict.partition(" (")[0]),
     )
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from benchmarks.ner.experiments.result import canonical
-from benchmarks.ner.report.blocks import Runs, Table
-from benchmarks.ner.report.labels import Result, launch, told_apart
+from benchmarks.ner.experiments.result import canonical_json
+from benchmarks.ner.report.blocks import RunLinks, Table
+from benchmarks.ner.report.labels import Result, disambiguate, launch
 from benchmarks.ner.report.quality_tables import number, runs_cell
 
 HEADINGS = ("launch", "tokens/s", "ms/step", "scaling", "vs fp32", "waits", "peak GB", "runs")
@@ -29,9 +29,11 @@ class Speed(NamedTuple):
 def speeds(results: Iterable[Result], stage: str) -> list[Speed]:
     """One for each launch, of sound results of one task that were timed in a stage, "mlm" or "ner"."""
     timed = [run for run in results if run["status"] == "ok" and run["speed"][stage] and run["memory"][stage]]
-    timed.sort(key=lambda run: (run["launch"]["requested"]["num_processes"], launch(run), canonical(settings(run))))
-    members = [list(runs) for _, runs in groupby(timed, key=lambda run: canonical(settings(run)))]
-    labels = told_apart([launch(runs[0]) for runs in members], [settings(runs[0]) for runs in members])
+    timed.sort(
+        key=lambda run: (run["launch"]["requested"]["num_processes"], launch(run), canonical_json(settings(run)))
+    )
+    members = [list(runs) for _, runs in groupby(timed, key=lambda run: canonical_json(settings(run)))]
+    labels = disambiguate([launch(runs[0]) for runs in members], [settings(runs[0]) for runs in members])
     return [_speed(label, runs, stage) for label, runs in zip(labels, members, strict=True)]
 
 
@@ -42,32 +44,32 @@ def settings(result: Result) -> dict[str, Any]:
 
 
 def speed_table(found: Sequence[Speed], stage: str) -> Table:
-    return Table(f"{STAGES[stage]}, medians over runs", HEADINGS, [_row(one, found) for one in found])
+    return Table(f"{STAGES[stage]}, medians over runs", HEADINGS, [_row(speed, found) for speed in found])
 
 
-def scaling(one: Speed, found: Iterable[Speed]) -> float | None:
+def scaling(speed: Speed, found: Iterable[Speed]) -> float | None:
     """Tokens a second of each process, relative to one process alone; None where that was not run, or is 0."""
-    alone = _like(one, found, lambda kept: {**kept, "num_processes": 1}, ("strategy", "num_machines"))
-    return _ratio(one, alone, one.settings["num_processes"])
+    alone = _matching(speed, found, lambda kept: {**kept, "num_processes": 1}, ("strategy", "num_machines"))
+    return _ratio(speed, alone, speed.settings["num_processes"])
 
 
-def precision_gain(one: Speed, found: Iterable[Speed]) -> float | None:
+def precision_gain(speed: Speed, found: Iterable[Speed]) -> float | None:
     """Tokens a second relative to fp32 in the same launch; None where that was not run, or is 0."""
-    fp32 = _like(one, found, lambda kept: {**kept, "mixed_precision": "no"}, ("tf32",))
-    return _ratio(one, fp32)
+    fp32 = _matching(speed, found, lambda kept: {**kept, "mixed_precision": "no"}, ("tf32",))
+    return _ratio(speed, fp32)
 
 
-def _like(
-    one: Speed, found: Iterable[Speed], changed: Callable[[dict[str, Any]], dict[str, Any]], without: tuple[str, ...]
+def _matching(
+    speed: Speed, found: Iterable[Speed], changed: Callable[[dict[str, Any]], dict[str, Any]], without: tuple[str, ...]
 ) -> Speed | None:
-    wanted = changed({name: value for name, value in one.settings.items() if name not in without})
+    wanted = changed({name: value for name, value in speed.settings.items() if name not in without})
     return next((other for other in found if other.settings == wanted), None)
 
 
-def _ratio(one: Speed, other: Speed | None, times: int = 1) -> float | None:
+def _ratio(speed: Speed, other: Speed | None, times: int = 1) -> float | None:
     if other is None or not other.tokens_per_second:
         return None
-    return one.tokens_per_second / (times * other.tokens_per_second)
+    return speed.tokens_per_second / (times * other.tokens_per_second)
 
 
 def _speed(label: str, runs: list[Result], stage: str) -> Speed:
@@ -85,14 +87,14 @@ def _speed(label: str, runs: list[Result], stage: str) -> Speed:
     )
 
 
-def _row(one: Speed, found: Sequence[Speed]) -> tuple[str | Runs, ...]:
+def _row(speed: Speed, found: Sequence[Speed]) -> tuple[str | RunLinks, ...]:
     return (
-        one.label,
-        f"{one.tokens_per_second:,.0f}",
-        f"{1000 * one.step_time:,.0f}",
-        number(scaling(one, found), "{:.0%}"),
-        number(precision_gain(one, found), "{:.2f} x"),
-        f"{one.data_wait_share:.1%}",
-        f"{one.peak_bytes / 1e9:.2f}",
-        runs_cell(one.runs, len(one.runs), lambda run: f"{run['arm']['name']} {run['seed']}"),
+        speed.label,
+        f"{speed.tokens_per_second:,.0f}",
+        f"{1000 * speed.step_time:,.0f}",
+        number(scaling(speed, found), "{:.0%}"),
+        number(precision_gain(speed, found), "{:.2f} x"),
+        f"{speed.data_wait_share:.1%}",
+        f"{speed.peak_bytes / 1e9:.2f}",
+        runs_cell(speed.runs, len(speed.runs), lambda run: f"{run['arm']['name']} {run['seed']}"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import file_name
-from benchmarks.ner.report.blocks import Block, Runs, Table
+from benchmarks.ner.report.blocks import Block, RunLinks, Table
 from benchmarks.ner.report.grouping import launches, tasks
 from benchmarks.ner.report.labels import Result, run
 from benchmarks.ner.report.quality_tables import no_entities, quality_table
@@ -36,6 +36,6 @@ def not_run(results: Iterable[Result], rejected: Iterable[tuple[Path, str]] = ()
     return (Table(title, headings, rows, words=True) for title, (headings, rows) in tables.items() if rows)
 
 
-def _failure(result: Result) -> tuple[str | Runs, ...]:
+def _failure(result: Result) -> tuple[str | RunLinks, ...]:
     file = file_name(result)
-    return run(result), Runs(printable(file), ((printable(file), file),)), printable(str(result["reason"]))
+    return run(result), RunLinks(printable(file), ((printable(file), file),)), printable(str(result["reason"]))

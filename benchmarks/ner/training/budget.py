@@ -25,10 +25,10 @@ class Budget:
     dataloader_persistent_workers: bool
 
 
-LEARNING = tuple(name for name in Budget.__annotations__ if not name.startswith("dataloader_"))
+LEARNING_FIELDS = tuple(name for name in Budget.__annotations__ if not name.startswith("dataloader_"))
 
 
-def broken_rule(name: str, value: object) -> str | None:
+def violated_rule(name: str, value: object) -> str | None:
     """What a field of [`Budget`] must be; None where the value is that."""
     if Budget.__annotations__[name] is int:
         return None if type(value) is int and value > 0 else "a whole number from 1"
@@ -37,8 +37,8 @@ def broken_rule(name: str, value: object) -> str | None:
 
 def check_budget(budget: Budget, num_processes: int) -> None:
     """Raises `ValueError` for what cannot be spent, or not be shared evenly by the processes."""
-    for name in LEARNING:
-        if rule := broken_rule(name, getattr(budget, name)):
+    for name in LEARNING_FIELDS:
+        if rule := violated_rule(name, getattr(budget, name)):
             raise ValueError(f"`{name}` must be {rule}, but got {getattr(budget, name)}. Mend it.")
     for name in ("mlm_batch_size", "ner_batch_size"):
         if getattr(budget, name) % num_processes:
@@ -49,7 +49,7 @@ def check_budget(budget: Budget, num_processes: int) -> None:
 
 
 @dataclass(frozen=True)
-class Machinery:
+class RuntimeConfig:
     """How a stage is run, none of which may change what it learns: the launch, and what Trainer writes where."""
 
     num_processes: int
@@ -59,16 +59,18 @@ class Machinery:
     work_dir: Path
 
 
-def training_arguments(budget: Budget, machinery: Machinery, stage: str, examples: int, seed: int) -> TrainingArguments:
+def training_arguments(
+    budget: Budget, runtime: RuntimeConfig, stage: str, examples: int, seed: int
+) -> TrainingArguments:
     """The arguments of stage "mlm" or "ner", the same for every arm."""
     epochs, learning_rate, batch_size = (
         getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
     )
     return TrainingArguments(
-        output_dir=str(machinery.work_dir / stage),
+        output_dir=str(runtime.work_dir / stage),
         num_train_epochs=epochs,
         learning_rate=learning_rate,
-        per_device_train_batch_size=batch_size // machinery.num_processes,
+        per_device_train_batch_size=batch_size // runtime.num_processes,
         per_device_eval_batch_size=32,
         warmup_steps=int(budget.warmup_ratio * math.ceil(examples / batch_size) * epochs),
         weight_decay=budget.weight_decay,
@@ -78,18 +80,18 @@ def training_arguments(budget: Budget, machinery: Machinery, stage: str, example
         eval_steps=0.1,  # ten times in a training
         logging_steps=0.1,
         save_strategy="no",
-        use_cpu=machinery.use_cpu,
-        bf16=machinery.mixed_precision == "bf16",
-        fp16=machinery.mixed_precision == "fp16",
+        use_cpu=runtime.use_cpu,
+        bf16=runtime.mixed_precision == "bf16",
+        fp16=runtime.mixed_precision == "fp16",
         dataloader_num_workers=budget.dataloader_num_workers,
         dataloader_persistent_workers=budget.dataloader_persistent_workers,
-        dataloader_pin_memory=not machinery.use_cpu,
+        dataloader_pin_memory=not runtime.use_cpu,
         ddp_find_unused_parameters=False,  # there are none, and looking for them costs a pass over the graph
         # Trainer would multiply the loss by the number of processes, for models that divide it by the labels of all of
         # them; BERT's masked language model takes that number and does not use it.
         average_tokens_across_devices=False,
-        report_to=machinery.report_to,
-        run_name=f"{machinery.work_dir.name}-{stage}",
+        report_to=runtime.report_to,
+        run_name=f"{runtime.work_dir.name}-{stage}",
         disable_tqdm=True,
         log_level="warning",
     )

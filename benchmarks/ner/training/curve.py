@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ner.data.strict_json import misfits
+from benchmarks.ner.data.strict_json import schema_errors
 
 # Losses; the rate by the schedule, and the share of tokens masked, counted since the entry before; seconds of training
 # without evaluation, and tokens without padding, till then.
@@ -22,7 +22,7 @@ def curve(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     ]
 
 
-def curve_misfits(mlm: Mapping[str, Any], finite: bool) -> Iterator[str]:
+def curve_errors(mlm: Mapping[str, Any], finite: bool) -> Iterator[str]:
     """Why the curve in the `mlm` of a result is none; arms without pre-training have none.
 
     Where not all is `finite`, as in a run that diverged, there may be nulls in it.
@@ -36,7 +36,7 @@ def curve_misfits(mlm: Mapping[str, Any], finite: bool) -> Iterator[str]:
     for number, entry in enumerate(entries):
         names = [f"{name}{'' if finite else '?'}" for name in NAMES if isinstance(entry, dict) and name in entry]
         shape = {"step": "a whole number from 1 to 10^15", **dict.fromkeys(names, "a number from 0 to 10^15")}
-        yield from misfits(entry, shape, f"{PLACE}.{number}")
+        yield from schema_errors(entry, shape, f"{PLACE}.{number}")
 
 
 def by_step(result: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from transformers import (
     set_seed,
 )
 
-from benchmarks.ner.data.hub_or_path import check_place
+from benchmarks.ner.data.hub_or_path import check_hub_or_path
 from benchmarks.ner.training.tiny_bert import tiny_config, tiny_tokenizer
 
 TINY = "tiny"
@@ -27,7 +27,7 @@ def load_tokenizer(model: str, train: Dataset) -> PreTrainedTokenizerBase:
     """The model's tokenizer; for `tiny`, one trained on the training split."""
     if model == TINY:
         return tiny_tokenizer(train)
-    check_place("model", model, TINY)
+    check_hub_or_path("model", model, TINY)
     return AutoTokenizer.from_pretrained(model, add_prefix_space=True)
 
 
@@ -60,7 +60,7 @@ def classifier(
 ) -> PreTrainedModel:
     """A token classifier around a masked language model's encoder; its head is the same for every arm of a seed."""
     set_seed(seed)
-    classifier = AutoModelForTokenClassification.from_config(_labelled_config(model, tokenizer, names))
+    classifier = AutoModelForTokenClassification.from_config(_labeled_config(model, tokenizer, names))
     loaded = classifier.base_model.load_state_dict(encoder.base_model.state_dict(), strict=False)
     strays = [key for key in (*loaded.missing_keys, *loaded.unexpected_keys) if not key.startswith("pooler.")]
     if strays:
@@ -68,7 +68,7 @@ def classifier(
     return classifier
 
 
-def _labelled_config(model: str, tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> Any:
+def _labeled_config(model: str, tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> Any:
     config = tiny_config(tokenizer) if model == TINY else AutoConfig.from_pretrained(model)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}

@@ -16,7 +16,7 @@ from benchmarks.ner.data.encoding import IGNORED
 
 
 @contextmanager
-def scores_of_labelled_tokens(model: PreTrainedModel) -> Iterator[None]:
+def sparse_prediction(model: PreTrainedModel) -> Iterator[None]:
     """While this is open, a forward pass with `labels` `[batch, length]` returns the `logits` `[labelled, vocabulary]`.
 
     Loss and gradients stay what they were, up to rounding. A model that has `sparse_prediction` of its own, which is on
@@ -26,23 +26,23 @@ def scores_of_labelled_tokens(model: PreTrainedModel) -> Iterator[None]:
     if decoder is None or hasattr(model.config, "sparse_prediction"):
         yield
         return
-    labelled: torch.Tensor | None = None  # bool [batch, length], of the forward pass that runs
+    labeled: torch.Tensor | None = None  # bool [batch, length], of the forward pass that runs
 
-    def keep_labelled(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        nonlocal labelled
+    def select_labels(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        nonlocal labeled
         labels = kwargs.get("labels")
         if labels is None:
-            labelled = None
+            labeled = None
             return args, kwargs
-        labelled = labels != IGNORED
-        return args, {**kwargs, "labels": labels[labelled]}
+        labeled = labels != IGNORED
+        return args, {**kwargs, "labels": labels[labeled]}
 
-    def at_labelled(decoder: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
-        return None if labelled is None else (args[0][labelled], *args[1:])
+    def select_hidden_states(decoder: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        return None if labeled is None else (args[0][labeled], *args[1:])
 
     hooks = [
-        model.register_forward_pre_hook(keep_labelled, with_kwargs=True),
-        decoder.register_forward_pre_hook(at_labelled),
+        model.register_forward_pre_hook(select_labels, with_kwargs=True),
+        decoder.register_forward_pre_hook(select_hidden_states),
     ]
     try:
         yield

@@ -9,10 +9,10 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from benchmarks.ner.data.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
+from benchmarks.ner.data.encoding import check_complete, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.data.iob2 import document_lengths
 from benchmarks.ner.training.arms import Arm
-from benchmarks.ner.training.budget import Budget, Machinery, training_arguments
+from benchmarks.ner.training.budget import Budget, RuntimeConfig, training_arguments
 from benchmarks.ner.training.curve import curve
 from benchmarks.ner.training.memory import PeakMemory
 from benchmarks.ner.training.metrics import EntityF1, sentence_counts
@@ -39,7 +39,7 @@ def pretrain(
     data: DatasetDict,
     arm: Arm,
     budget: Budget,
-    machinery: Machinery,
+    runtime: RuntimeConfig,
     seed: int,
     callbacks: Sequence[TrainerCallback],
 ) -> Stage:
@@ -50,13 +50,13 @@ def pretrain(
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
     collator, count = arm.collator(tokenizer), mlm_counts(tokenizer)
     if not arm.pretrain:
-        untracked = replace(machinery, report_to=[])  # they would write elsewhere: no training begins
+        untracked = replace(runtime, report_to=[])  # they would write elsewhere: no training begins
         arguments = training_arguments(budget, untracked, "mlm", len(train), seed)
         fixed = collator.for_evaluation()
         trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
         return Stage({"eval_loss": trainer.evaluate()["eval_loss"], "train_loss": None}, None, None, None)
 
-    arguments = training_arguments(budget, machinery, "mlm", len(train), seed)
+    arguments = training_arguments(budget, runtime, "mlm", len(train), seed)
 
     timer = StepTimer()
     trainer = TimedTrainer(
@@ -71,7 +71,7 @@ def pretrain(
     stage = _trained(model, trainer, timer, collator, train)
     stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
     stage.metrics["curve"] = curve(trainer.state.log_history)
-    _end_tracking(machinery)
+    _end_tracking(runtime)
     return stage
 
 
@@ -82,7 +82,7 @@ def fine_tune(
     names: Sequence[str],
     arm: Arm,
     budget: Budget,
-    machinery: Machinery,
+    runtime: RuntimeConfig,
     seed: int,
     callbacks: Sequence[TrainerCallback],
 ) -> Stage:
@@ -95,7 +95,7 @@ def fine_tune(
     collator = arm.fine_tuning_collator(tokenizer)
     trainer = TimedTrainer(
         model,
-        training_arguments(budget, machinery, "ner", len(train), seed),
+        training_arguments(budget, runtime, "ner", len(train), seed),
         train_dataset=train,
         data_collator=collator,
         callbacks=[*arm.fine_tuning_callbacks(), timer, *callbacks],
@@ -109,7 +109,7 @@ def fine_tune(
         if prefix == "test":  # what arms are compared by
             counts = {**sentence_counts(predicted, gold), "documents": document_lengths(split)}
             stage.metrics["test_sentences"] = counts
-    _end_tracking(machinery)
+    _end_tracking(runtime)
     return stage
 
 
@@ -121,7 +121,7 @@ def tagged(
     output = trainer.predict(rows)
     _check_order(np.asarray(output.label_ids), rows["labels"])
     predicted = join_predictions(np.asarray(output.predictions), index, split, names)
-    check_nothing_lost(split, list(split["tags"]), predicted)
+    check_complete(split, list(split["tags"]), predicted)
     return predicted
 
 
@@ -143,9 +143,9 @@ def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, co
     )
 
 
-def _end_tracking(machinery: Machinery) -> None:
+def _end_tracking(runtime: RuntimeConfig) -> None:
     """Trainer leaves a run of Weights & Biases open, and would draw the next stage, or the next cell, into it."""
-    if "wandb" in machinery.report_to:
+    if "wandb" in runtime.report_to:
         import wandb
 
         wandb.finish()

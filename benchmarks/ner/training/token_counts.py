@@ -34,11 +34,11 @@ def _counts(batch: Batch, masked: torch.Tensor, tokenizer: PreTrainedTokenizerBa
     return torch.stack([attended.sum(), maskable.sum(), masked.sum()])
 
 
-class Observed:
+class TokenCounter:
     """Adds up the counts of a training's batches, and tells them to the logs."""
 
     def __init__(self) -> None:
-        self._total, self._told = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
+        self._total, self._last_total = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
 
     def add(self, counts: torch.Tensor) -> None:
         """The counts of a batch of this rank; they stay on its device."""
@@ -49,6 +49,6 @@ class Observed:
         the last call; of all ranks, over which `reduce` sums a tensor.
         """
         total = reduce(self._total.clone()).cpu()
-        _, maskable, masked = (total - self._told).tolist()
-        self._told = total
+        _, maskable, masked = (total - self._last_total).tolist()
+        self._last_total = total
         return {"num_input_tokens_seen": int(total[0]), "masked_fraction": masked / max(maskable, 1)}

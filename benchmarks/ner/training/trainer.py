@@ -7,12 +7,12 @@ from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
 from benchmarks.ner.training.speed import StepTimer
-from benchmarks.ner.training.token_counts import Count, Observed
+from benchmarks.ner.training.token_counts import Count, TokenCounter
 
 
 class TimedTrainer(Trainer):
     """A `Trainer` that tells a [`StepTimer`] among its callbacks how long it waits for data, and adds to what it logs
-    of training: `train_seconds` without evaluation, and what [`Observed`] tells.
+    of training: `train_seconds` without evaluation, and what [`TokenCounter`] tells.
 
     accelerate reads one batch ahead of the one it hands out, so the time is that of making the next batch.
 
@@ -24,7 +24,7 @@ class TimedTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)
         self.timer = next((cb for cb in self.callback_handler.callbacks if isinstance(cb, StepTimer)), StepTimer())
-        self.count, self.observed = count, Observed()
+        self.count, self.observed = count, TokenCounter()
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         begin = self.timer.clock()

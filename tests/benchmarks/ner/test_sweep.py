@@ -15,14 +15,14 @@ from support.harness import ROOT
 
 from benchmarks.ner import sweep
 from benchmarks.ner.experiments import process_tree
-from benchmarks.ner.experiments.cell_process import run_one
-from benchmarks.ner.experiments.grid import Grid, grid_of
-from benchmarks.ner.experiments.plan import Planned, SweepArguments, fate, planned, stored
-from benchmarks.ner.experiments.process_tree import end_marked
+from benchmarks.ner.experiments.cell_process import run_cell_process
+from benchmarks.ner.experiments.grid import Grid, parse_grid
+from benchmarks.ner.experiments.plan import PlannedCell, SweepArguments, action, plan_cells, stored_result
+from benchmarks.ner.experiments.process_tree import kill_marked
 from benchmarks.ner.experiments.result import configuration, result_path, run_id
 from benchmarks.ner.experiments.result_reader import load, read_results
 from benchmarks.ner.report.status_tables import not_run
-from benchmarks.ner.sweep import time_left
+from benchmarks.ner.sweep import remaining_time
 
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}
 RESULT = load(min((ROOT / "benchmarks" / "results").glob("static-*.json")))
@@ -49,28 +49,28 @@ class Folder:
         self.path = path
         self.arguments = SweepArguments(output_dir=str(path))
         monkeypatch.setenv("TEST_RESULT", json.dumps(RESULT))
-        (self.any_cell, *_) = grid_of(SMALL, str(path)).cells
+        (self.any_cell, *_) = parse_grid(SMALL, str(path)).cells
 
-    def cell(self, script: str = WRITE, status: str = "ok", **launch: object) -> Planned:
+    def cell(self, script: str = WRITE, status: str = "ok", **launch: object) -> PlannedCell:
         config = configuration(RESULT)
         config["launch"] = {**config["launch"], **launch}
         path = result_path(self.path, "static", RESULT["seed"], run_id(config))
         stub = [sys.executable, "-c", script, str(path), status, str(self.path / "started")]
-        return Planned(self.any_cell, config, path, stub)
+        return PlannedCell(self.any_cell, config, path, stub)
 
-    def write(self, cell: Planned, status: str) -> None:
+    def write(self, cell: PlannedCell, status: str) -> None:
         launch = {"requested": cell.config["launch"], "observed": None}
         result = {**RESULT, "launch": launch, "run_id": run_id(cell.config), "status": status, "reason": "before"}
         cell.path.write_text(json.dumps(result))
 
-    def run(self, cell: Planned, time_limit: float = 300) -> dict:
-        result = run_one(cell, Grid([], time_limit), self.arguments)
-        assert stored(cell) == result, "a result file that is trusted"
+    def run(self, cell: PlannedCell, time_limit: float = 300) -> dict:
+        result = run_cell_process(cell, Grid([], time_limit), self.arguments)
+        assert stored_result(cell) == result, "a result file that is trusted"
         results, rejected = read_results(self.path)
         assert (len(results), rejected) == (1, [])
         return result
 
-    def sweep(self, *cells: Planned, time_limit: float = 300) -> tuple[int, list[str]]:
+    def sweep(self, *cells: PlannedCell, time_limit: float = 300) -> tuple[int, list[str]]:
         console = Console(file=io.StringIO(), width=200)
         status = sweep.sweep(cells, Grid([], time_limit), self.arguments, console)
         return status, console.file.getvalue().splitlines()
@@ -94,9 +94,9 @@ def test_a_cell_has_the_result_that_it_wrote(folder, status, before) -> None:
     cell = folder.cell(status=status)
     if before:
         folder.write(cell, before)
-    assert fate(cell) == "run"
+    assert action(cell) == "run"
     assert (folder.run(cell)["status"], folder.started()) == (status, [status])
-    assert fate(cell) == ("finished" if status == "ok" else "run")
+    assert action(cell) == ("finished" if status == "ok" else "run")
 
 
 @pytest.mark.parametrize("before", [None, "failed", "skipped"])
@@ -121,17 +121,17 @@ def test_a_cell_that_cannot_run_is_skipped_unless_it_failed_where_it_can(folder,
     cell = folder.cell(use_cpu=False)
     if before:
         folder.write(cell, before)
-    assert fate(cell) == "skipped: no GPU"
+    assert action(cell) == "skipped: no GPU"
     assert folder.run(cell)["status"] == after
     assert folder.started() == []
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    assert fate(cell) == "run", "looked at again"
+    assert action(cell) == "run", "looked at again"
 
 
 def test_a_further_machine_writes_nothing(folder) -> None:
     folder.arguments = SweepArguments(output_dir=str(folder.path), num_machines=2, machine_rank=1)
-    assert run_one(folder.cell(CRASH), Grid([], 300), folder.arguments)["status"] == "failed"
-    assert run_one(folder.cell("pass"), Grid([], 300), folder.arguments) is None
+    assert run_cell_process(folder.cell(CRASH), Grid([], 300), folder.arguments)["status"] == "failed"
+    assert run_cell_process(folder.cell("pass"), Grid([], 300), folder.arguments) is None
     assert not list(folder.path.glob("*.json"))
 
 
@@ -174,7 +174,7 @@ def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
     status, lines = folder.sweep(folder.cell(), folder.cell(INTERRUPT, config="other"))
     assert status == sweep.STOPPED
     assert lines[1:] == ["Stopped: 1 of 2 cells are finished. Start the same command again to go on."]
-    assert end_marked(process_tree.mark_of(folder.path).__eq__) == 0, "nothing runs any more"
+    assert kill_marked(process_tree.process_mark(folder.path).__eq__) == 0, "nothing runs any more"
     status, lines = folder.sweep(folder.cell(), folder.cell(CRASH, config="other"))
     assert "finished before" in lines[0]
     assert "failed" in lines[1]
@@ -184,13 +184,13 @@ def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
 def test_ctrl_c_twice_ends_the_cell_as_well(folder, monkeypatch) -> None:
     """The second comes while the first is seen to."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    mark = process_tree.mark_of(folder.path)
+    mark = process_tree.process_mark(folder.path)
     monkeypatch.setattr(
-        process_tree, "end_marked", lambda belongs: belongs(mark) and signal.raise_signal(signal.SIGINT)
+        process_tree, "kill_marked", lambda belongs: belongs(mark) and signal.raise_signal(signal.SIGINT)
     )
     status, lines = folder.sweep(folder.cell(INTERRUPT))
     assert (status, len(lines)) == (sweep.STOPPED, 1)
-    assert end_marked(mark.__eq__) == 0, "nothing runs any more"
+    assert kill_marked(mark.__eq__) == 0, "nothing runs any more"
     assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
@@ -205,19 +205,19 @@ def test_ctrl_c_twice_ends_the_cell_as_well(folder, monkeypatch) -> None:
     ],
 )
 def test_the_time_left_is_that_of_the_cells_so_far(seconds, ahead, words) -> None:
-    assert time_left(seconds, ahead) == words
+    assert remaining_time(seconds, ahead) == words
 
 
 def test_machines_are_joined_by_flags_and_each_cell_has_a_port(tmp_path) -> None:
     machines = {"num_machines": 2, "machine_rank": 1, "main_process_ip": "10.0.0.1", "main_process_port": 7000}
-    grid = grid_of({**SMALL, "seeds": [0], "launches": ["cpu_2_fp32"]}, str(tmp_path))
-    first, second = planned(grid, SweepArguments(output_dir=str(tmp_path), **machines), tmp_path)
+    grid = parse_grid({**SMALL, "seeds": [0], "launches": ["cpu_2_fp32"]}, str(tmp_path))
+    first, second = plan_cells(grid, SweepArguments(output_dir=str(tmp_path), **machines), tmp_path)
     text = " ".join(first.command)
     assert "--num_machines 2 --machine_rank 1 --main_process_ip 10.0.0.1 --main_process_port 7000 " in text
     assert "--main_process_port 7001" in " ".join(second.command)
     assert first.config["launch"]["num_machines"] == 2
     with pytest.raises(ValueError, match=r"`machine_rank` must be from 0 to num_machines - 1 = 1, but got 2\."):
-        planned(grid, SweepArguments(num_machines=2, machine_rank=2), tmp_path)
+        plan_cells(grid, SweepArguments(num_machines=2, machine_rank=2), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +246,12 @@ def test_types_that_are_not_trained_on_are_told_once(tmp_path, capsys) -> None:
         (tmp_path / name).write_text(f"Ann {tag}\n")
     files = {"train_file": str(tmp_path / "train"), "validation_file": str(tmp_path / "dev")}
     mine = {**files, "test_file": str(tmp_path / "test"), "dataset_name": "mine"}
-    planned(grid_of({**SMALL, "datasets": [mine]}, str(tmp_path)), SweepArguments(), tmp_path)
+    plan_cells(parse_grid({**SMALL, "datasets": [mine]}, str(tmp_path)), SweepArguments(), tmp_path)
     warned = "python -m benchmarks.ner.sweep: warning: mine has entity types in test (PER) that "
     assert capsys.readouterr().err.count(warned) == 1
 
 
 def test_a_model_that_cannot_be_loaded_is_refused_before_anything_runs(tmp_path) -> None:
-    grid = grid_of({**SMALL, "models": [str(tmp_path / "absent")]}, str(tmp_path))
+    grid = parse_grid({**SMALL, "models": [str(tmp_path / "absent")]}, str(tmp_path))
     with pytest.raises(ValueError, match=r"`datasets` and `models` must be .*, but got .*absent.* Mend the name"):
-        planned(grid, SweepArguments(), tmp_path)
+        plan_cells(grid, SweepArguments(), tmp_path)

@@ -15,15 +15,15 @@ from scipy import stats
 
 from benchmarks.ner.analysis import bootstrap
 from benchmarks.ner.analysis.bootstrap import (
-    LEAST,
     LEVEL,
+    MIN_P,
     Estimate,
     differences,
     estimate,
+    half_width,
     holm,
     p_value,
     points,
-    reach,
     resampled,
     shared_variance,
     sign_flip_p,
@@ -150,32 +150,34 @@ def test_of_one_document_it_is_the_paired_t_test(both) -> None:
     found, expected = estimate(*both), stats.ttest_rel(points(both[0].sum(1)), points(both[1].sum(1)))
     assert p_value(found) == pytest.approx(expected.pvalue, rel=1e-6)
     low, high = expected.confidence_interval(1 - LEVEL)
-    assert (found.difference - reach(found), found.difference + reach(found)) == pytest.approx((low, high), abs=1e-6)
+    assert (found.difference - half_width(found), found.difference + half_width(found)) == pytest.approx(
+        (low, high), abs=1e-6
+    )
 
 
 @EVERY
 @given(ERRORS, st.integers(2, 9), st.integers(2, 999))
 def test_the_reach_lies_between_those_of_its_parts(error, seeds, documents) -> None:
     found = Estimate(0.0, error, 0.0, seeds, documents)
-    of_seeds, of_documents = reach(found), reach(found._replace(of_seeds=0.0, of_documents=error))
+    of_seeds, of_documents = half_width(found), half_width(found._replace(of_seeds=0.0, of_documents=error))
     assert of_seeds == pytest.approx(stats.t(seeds - 1).ppf(0.975) * error)
     assert of_documents == pytest.approx(stats.t(documents - 1).ppf(0.975) * error)
-    assert reach(found._replace(of_documents=error)) == pytest.approx(math.sqrt(of_seeds**2 + of_documents**2))
+    assert half_width(found._replace(of_documents=error)) == pytest.approx(math.sqrt(of_seeds**2 + of_documents**2))
 
 
 @EVERY
 @given(ESTIMATES)
 def test_the_interval_at_the_p_value_ends_at_no_difference(found) -> None:
     p = p_value(found)
-    assert LEAST <= p <= 1
-    if LEAST < p < 1:
-        assert reach(found, p) == pytest.approx(abs(found.difference), rel=1e-3, abs=1e-9)
-    assert (p < LEVEL) == (abs(found.difference) > reach(found))
+    assert MIN_P <= p <= 1
+    if MIN_P < p < 1:
+        assert half_width(found, p) == pytest.approx(abs(found.difference), rel=1e-3, abs=1e-9)
+    assert (p < LEVEL) == (abs(found.difference) > half_width(found))
 
 
 def test_without_any_spread_a_difference_is_sure_and_none_is_none() -> None:
     assert p_value(Estimate(0.0, 0.0, 0.0, 3, 9)) == 1.0
-    assert p_value(Estimate(0.1, 0.0, 0.0, 3, 9)) == LEAST
+    assert p_value(Estimate(0.1, 0.0, 0.0, 3, 9)) == MIN_P
 
 
 @pytest.mark.parametrize(("seeds", "expected"), [(2, 0.73), (3, 0.77), (5, 0.79), (10, 0.8), (30, 0.8)])
@@ -194,7 +196,7 @@ def test_the_smallest_difference_is_found_in_four_of_five_studies_of_seeds_and_d
     found = generator.normal(smallest, math.hypot(1.0, of_documents), studies)
     power = np.mean(
         [
-            abs(one) > reach(Estimate(one, error, of_documents, seeds, 300))
+            abs(one) > half_width(Estimate(one, error, of_documents, seeds, 300))
             for one, error in zip(found, of_seeds, strict=True)
         ]
     )
@@ -297,7 +299,7 @@ def paired_t_miss(counts, truth):
 def miss(counts, draws, truth):
     """Whether the truth is outside of the interval; where there is no difference, whether the verdict finds one."""
     found = estimate(*counts, draws)
-    missed = abs(found.difference - truth) > reach(found)
+    missed = abs(found.difference - truth) > half_width(found)
     assert truth or missed == (verdict(found.difference, p_value(found), 0.0) in ("better", "worse"))
     return missed
 
@@ -361,7 +363,7 @@ def test_the_means_of_many_studies_are_the_true_difference() -> None:
 def test_the_error_shrinks_with_seeds_only_as_far_as_documents_let_it() -> None:
     generator = np.random.default_rng(5)
     errors = [
-        np.mean([reach(estimate(*study(SAME["other sentences"], seeds, generator), 200)) for _ in range(10)])
+        np.mean([half_width(estimate(*study(SAME["other sentences"], seeds, generator), 200)) for _ in range(10)])
         for seeds in (2, 4, 16)
     ]
     assert all(more > less for more, less in pairwise(errors))

@@ -12,7 +12,15 @@ from scipy import stats
 from support.harness import ROOT
 from support.made_results import SENTENCES, make_result, with_scores
 
-from benchmarks.ner.analysis.comparison import DECLARED, NO_ENTITY, ONE_SEED, compare, comparisons, is_declared, verdict
+from benchmarks.ner.analysis.comparison import (
+    NO_ENTITY,
+    ONE_SEED,
+    PLANNED_CONTRASTS,
+    compare,
+    comparisons,
+    is_planned,
+    verdict,
+)
 from benchmarks.ner.analysis.pairing import has_counts
 from benchmarks.ner.analysis.seed_summary import summaries
 from benchmarks.ner.experiments.entity_counts import by_document
@@ -203,7 +211,7 @@ def test_what_was_declared_is_one_family_and_comes_first() -> None:
     assert [one.exploratory for one in found] == [False] * 6 + [True] * 24
     declared = found[:6]
     assert sorted((one.dataset, one.first, one.second) for one in declared) == sorted(
-        (name, *pair) for name in names for pair in DECLARED
+        (name, *pair) for name in names for pair in PLANNED_CONTRASTS
     )
     in_order = sorted(declared, key=lambda one: one.p)
     highest = np.maximum.accumulate([min(1.0, one.p * (6 - rank)) for rank, one in enumerate(in_order)])
@@ -220,11 +228,11 @@ def test_what_was_declared_is_one_family_and_comes_first() -> None:
     assert any(one.p < 0.05 <= one.p_adjusted for one in declared), "or nothing here would show the adjustment"
 
 
-@pytest.mark.parametrize("pair", DECLARED)
+@pytest.mark.parametrize("pair", PLANNED_CONTRASTS)
 def test_a_declared_pair_may_be_named_in_either_order(pair) -> None:
     results = arms(dict.fromkeys(pair, 0.6))
-    assert is_declared(*pair)
-    assert is_declared(*pair[::-1])
+    assert is_planned(*pair)
+    assert is_planned(*pair[::-1])
     (one,) = comparisons(results)
     assert (one.first, one.second, one.exploratory) == (*pair, False)
     assert compare(results, *pair[::-1]).difference == pytest.approx(-one.difference)

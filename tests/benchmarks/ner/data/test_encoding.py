@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from benchmarks.ner.data.encoding import check_nothing_lost, encode_for_mlm, encode_for_ner, join_predictions
+from benchmarks.ner.data.encoding import check_complete, encode_for_mlm, encode_for_ner, join_predictions
 from benchmarks.ner.data.load import tag_names
 from benchmarks.ner.data.readers import ner_dataset
 from benchmarks.ner.training.tiny_bert import tiny_tokenizer
@@ -54,7 +54,7 @@ def test_labels_predicted_come_back_as_the_gold_tags(words: list[list[str]], max
     gold = list(split["tags"])
     rows = [zip(*row, strict=True) for row in zip(words, gold, strict=True)]
     assert joined == [["O" if word == NO_SUBWORD else tag for word, tag in row] for row in rows]
-    check_nothing_lost(split, gold, joined)
+    check_complete(split, gold, joined)
 
 
 @settings(derandomize=True, deadline=None)
@@ -128,11 +128,11 @@ def test_what_is_lost_is_named() -> None:
     split = split_of([["a", "b", "c"], ["a"]])
     gold = list(split["tags"])
     with pytest.raises(ValueError, match=r"predicted needs one tag a word .* 3 in 1 sentences for 4 in 2"):
-        check_nothing_lost(split, gold, gold[:1])
+        check_complete(split, gold, gold[:1])
     with pytest.raises(ValueError, match="gold needs one tag a word"):
-        check_nothing_lost(split, [["O"], ["O"]], gold)
+        check_complete(split, [["O"], ["O"]], gold)
     with pytest.raises(ValueError, match="0 entities for 1"):
-        check_nothing_lost(split, [["O"] * 3, ["O"]], gold)
+        check_complete(split, [["O"] * 3, ["O"]], gold)
     with pytest.raises(ValueError, match="one row a window"):
         join_predictions(np.zeros((1, 9), dtype=int), [], split, tag_names(DatasetDict(train=split)))
 

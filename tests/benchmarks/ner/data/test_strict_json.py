@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from benchmarks.ner.data.display import cut
-from benchmarks.ner.data.strict_json import DEPTH, loads, misfits
+from benchmarks.ner.data.display import shorten
+from benchmarks.ner.data.strict_json import MAX_DEPTH, loads, schema_errors
 
 
 @pytest.mark.parametrize(
-    "text", ["null", '{"a": [1, -2.5, "\\u00e9", true]}', "[" * DEPTH + "1" + "]" * DEPTH, "1e308"]
+    "text", ["null", '{"a": [1, -2.5, "\\u00e9", true]}', "[" * MAX_DEPTH + "1" + "]" * MAX_DEPTH, "1e308"]
 )
 def test_plain_json_is_read(text):
     assert loads(text) == json.loads(text)
@@ -22,7 +22,7 @@ def test_plain_json_is_read(text):
         ("[-Infinity]", "-Infinity is not a JSON number"),
         ("[1e999]", "1e999 is too large a number"),
         ("9" * 5000, "integer string conversion"),
-        ("[" * (DEPTH + 1) + "1" + "]" * (DEPTH + 1), "nested at most 20 deep"),
+        ("[" * (MAX_DEPTH + 1) + "1" + "]" * (MAX_DEPTH + 1), "nested at most 20 deep"),
         ("[" * 100_000, "nested at most 20 deep"),
         ("\ufeff{}", "BOM"),
         ("{", "Expecting property name"),
@@ -47,9 +47,9 @@ def test_other_json_is_a_value_error(text, message):
     ],
 )
 def test_misfits_are_named_by_their_key_path(value, found):
-    assert list(misfits(value, {"a": {"b": "a number"}, "c?": "a text"})) == found
+    assert list(schema_errors(value, {"a": {"b": "a number"}, "c?": "a text"})) == found
 
 
 def test_what_is_shown_is_short_and_plain():
-    assert cut("\x1b[31m\ud800\n") == r"'\x1b[31m\ud800\n'"
-    assert max(len(cut(value)) for value in ("x" * 10**6, 10**4000, [[]] * 10**6, "\U0001f600" * 99)) <= 60
+    assert shorten("\x1b[31m\ud800\n") == r"'\x1b[31m\ud800\n'"
+    assert max(len(shorten(value)) for value in ("x" * 10**6, 10**4000, [[]] * 10**6, "\U0001f600" * 99)) <= 60

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.ner.data.encoding import check_encodable
 from benchmarks.ner.data.synthetic import embedded_corpus
-from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, where_to_look
+from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, next_steps
 from benchmarks.ner.training.models import load_tokenizer
 
 
@@ -30,11 +30,11 @@ def test_the_defaults_can_be_run() -> None:
 
 def test_a_run_ends_with_what_to_look_at_and_how() -> None:
     asked = HarnessArguments(output_dir="/the runs", report_to=["tensorboard"])
-    results, report, curves = where_to_look(asked)
+    results, report, curves = next_steps(asked)
     assert results == "Results: /the runs"
     assert report == "Report: python -m benchmarks.ner.report '/the runs'"
     assert curves == "Curves: tensorboard --logdir '/the runs/trainer'"
-    assert list(where_to_look(HarnessArguments(output_dir="/the runs"))) == [results, report]
+    assert list(next_steps(HarnessArguments(output_dir="/the runs"))) == [results, report]
 
 
 def test_lengths_without_room_are_refused_by_the_names_that_users_gave_them() -> None:

@@ -7,8 +7,8 @@ import yaml
 from support.harness import ROOT
 from transformers import HfArgumentParser
 
-from benchmarks.ner.experiments.arguments import HarnessArguments, command_line
-from benchmarks.ner.experiments.grid import grid_of, read_grid
+from benchmarks.ner.experiments.arguments import HarnessArguments, to_command_line
+from benchmarks.ner.experiments.grid import parse_grid, read_grid
 
 GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}
@@ -72,15 +72,15 @@ def test_launches_of_one_name_must_be_the_same(tmp_path) -> None:
     other = tmp_path / "cpu_2_bf16.yaml"
     other.write_text("distributed_type: MULTI_GPU\nnum_processes: 2\n")
     with pytest.raises(ValueError, match=r"files of different names, but got 'two cpu_2_bf16\.yaml'"):
-        grid_of({**SMALL, "launches": ["cpu_2_bf16", str(other)]}, "runs")
+        parse_grid({**SMALL, "launches": ["cpu_2_bf16", str(other)]}, "runs")
     written = {"device": "cpu", "processes": [1, 2], "precision": ["fp32", "bf16"]}
     named = ["cpu_1_fp32", "cpu_1_bf16", "cpu_2_fp32", "cpu_2_bf16"]
-    grid = grid_of({**SMALL, "launches": [*named, written]}, "runs")
+    grid = parse_grid({**SMALL, "launches": [*named, written]}, "runs")
     assert len(grid.cells) == 4 * 2 * 2
 
 
 def test_a_grid_is_each_combination_once() -> None:
-    grid = grid_of({**SMALL, "arms": ["none", "static", "none"], "workers": [0, "2 persistent"]}, "here")
+    grid = parse_grid({**SMALL, "arms": ["none", "static", "none"], "workers": [0, "2 persistent"]}, "here")
     cells = [(*cell.arguments.arms, *cell.arguments.seeds, cell.workers) for cell in grid.cells]
     assert sorted(cells, key=str) == sorted(
         [(arm, seed, workers) for arm in ("none", "static") for seed in (0, 1) for workers in (0, "2 persistent")],
@@ -99,7 +99,7 @@ def test_the_grids_that_come_along() -> None:
 
 
 def test_a_command_line_gives_back_its_arguments() -> None:
-    (cell,) = grid_of(
+    (cell,) = parse_grid(
         {
             **{"arms": ["none"], "seeds": [7], "launches": [{"precision": "tf32"}], "workers": ["2 persistent"]},
             "datasets": [{"train_file": "a b", "validation_file": "b", "test_file": "c", "dataset_name": "abc"}],
@@ -107,6 +107,6 @@ def test_a_command_line_gives_back_its_arguments() -> None:
         },
         "there",
     ).cells
-    words = command_line(cell.arguments)
+    words = to_command_line(cell.arguments)
     assert HfArgumentParser(HarnessArguments).parse_args_into_dataclasses(words) == (cell.arguments,)
-    assert command_line(HarnessArguments()) == []
+    assert to_command_line(HarnessArguments()) == []

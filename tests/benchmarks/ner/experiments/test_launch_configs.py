@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.ner.experiments import launch_configs
-from benchmarks.ner.experiments.grid import grid_of
+from benchmarks.ner.experiments.grid import parse_grid
 from benchmarks.ner.experiments.launch import parse_launch
-from benchmarks.ner.experiments.launch_configs import obstacle
+from benchmarks.ner.experiments.launch_configs import unsupported_reason
 
 CPU = {"num_processes": 1, "mixed_precision": "no", "use_cpu": True, "config": "cpu_1_fp32"}
 GPU = {**CPU, "use_cpu": False}
@@ -18,7 +18,7 @@ GPU = {**CPU, "use_cpu": False}
 @pytest.mark.parametrize("processes", [1, 8])
 def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precision, mixed, processes) -> None:
     asked = {"precision": precision, "processes": processes, "strategy": strategy}
-    (cell, *_) = grid_of({"arms": ["none"], "seeds": [0], "launches": [asked]}, "runs").cells
+    (cell, *_) = parse_grid({"arms": ["none"], "seeds": [0], "launches": [asked]}, "runs").cells
     cell.launch.write(tmp_path)
     (path,) = tmp_path.iterdir()
     assert parse_launch(["accelerate", "launch", "--config_file", str(path), "run.py"], {}) == {
@@ -53,10 +53,10 @@ def test_what_a_machine_with_two_old_gpus_cannot_run(monkeypatch, requested, rea
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
     monkeypatch.setattr(launch_configs, "is_fp8_available", lambda: False)
     monkeypatch.setattr(launch_configs, "is_deepspeed_available", lambda: False)
-    assert obstacle(requested) == reason
+    assert unsupported_reason(requested) == reason
 
 
 def test_what_a_machine_without_gpu_cannot_run(monkeypatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert obstacle(GPU) == "no GPU"
-    assert obstacle(CPU) is None
+    assert unsupported_reason(GPU) == "no GPU"
+    assert unsupported_reason(CPU) is None

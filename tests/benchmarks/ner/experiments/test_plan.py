@@ -9,10 +9,10 @@ import pytest
 from support.harness import ROOT
 
 from benchmarks.ner.experiments import plan
-from benchmarks.ner.experiments.arguments import HarnessArguments, budget_of, dataset_name
+from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name, make_budget
 from benchmarks.ner.experiments.cell import Task
 from benchmarks.ner.experiments.grid import read_grid
-from benchmarks.ner.experiments.plan import SweepArguments, planned
+from benchmarks.ner.experiments.plan import SweepArguments, plan_cells
 from benchmarks.ner.experiments.result_reader import read_results
 
 COMMITTED = ROOT / "benchmarks" / "results"
@@ -30,15 +30,15 @@ def no_corpora(monkeypatch) -> None:
     def loaded(arguments: HarnessArguments, requested: dict) -> Task:
         dataset, model = datasets[dataset_name(arguments)], models[Path(arguments.model).name]
         model = tiny[dataset["name"]] if model["name"] == "tiny" else model
-        return Task(dataset, None, [], model["name"], model, None, budget_of(arguments), requested, None)
+        return Task(dataset, None, [], model["name"], model, None, make_budget(arguments), requested, None)
 
-    monkeypatch.setattr(plan, "_loaded", loaded)
+    monkeypatch.setattr(plan, "_load_task", loaded)
 
 
 def _files(folder: Path) -> Iterator[str]:
     for grid in GRIDS.glob("*.yaml"):
         if "embedded" not in grid.read_text(encoding="utf-8"):
-            yield from (each.path.name for each in planned(read_grid(grid), SweepArguments(), folder))
+            yield from (each.path.name for each in plan_cells(read_grid(grid), SweepArguments(), folder))
 
 
 def test_the_grids_ask_for_every_committed_result(tmp_path, no_corpora) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from benchmarks.ner.experiments.process_tree import MARK, end_marked, end_orphans, last_lines, run_to_the_end
+from benchmarks.ner.experiments.process_tree import MARK, kill_marked, kill_orphans, last_lines, run_and_clean_up
 
 NO_PROCESS = 2**22 + 1  # above the largest pid that there is
 
@@ -34,7 +34,7 @@ def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         return started[-1]
 
     yield start
-    end_marked(lambda mark: str(tmp_path) in mark)
+    kill_marked(lambda mark: str(tmp_path) in mark)
     for process in started:
         process.kill()
         process.communicate()
@@ -51,7 +51,7 @@ def running(pid: int) -> bool:
 def test_what_a_process_started_is_ended_with_it_also_in_a_session_of_its_own(tmp_path, start) -> None:
     family, other = start(str(tmp_path), sys.executable, "-c", FAMILY), start(f"{tmp_path} other", *SLEEP)
     grandchild = int(family.stdout.readline())
-    assert end_marked(str(tmp_path).__eq__) == 2
+    assert kill_marked(str(tmp_path).__eq__) == 2
     assert not running(grandchild)
     assert not running(family.pid)
     assert running(other.pid)
@@ -63,7 +63,7 @@ def test_what_a_launcher_that_is_gone_has_left_is_ended(tmp_path, start) -> None
     family.kill()
     family.wait()
     assert running(grandchild)
-    assert end_marked(str(tmp_path).__eq__) == 1
+    assert kill_marked(str(tmp_path).__eq__) == 1
     assert not running(grandchild)
 
 
@@ -71,20 +71,20 @@ def test_only_a_sweep_that_is_gone_leaves_orphans(tmp_path, start) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     orphan = start(f"{NO_PROCESS} {here}", *SLEEP)
     others = [start(f"{os.getpid()} {here}", *SLEEP), start(f"{NO_PROCESS} {there}", *SLEEP)]
-    assert end_orphans(here) == 1
+    assert kill_orphans(here) == 1
     assert not running(orphan.pid)
     assert all(running(process.pid) for process in others)
 
 
 def test_a_command_over_its_limit_is_ended(tmp_path) -> None:
-    assert run_to_the_end(SLEEP, str(tmp_path), tmp_path / "log", 0.01) is None
-    assert end_marked(str(tmp_path).__eq__) == 0
+    assert run_and_clean_up(SLEEP, str(tmp_path), tmp_path / "log", 0.01) is None
+    assert kill_marked(str(tmp_path).__eq__) == 0
 
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_command_has_its_status_and_its_output(tmp_path, status) -> None:
     script = f"import sys; print('out'); sys.stdout.flush(); sys.exit({status} and 'err' and {status})"
-    assert run_to_the_end([sys.executable, "-c", script], str(tmp_path), tmp_path / "new" / "log", 100) == status
+    assert run_and_clean_up([sys.executable, "-c", script], str(tmp_path), tmp_path / "new" / "log", 100) == status
     assert (tmp_path / "new" / "log").read_text() == "out\n"
 
 

@@ -6,7 +6,7 @@ import pytest
 from support import made_results
 
 from benchmarks.ner.experiments.result import configuration, result_path, run_id
-from benchmarks.ner.experiments.result_reader import RejectedResult, finished, read_result, read_results
+from benchmarks.ner.experiments.result_reader import RejectedResult, finished_result, read_result, read_results
 from benchmarks.ner.experiments.storage import write_result
 
 SCORES = {"dev_f1": 0.5, "test_f1": 0.5, "test_accuracy": 0.9}
@@ -52,14 +52,14 @@ def test_what_was_measured_does_not_change_the_run_id():
 
 def test_finished(tmp_path):
     result, failed = make_result(), make_result(seed=2, status="failed", reason="launch")
-    assert finished(tmp_path / "absent.json", configuration(result)) is None
-    assert finished(stored(tmp_path, result), configuration(result), retry_failed=True) == result
+    assert finished_result(tmp_path / "absent.json", configuration(result)) is None
+    assert finished_result(stored(tmp_path, result), configuration(result), retry_failed=True) == result
     path = stored(tmp_path, failed)
-    assert finished(path, configuration(failed)) == failed
-    assert finished(path, configuration(failed), retry_failed=True) is None
+    assert finished_result(path, configuration(failed)) == failed
+    assert finished_result(path, configuration(failed), retry_failed=True) is None
     assert path.exists()
     skipped = make_result(seed=3, status="skipped", reason="no GPU", mlm={"eval_loss": None})
-    assert finished(stored(tmp_path, skipped), configuration(skipped)) is None
+    assert finished_result(stored(tmp_path, skipped), configuration(skipped)) is None
 
 
 def test_every_half_written_file_is_rejected(tmp_path):
@@ -69,7 +69,7 @@ def test_every_half_written_file_is_rejected(tmp_path):
     for length in range(0, len(text), 7):
         path.write_text(text[:length])
         with pytest.raises(RejectedResult, match="not valid JSON"):
-            finished(path, configuration(result))
+            finished_result(path, configuration(result))
 
 
 @pytest.mark.parametrize(
@@ -88,20 +88,20 @@ def test_a_foreign_or_changed_file_is_rejected(tmp_path, content, reason):
     path = tmp_path / "a.json"
     path.write_text(content)
     with pytest.raises(RejectedResult, match=reason):
-        finished(path, configuration(make_result()))
+        finished_result(path, configuration(make_result()))
 
 
 def test_bytes_that_are_no_text_are_rejected(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RejectedResult, match="not valid JSON"):
-        finished(path, configuration(make_result()))
+        finished_result(path, configuration(make_result()))
 
 
 def test_a_result_of_another_configuration_is_rejected(tmp_path):
     path = stored(tmp_path, make_result(seed=2))
     with pytest.raises(RejectedResult, match=r"another configuration: seed$"):
-        finished(path, configuration(make_result(seed=1)))
+        finished_result(path, configuration(make_result(seed=1)))
 
 
 def test_read_results_separates_the_rejected(tmp_path):
@@ -188,10 +188,10 @@ def test_counts_by_sentence_are_kept_in_a_line_each(tmp_path, documents):
         ({"correct": [1, 0, 0]}, "quality.test_sentences must give test_f1 and gives 0.25"),
         ({"predicted": [1, 2, 2]}, "quality.test_sentences.predicted must add up to test_entities_predicted and is 5"),
         ({"gold": [2, 0, 1]}, "quality.test_sentences.gold must add up to test_entities_gold and is 3"),
-        ({"gold": [3, 1]}, "they are 3, 3, 2, 3"),
-        ({"documents": [2]}, "they are 3, 3, 3, 2"),
-        ({"documents": [2, 1, 0]}, "they are 3, 3, 3, 3"),
-        ({"correct": [], "predicted": [], "gold": [], "documents": []}, "they are 0, 0, 0, 0"),
+        ({"gold": [3, 1]}, "got 3, 3, 2, 3"),
+        ({"documents": [2]}, "got 3, 3, 3, 2"),
+        ({"documents": [2, 1, 0]}, "got 3, 3, 3, 3"),
+        ({"correct": [], "predicted": [], "gold": [], "documents": []}, "got 0, 0, 0, 0"),
         ({"correct": [1.0, 0, 1]}, "quality.test_sentences.correct must be a list of counts and is a list of 3"),
         ({"correct": [True, 0, 1]}, "quality.test_sentences.correct must be a list of counts and is a list of 3"),
         ({"gold": [5, -1, 0]}, "quality.test_sentences.gold must be a list of counts and is a list of 3"),

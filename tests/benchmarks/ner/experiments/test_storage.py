@@ -14,7 +14,7 @@ from support import made_results
 
 from benchmarks.ner.experiments.result import configuration, result_path
 from benchmarks.ner.experiments.result_reader import read_result
-from benchmarks.ner.experiments.storage import as_text, set_aside, without_non_finite, write_result
+from benchmarks.ner.experiments.storage import rename_rejected, to_json_text, without_non_finite, write_result
 
 SCORES = {"dev_f1": 0.5, "test_f1": 0.5, "test_accuracy": 0.9}
 
@@ -71,11 +71,11 @@ def test_set_aside_loses_nothing(tmp_path):
     places = []
     for number in range(3):
         (tmp_path / "a.json").write_text(str(number))
-        places.append(set_aside(tmp_path / "a.json"))
+        places.append(rename_rejected(tmp_path / "a.json"))
     assert all(re.fullmatch(r"a\.json\.rejected\.[0-9a-f]{12}", place.name) for place in places)
     assert [place.read_text() for place in places] == ["0", "1", "2"]
     assert not (tmp_path / "a.json").exists()
-    assert set_aside(tmp_path / "a.json") is None
+    assert rename_rejected(tmp_path / "a.json") is None
 
 
 def test_what_is_not_finite_turns_into_none():
@@ -94,4 +94,4 @@ def test_what_is_not_finite_turns_into_none():
     )
 )
 def test_what_is_written_in_few_lines_is_the_same_json(value):
-    assert json.loads(as_text({"value": value})) == {"value": value}
+    assert json.loads(to_json_text({"value": value})) == {"value": value}

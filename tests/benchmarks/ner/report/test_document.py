@@ -13,10 +13,10 @@ from support.made_results import make_result, with_scores
 from benchmarks.ner.experiments.result import file_name
 from benchmarks.ner.experiments.storage import write_result
 from benchmarks.ner.report import __main__ as command
-from benchmarks.ner.report.blocks import Heading, Paragraph, Picture, Table, markdown, terminal
+from benchmarks.ner.report.blocks import Figure, Heading, Paragraph, Table, markdown, terminal
 from benchmarks.ner.report.document import NO_CONTRAST, report
 from benchmarks.ner.report.figures import f1_range
-from benchmarks.ner.report.html_page import page
+from benchmarks.ner.report.html_page import to_html
 from benchmarks.ner.report.quality_tables import HEADINGS, NO_ENTITIES
 from benchmarks.ner.report.status_tables import not_run, overview
 
@@ -212,7 +212,7 @@ def test_the_page_is_whole_and_shows_what_the_markdown_shows(tmp_path, compared)
     shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {Path(name).name for name in shown} == {path.name for path in tmp_path.glob("*.png")}
     pictures = Links((tmp_path / "report.html").read_text(encoding="utf-8")).pictures
-    assert len(pictures) == len(shown) == sum(isinstance(block, Picture) for block in blocks) > 0
+    assert len(pictures) == len(shown) == sum(isinstance(block, Figure) for block in blocks) > 0
     assert all(picture.startswith("data:image/png;base64,iVBOR") for picture in pictures)
 
 
@@ -274,9 +274,9 @@ def test_names_are_printed_as_they_are_and_steer_nothing(tmp_path):
     blocks = report(results, [(Path(NAME), NAME)])
     assert shown in printed(blocks, width=400)
     for block in blocks:
-        if isinstance(block, Picture):
+        if isinstance(block, Figure):
             block.draw(tmp_path / block.file)
-    parsed = Links(page("names", markdown(blocks), tmp_path))
+    parsed = Links(to_html("names", markdown(blocks), tmp_path))
     assert not {"script", "em"} & parsed.elements
     assert not any(link.startswith("javascript") for link in parsed.links)
 

@@ -10,7 +10,7 @@ from benchmarks.ner.data.synthetic import embedded_corpus
 from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.training import arms, stages
 from benchmarks.ner.training.arms import Arm, arm_names, load_arm
-from benchmarks.ner.training.budget import Budget, Machinery
+from benchmarks.ner.training.budget import Budget, RuntimeConfig
 from benchmarks.ner.training.models import classifier, initial_model
 from benchmarks.ner.training.tiny_bert import tiny_tokenizer
 from hf_dynmask.rates.schedules import rate_at
@@ -70,7 +70,7 @@ def test_only_the_training_of_fine_tuning_has_masks(tmp_path, monkeypatch, name,
         names,
         load_arm(name),
         Budget(1, 1e-3, 16, 128, 2, 1e-3, 16, 128, 0.06, 0.01, 0, False),
-        Machinery(1, "no", True, [], tmp_path),
+        RuntimeConfig(1, "no", True, [], tmp_path),
         seed=0,
         callbacks=[],
     )

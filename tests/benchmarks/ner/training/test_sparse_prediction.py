@@ -12,7 +12,7 @@ from transformers import (
     RobertaConfig,
 )
 
-from benchmarks.ner.training.sparse_prediction import scores_of_labelled_tokens
+from benchmarks.ner.training.sparse_prediction import sparse_prediction
 
 SIZES = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
 CONFIGS = {
@@ -31,12 +31,12 @@ def model(request):
     return AutoModelForMaskedLM.from_config(CONFIGS[request.param]).eval()  # without dropout
 
 
-def make_batch(labelled: float = 0.3) -> dict[str, torch.Tensor]:
+def make_batch(labeled: float = 0.3) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, 50, (3, 7), generator=generator)
     attended = torch.ones_like(ids)
     attended[1, 4:] = 0
-    chosen = (torch.rand(3, 7, generator=generator) < labelled) & attended.bool()
+    chosen = (torch.rand(3, 7, generator=generator) < labeled) & attended.bool()
     return {"input_ids": ids, "attention_mask": attended, "labels": torch.where(chosen, ids, -100)}
 
 
@@ -50,7 +50,7 @@ def loss_and_gradients(model, batch):
 def test_loss_and_gradients_are_those_of_all_scores(model) -> None:
     batch = make_batch()
     expected, gradients = loss_and_gradients(model, batch)
-    with scores_of_labelled_tokens(model):
+    with sparse_prediction(model):
         output, found = loss_and_gradients(model, batch)
     torch.testing.assert_close(output.loss, expected.loss)
     assert found.keys() == gradients.keys()
@@ -61,7 +61,7 @@ def test_loss_and_gradients_are_those_of_all_scores(model) -> None:
 def test_only_labelled_tokens_are_scored(model) -> None:
     batch = make_batch()
     every = model(**batch).logits
-    with scores_of_labelled_tokens(model):
+    with sparse_prediction(model):
         scores = model(**batch).logits
     has_a_switch_of_its_own = hasattr(model.config, "sparse_prediction")
     torch.testing.assert_close(scores, every if has_a_switch_of_its_own else every[batch["labels"] != -100])
@@ -69,7 +69,7 @@ def test_only_labelled_tokens_are_scored(model) -> None:
 
 def test_without_labels_and_afterwards_all_tokens_are_scored(model) -> None:
     batch = make_batch()
-    with scores_of_labelled_tokens(model):
+    with sparse_prediction(model):
         model(**batch)
         unlabelled = {name: value for name, value in batch.items() if name != "labels"}
         assert model(**unlabelled).logits.shape == (3, 7, 50)
@@ -79,6 +79,6 @@ def test_without_labels_and_afterwards_all_tokens_are_scored(model) -> None:
 def test_the_batch_of_the_caller_stays_as_it_was(model) -> None:
     batch = make_batch()
     before = {name: value.clone() for name, value in batch.items()}
-    with scores_of_labelled_tokens(model):
+    with sparse_prediction(model):
         model(**batch)
     assert all(torch.equal(batch[name], before[name]) for name in before)

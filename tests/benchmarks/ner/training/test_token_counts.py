@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from benchmarks.ner.training.token_counts import Observed, mlm_counts, ner_counts
+from benchmarks.ner.training.token_counts import TokenCounter, mlm_counts, ner_counts
 
 CLS, SEP, PAD, MASK = range(4)
 TOKENIZER = SimpleNamespace(all_special_ids=[CLS, SEP, PAD, MASK], mask_token_id=MASK)
@@ -25,7 +25,7 @@ def test_in_fine_tuning_what_is_the_mask_token_is_masked():
 
 
 def test_tokens_are_told_so_far_and_the_fraction_since_the_last_time():
-    observed = Observed()
+    observed = TokenCounter()
     observed.add(torch.tensor([10, 8, 2]))
     assert observed.logs(lambda counts: counts) == {"num_input_tokens_seen": 10, "masked_fraction": 0.25}
     observed.add(torch.tensor([5, 4, 4]))
@@ -34,13 +34,13 @@ def test_tokens_are_told_so_far_and_the_fraction_since_the_last_time():
 
 
 def test_counts_are_those_of_all_ranks():
-    observed = Observed()
+    observed = TokenCounter()
     observed.add(torch.tensor([10, 8, 2]))
     ranks = torch.tensor([10, 8, 6])
     assert observed.logs(lambda counts: counts + ranks) == {"num_input_tokens_seen": 20, "masked_fraction": 0.5}
 
 
 def test_nothing_that_could_be_masked_is_no_fraction_of_anything():
-    observed = Observed()
+    observed = TokenCounter()
     observed.add(torch.tensor([2, 0, 0]))
     assert observed.logs(lambda counts: counts)["masked_fraction"] == 0
