@@ -1,4 +1,4 @@
-"""Writes the parts of both README.md that are made of committed results: `python -m benchmarks.readme`."""
+"""Generates the parts of both README.md that show committed results: `python -m benchmarks.readme`."""
 
 import json
 import re
@@ -15,7 +15,7 @@ RESULTS = HERE / "results"
 
 
 def parts() -> dict[Path, dict[str, str]]:
-    """The Markdown of each part by its file and its name."""
+    """Returns the Markdown of each part by file and name."""
     results, _ = read_results(RESULTS)
     speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
@@ -25,12 +25,14 @@ def parts() -> dict[Path, dict[str, str]]:
 
 
 def insert_parts(text: str, parts: dict[str, str]) -> str:
-    """A text with parts in the place of what stands between their marks."""
+    """Replaces the text between the markers of each part."""
     for name, part in parts.items():
         between = re.compile(rf"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->)", re.DOTALL)
         text, found = between.subn(lambda marks, part=part: marks[1] + part + marks[2], text)  # type: ignore[misc]
         if found != 1:
-            raise ValueError(f"the text must have the marks of {name!r} once, but got them {found} times. Mend it.")
+            raise ValueError(
+                f"the text must have the markers of {name!r} once, but has them {found} times. Correct the text."
+            )
     return text
 
 

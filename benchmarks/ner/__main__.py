@@ -1,7 +1,7 @@
-"""Static against dynamic masking on NER: `accelerate launch -m benchmarks.ner --arms none static dynamic`.
+"""Compares static and dynamic masking on NER: `accelerate launch -m benchmarks.ner --arms none static dynamic`.
 
-Runs every arm with every seed under the launch it was started by, and writes one JSON file for each. What is finished
-is not run again, so a run that was stopped goes on where it was.
+Runs every arm with every seed under the launch of this process, and writes a JSON file for each cell. Finished cells
+are not run again, so the same command continues a run that was stopped.
 """
 
 from functools import partial
@@ -38,11 +38,11 @@ Cells = list[tuple[Arm, int]]
 
 
 def main() -> None:
-    """Runs all cells, then prints the table."""
+    """Runs all cells, then prints the results."""
     parser = HfArgumentParser(HarnessArguments, prog=PROGRAM)  # type: ignore[arg-type]
     arguments, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
     requested = {**requested_launch(), **({"tf32": True} if arguments.tf32 else {})}
-    torch.set_float32_matmul_precision("high" if arguments.tf32 else "highest")  # fp32 is fp32
+    torch.set_float32_matmul_precision("high" if arguments.tf32 else "highest")  # fp32 without TF32
     use_cpu = requested["use_cpu"] or not torch.cuda.is_available()
     state = PartialState(cpu=use_cpu)
     console = Console(emoji=False, quiet=not state.is_main_process)
@@ -61,12 +61,12 @@ def main() -> None:
 def _prepare(
     arguments: HarnessArguments, unknown: list[str], requested: dict[str, Any], use_cpu: bool
 ) -> tuple[Task, Cells]:
-    """All that is wrong with arguments and data is refused here, before hours are spent."""
+    """Checks arguments and data, so that errors are reported before hours are spent."""
     reject_unknown_arguments(unknown)
     cells = [(load_arm(arm), seed) for seed in arguments.seeds for arm in arguments.arms]
     state = PartialState()
     check_arguments(arguments, state.num_processes)
-    if state.is_main_process:  # it alone writes
+    if state.is_main_process:  # only this process writes
         check_writable(Path(arguments.output_dir))
     task = load_task(arguments, requested, use_cpu, state.num_processes)
     check_encodable(task.tokenizer, task.budget.mlm_block_size, task.budget.ner_max_length)
@@ -96,7 +96,7 @@ def _advance(progress: Progress, bar: TaskID, cells: int, done: float) -> None:
 
 
 def _finished_result(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console: Console) -> dict | None:
-    """The result of a finished cell. The first process looks and tells the others: they must do the same."""
+    """Returns the result of a finished cell, or None. The first process reads it and broadcasts it to the others."""
     found: list[dict | None] = [None]
     if PartialState().is_main_process:
         config = configuration(task, arm, seed)
@@ -104,9 +104,9 @@ def _finished_result(task: Task, arm: Arm, seed: int, arguments: HarnessArgument
         try:
             found = [finished_result(path, config, arguments.retry_failed)]
         except RejectedResult as error:
-            aside = rename_rejected(path)
-            kept = f"kept as {aside.name}" if aside else "another process has set it aside"
-            console.print(Text(printable(f"not trusted {path.name}: {error}; {kept}"), style="yellow"), soft_wrap=True)
+            renamed = rename_rejected(path)
+            outcome = f"renamed to {renamed.name}" if renamed else "another process renamed it"
+            console.print(Text(printable(f"rejected {path.name}: {error}; {outcome}"), style="yellow"), soft_wrap=True)
     return broadcast_object_list(found)[0]
 
 
@@ -118,7 +118,7 @@ def _save(result: dict, arguments: HarnessArguments) -> None:
 
 
 def _print_result(console: Console, result: dict, known: bool, number: int, cells: int) -> None:
-    """One line for each cell, also where no progress bar is drawn."""
+    """Prints one line per cell, even without a progress bar."""
     score, loss, seconds = result["quality"]["test_f1"], result["mlm"]["eval_loss"], result["time"]["seconds"]
     console.print(
         f"{number + 1:>3}/{cells} {result['arm']['name']:<14} seed {result['seed']}  "
@@ -131,7 +131,7 @@ def _print_result(console: Console, result: dict, known: bool, number: int, cell
 
 
 def _silence_libraries() -> None:
-    """The progress bar is the harness's own; datasets and transformers each would draw theirs below it."""
+    """Disables the progress bars of datasets and transformers, which would interfere with that of the harness."""
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
     if not PartialState().is_main_process:

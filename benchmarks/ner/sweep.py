@@ -1,8 +1,8 @@
-"""A grid of cells, each in fresh processes: `python -m benchmarks.ner.sweep GRID.yaml --output_dir DIR [--dry_run]`.
+"""Runs a grid of cells in new processes: `python -m benchmarks.ner.sweep GRID.yaml --output_dir DIR [--dry_run]`.
 
-Each cell is started by `accelerate launch` with its own config file and ends as one result: "ok"; "failed", which is
-run again when the sweep is started again; or "skipped", which is looked at again then, as it costs nothing. So a sweep
-that was stopped goes on where it was, also in a folder that holds other results.
+`accelerate launch` starts each cell with its own config file. Each cell ends with one result: "ok"; "failed", which the
+next sweep runs again; or "skipped", which the next sweep checks again. So the same command continues a sweep that was
+stopped, also in a folder with other results.
 """
 
 import signal
@@ -32,15 +32,15 @@ from benchmarks.ner.report.status_tables import overview
 from benchmarks.ner.report.write import write_report
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-STOPPED = 130  # the exit status of what Ctrl-C ended
+STOPPED = 130  # exit status after Ctrl-C
 
 
 def main() -> None:
-    """Runs the cells that are not finished, then prints the table."""
+    """Runs the cells that are not finished, then prints the results."""
     parser = HfArgumentParser(SweepArguments, prog=PROGRAM, description=main.__doc__)  # type: ignore[arg-type]
-    parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/config/grids/cpu_smoke.yaml")
+    parser.add_argument("grid", type=Path, help="YAML file, such as benchmarks/ner/config/grids/cpu_smoke.yaml")
     arguments, named, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
-    for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
+    for stop in STOPS:  # even if SIGINT is ignored, as for background jobs of a shell
         signal.signal(stop, signal.default_int_handler)
     datasets.disable_progress_bars()
     console = Console(emoji=False)
@@ -60,21 +60,21 @@ def main() -> None:
 
 
 def sweep(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, console: Console) -> int:
-    """Runs cells, prints their table and writes the report; the exit status."""
+    """Runs cells, prints their results and writes the report; returns the exit status."""
     output_dir = Path(arguments.output_dir)
     if left := kill_orphans(output_dir):
-        _print(console, f"Ended {left} processes that a killed sweep had left behind.")
+        _print(console, f"Killed {left} processes of an earlier sweep that was killed.")
     try:
         _run_all(cells, grid, arguments, console)
     except KeyboardInterrupt:
-        for stop in STOPS:  # what was started is ended, however often Ctrl-C is pressed
+        for stop in STOPS:  # kill all started processes, even if Ctrl-C is pressed again
             signal.signal(stop, signal.SIG_IGN)
         kill_marked(process_mark(output_dir).__eq__)
         done = sum(successful_result(cell) is not None for cell in cells)
-        _print(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")
+        _print(console, f"Stopped: {done} of {len(cells)} cells are finished. Run the same command again to continue.")
         return STOPPED
-    paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
-    results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
+    paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset share a result
+    results = [load(path) for path in paths if path.exists()]  # results may not be visible on a further machine yet
     console.print(terminal(overview(results)))
     _print(console, f"Results: {output_dir.resolve()}")
     if arguments.machine_rank == 0:
@@ -83,7 +83,7 @@ def sweep(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, c
 
 
 def _report(output_dir: Path) -> str:
-    """Writes the report of all results in the folder; where it is, or why there is none."""
+    """Writes the report of all results in the folder; returns its location, or why there is none."""
     page = output_dir / "report" / "report.html"
     try:
         write_report(output_dir, page.parent)
@@ -95,7 +95,7 @@ def _report(output_dir: Path) -> str:
 
 
 def dry_run(cells: Sequence[PlannedCell]) -> int:
-    """Prints what would happen to each cell; the exit status."""
+    """Prints the action for each cell; returns the exit status."""
     for number, cell in enumerate(cells, 1):
         print(printable(f"{number:>3}/{len(cells)} {cell.cell}: {action(cell)}"))
     return 0
@@ -118,7 +118,7 @@ def _run_all(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments
 
 
 def remaining_time(seconds: Sequence[float], ahead: int) -> str:
-    """How long what is ahead will take if it takes as long as what was run so far, in words."""
+    """Estimates the remaining time, in words, from the mean time of the cells so far."""
     if not ahead:
         return "nothing left to run"
     if not seconds:
@@ -129,21 +129,21 @@ def remaining_time(seconds: Sequence[float], ahead: int) -> str:
 
 def _outcome(result: dict[str, Any] | None) -> str:
     if result is None:
-        return "run, its result is not here yet"
+        return "done, but its result is not visible yet"
     if result["status"] == "ok":
         return f"ok, test F1 {100 * result['quality']['test_f1']:.2f}, {result['time']['seconds']:.0f} s"
     return f"{result['status']}: {result['reason']}"
 
 
 def _rename_rejected(planned: PlannedCell, console: Console) -> None:
-    """Rename what is in the place of a cell's result and is none."""
+    """Renames a file that has the name of a cell's result but is rejected."""
     try:
         read_result(planned.path, planned.config)
     except FileNotFoundError:
         return
     except RejectedResult as error:
-        if aside := rename_rejected(planned.path):
-            _print(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
+        if renamed := rename_rejected(planned.path):
+            _print(console, f"rejected {planned.path.name}: {error}; renamed to {renamed.name}")
 
 
 def _print(console: Console, text: str) -> None:

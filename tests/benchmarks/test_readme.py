@@ -36,5 +36,5 @@ def test_what_the_readme_shows_is_there() -> None:
 def test_a_part_goes_between_its_marks() -> None:
     text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n"
     assert insert_parts(text, {"x": r"\1 new" + "\n"}) == "a\n<!-- x: begin -->\n\\1 new\n<!-- x: end -->\nb\n"
-    with pytest.raises(ValueError, match="must have the marks of 'y' once, but got them 0 times"):
+    with pytest.raises(ValueError, match="must have the markers of 'y' once, but has them 0 times"):
         insert_parts(text, {"y": ""})

@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, files) -> None:
     process = _start("cpu_1_fp32", tmp_path, *files, *arms)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    assert f"not trusted {broken.name}" in " ".join(output.split())
+    assert f"rejected {broken.name}" in " ".join(output.split())
     assert len(list(tmp_path.glob(f"{broken.name}.rejected.*"))) == 1
     assert len(_results(tmp_path)) == 3
 
@@ -128,5 +128,5 @@ def test_a_launch_that_does_less_than_asked_is_failed(tmp_path, files) -> None:
     assert process.returncode == 1, output
     (result,) = _results(tmp_path / "runs").values()
     assert result["status"] == "failed"
-    assert "computes in float16, float32 was seen" in result["reason"]
+    assert "computes in float16, but float32 was observed" in result["reason"]
     assert "Failed" in output

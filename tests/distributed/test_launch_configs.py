@@ -75,16 +75,16 @@ def test_two_processes_are_connected_and_compute_as_asked(launched, name, dtype)
 
 def test_a_multi_cpu_config_starts_one_process_and_is_found_out(launched):
     assert launched["multi_cpu"]["observed"]["world_size"] == 1
-    assert launched["multi_cpu"]["reason"] == "2 processes were asked for, 1 train together"
+    assert launched["multi_cpu"]["reason"] == "2 processes were requested, but 1 train together"
 
 
 def test_fsdp_on_the_cpu_is_ddp_and_is_found_out(launched):
     """accelerate shards on an accelerator only, and does not say so."""
     assert launched["fsdp2"]["observed"]["world_size"] == 2
-    assert launched["fsdp2"]["reason"] == "FSDP2 was asked for, DDP trains"
+    assert launched["fsdp2"]["reason"] == "FSDP2 was requested, but DDP trains"
 
 
 def test_the_cpu_flag_starts_one_process_in_float32_and_is_found_out(launched):
     reason = launched["cpu_flag"]["reason"]
-    assert "2 processes were asked for, 1 train together" in reason
-    assert "fp16 computes in float16, float32 was seen" in reason
+    assert "2 processes were requested, but 1 train together" in reason
+    assert "fp16 computes in float16, but float32 was observed" in reason

@@ -74,7 +74,7 @@ def test_real_cells_that_do_what_they_can_and_a_sweep_that_is_killed(tmp_path, s
     reasons = {result["launch"]["requested"]["config"]: result["reason"] for result in results}
     assert (len(results), rejected) == (6, [])
     assert reasons["cpu_1_fp32"] is reasons["cpu_2_bf16"] is None
-    assert "computes in float16, float32 was seen" in reasons["cpu_1_fp16"]
+    assert "computes in float16, but float32 was observed" in reasons["cpu_1_fp16"]
     assert "must be a multiple of the 3 processes" in reasons["cpu_3_fp32"]
     assert {result["status"] for result in results} >= {"ok", "failed", "skipped"} or "gpu_1_fp32" in reasons
     report_figure("sweeps", "killed once, then all of 6 cells with a result, none run twice")

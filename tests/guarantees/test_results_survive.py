@@ -100,7 +100,9 @@ def test_a_closed_folder_is_refused_before_any_training() -> None:
         (folder / "file").touch()
         (folder / "closed").mkdir(mode=0o555)
         for place, kind in (("closed", PermissionError), ("closed/new", PermissionError), ("file", FileExistsError)):
-            with pytest.raises(kind, match=r"output_dir must be a folder .*; got .+; .* another --output_dir") as error:
+            with pytest.raises(
+                kind, match=r"output_dir must be a writable folder; got .+; .* another --output_dir"
+            ) as error:
                 check_writable(folder / place)
             assert error.value.filename == str(folder / place)
         check_writable(folder / "new" / "inner")
@@ -188,7 +190,7 @@ def test_two_harnesses_may_run_the_same_cell_in_the_same_folder(tmp_path, stress
     assert ([result["status"] for result in results], rejected) == (["ok"], [])
     aside = [path for path in output_dir.iterdir() if ".rejected." in path.name]
     assert len(aside) == rounds - 1
-    assert len(list(output_dir.iterdir())) == rounds, "a result, what was set aside and nothing else"
+    assert len(list(output_dir.iterdir())) == rounds, "a result and the rejected files, nothing else"
     report_figure("results survive, two harnesses", f"{rounds} pairs on one cell, {len(aside)} broken files kept")
 
 
@@ -213,7 +215,7 @@ def test_a_harness_whose_folder_is_closed_does_not_start(tmp_path) -> None:
     process = start(tmp_path / "runs", "--arms", "none", "--seeds", "0", TMPDIR=str(tmp_path / "temporary"))
     status, output = finish(process)
     assert status == 1
-    assert "output_dir must be a folder that results can be written to; got Permission denied; " in output
+    assert "output_dir must be a writable folder; got Permission denied; " in output
     assert not list((tmp_path / "temporary").glob("hf_dynmask-*")), "nothing was trained"
 
 

@@ -1,1 +1,1 @@
-"""What results of several seeds say of the difference between two arms."""
+"""Compares arms over several seeds: pairs of runs, confidence intervals, and verdicts."""

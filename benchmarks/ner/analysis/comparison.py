@@ -1,8 +1,8 @@
-"""What the results of several seeds say: the spread of each arm, and which arm is better than which, if any.
+"""Compares arms over several seeds: which arm is better, if any.
 
-All F1 is of test entities, strict and micro-averaged, in points: 0 to 100. `bootstrap.py` says how the errors of
-differences are worked out, and why so; on tests for such scores, and why a single test set is not all there is, see
-Dror et al. 2018, The Hitchhiker's Guide to Testing Statistical Significance in Natural Language Processing.
+All F1 is strict and micro-averaged over test entities, in points: 0 to 100. `bootstrap.py` explains the errors of
+differences. On tests for such scores, and on the limits of a single test set, see Dror et al. 2018, The Hitchhiker's
+Guide to Testing Statistical Significance in Natural Language Processing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,26 +17,27 @@ from benchmarks.ner.analysis.bootstrap import (
     estimate,
     half_width,
     holm,
+    minimum_detectable_difference,
     p_value,
     sign_flip_p,
-    smallest_difference,
 )
 from benchmarks.ner.analysis.pairing import arms, conditions, groups, has_counts, pair_runs, runs_by_seed
 
 PLANNED_CONTRASTS = (
     ("dynamic", "static10"),
     ("anneal", "constant_mean"),
-)  # before any of them was run; all else is exploratory
-ONE_SEED = "no verdict: one seed tells nothing of the spread"
+)  # before any run
+ONE_SEED = "no verdict: one seed has no variance"
 NO_ENTITY = "no verdict: no run of either arm found an entity"
-SAME_SCORES = "no verdict: both arms scored the same with every seed"
-SAME_DIFFERENCE = "no verdict: the difference is the same with every seed, which tells nothing of its spread"
+SAME_SCORES = "no verdict: both arms have the same score with every seed"
+SAME_DIFFERENCE = "no verdict: the difference is the same with every seed"
 ROUNDING = 1e-9  # points
 
 
 class Comparison(NamedTuple):
-    """Test F1 of `first` minus that of `second`, under the same seeds on the same sentences; None for what one seed, or
-    the same difference with every seed, does not tell.
+    """Test F1 of `first` minus that of `second`, with the same seeds on the same sentences.
+
+    Fields are None if the differences have no variance: for one seed, or the same difference with every seed.
     """
 
     dataset: str
@@ -45,42 +46,45 @@ class Comparison(NamedTuple):
     second: str
     seeds: tuple[int, ...]
     difference: float
-    low: float | None  # 95 % interval of this difference alone
+    low: float | None  # 95 % interval, not adjusted
     high: float | None
-    p: float | None  # that there is no difference: below 0.05 just where the interval leaves out 0
-    p_sign_flips: float | None  # beside it: of a permutation test over seeds, which takes the sentences as given
-    p_adjusted: float | None  # by Holm, over all that was declared; None where exploratory
-    smallest: float | None  # the difference that would have been found with a probability of 80 %
-    verdict: str  # what follows for `first`, from `p_adjusted` or, where exploratory, from `p`
+    p: float | None  # of no difference; below 0.05 exactly if the interval excludes 0
+    p_sign_flips: float | None  # of a permutation test over seeds, for comparison; it regards the sentences as fixed
+    p_adjusted: float | None  # by Holm, over all planned contrasts; None if exploratory
+    smallest: float | None  # the minimum detectable difference, at a power of 80 %
+    verdict: str  # about `first`, by `p_adjusted` or, if exploratory, by `p`
     exploratory: bool
 
 
 def compare(results: Sequence[Mapping[str, Any]], first: str, second: str, family: int = 1) -> Comparison:
-    """The arm `first` minus the arm `second` over the seeds they share, out of results of one dataset, model, budget
-    and launch. Failed runs and other arms are passed over.
+    """Compares the arms `first` and `second` over their common seeds, under the same conditions.
+
+    Failed runs and other arms are ignored.
 
     Args:
-        family: how many comparisons were declared together. A declared one's `smallest` is for the level 0.05 / family,
-            Holm's strictest.
+        family: number of planned contrasts. Their `smallest` is for the level 0.05 / family, the strictest of Holm's.
 
-    Raises `ValueError` for runs that are no pairs: without common seeds, under other conditions, on other sentences.
+    Raises `ValueError` for runs that are not pairs: without common seeds, under different conditions, on different
+    sentences.
     """
     run, seeds, counts = pair_runs(results, first, second)
-    declared = is_planned(first, second)
+    planned = is_planned(first, second)
     return Comparison(
         run["dataset"]["name"],
         conditions(run),
         first,
         second,
         seeds,
-        **_numbers(counts[0], counts[1], LEVEL / family if declared else LEVEL, declared),
-        exploratory=not declared,
+        **_numbers(counts[0], counts[1], LEVEL / family if planned else LEVEL, planned),
+        exploratory=not planned,
     )
 
 
 def comparisons(results: Iterable[Mapping[str, Any]]) -> list[Comparison]:
-    """All pairs of arms that share a seed, under each dataset, model, budget and launch; those declared come first, and
-    are one family for Holm's procedure. Results without counts by sentence are passed over.
+    """Compares all pairs of arms that share a seed, under the same conditions.
+
+    Planned contrasts come first and are one family for Holm's procedure. Results without counts per sentence are
+    ignored.
     """
     counted = (result for result in results if has_counts(result))
     pairs = [(members, *pair) for members in groups(counted) for pair in _pairs(members)]
@@ -92,8 +96,9 @@ def comparisons(results: Iterable[Mapping[str, Any]]) -> list[Comparison]:
 
 
 def incomparable_reason(members: Sequence[Mapping[str, Any]]) -> str | None:
-    """Why [`comparisons`] cannot take results under the same conditions: an arm in two settings, or other sentences in
-    one run than in another. None when it can.
+    """Returns why [`comparisons`] rejects results under the same conditions, or None.
+
+    Reasons are an arm in two settings, and different sentences in two runs.
     """
     try:
         for pair in _pairs([result for result in members if has_counts(result)]):
@@ -104,39 +109,39 @@ def incomparable_reason(members: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def is_planned(first: str, second: str) -> bool:
-    """Whether two arms, in either order, were to be compared before they were run."""
+    """Whether two arms, in either order, are a planned contrast."""
     return (first, second) in PLANNED_CONTRASTS or (second, first) in PLANNED_CONTRASTS
 
 
 def verdict(difference: float, p: float, smallest: float | None) -> str:
-    """In words, what follows for the first arm."""
+    """Returns the verdict on the first arm, in words."""
     if p < LEVEL:
         return "better" if difference > 0 else "worse"
-    return f"no difference found (could have seen {smallest:.2f} points)"
+    return f"no difference found (minimum detectable difference: {smallest:.2f} points)"
 
 
-def _numbers(first: np.ndarray, second: np.ndarray, level: float, declared: bool) -> dict[str, Any]:
-    """The numbers of a comparison and its verdict, of counts `[seeds, documents, 2]`."""
+def _numbers(first: np.ndarray, second: np.ndarray, level: float, planned: bool) -> dict[str, Any]:
+    """Returns the values and the verdict of a comparison, from counts `[seeds, documents, 2]`."""
     by_seed = differences(first, second)
     if np.ptp(by_seed) < ROUNDING:
         unknown = dict.fromkeys(("low", "high", "p", "p_sign_flips", "p_adjusted", "smallest"))
         return {"difference": float(by_seed[0]), **unknown, "verdict": _no_verdict(first, second, by_seed)}
     found = estimate(first, second)
-    p, smallest = p_value(found), smallest_difference(found, level)
+    p, smallest = p_value(found), minimum_detectable_difference(found, level)
     return {
         "difference": found.difference,
         "low": found.difference - half_width(found),
         "high": found.difference + half_width(found),
         "p": p,
         "p_sign_flips": sign_flip_p(by_seed),
-        "p_adjusted": p if declared else None,
+        "p_adjusted": p if planned else None,
         "smallest": smallest,
         "verdict": verdict(found.difference, p, smallest),
     }
 
 
 def _no_verdict(first: np.ndarray, second: np.ndarray, by_seed: np.ndarray) -> str:
-    """Why differences `[seeds]` without a spread have no verdict."""
+    """Returns why differences `[seeds]` without variance have no verdict."""
     if not (first[..., 0].any() or second[..., 0].any()):
         return NO_ENTITY
     if len(by_seed) == 1:

@@ -1,4 +1,4 @@
-"""The spread of one arm's test F1 over its seeds, in points: 0 to 100."""
+"""Test F1 of one arm over its seeds, in points: 0 to 100."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from benchmarks.ner.analysis.pairing import arms, conditions, groups, runs_by_se
 
 
 class Summary(NamedTuple):
-    """Test F1 of one arm over its seeds; None for a spread where there is one seed."""
+    """Test F1 of one arm over its seeds. The deviation and the interval are None for one seed."""
 
     dataset: str
     conditions: str  # dataset, model, budget and launch, as JSON
@@ -19,12 +19,12 @@ class Summary(NamedTuple):
     seeds: tuple[int, ...]
     mean: float
     deviation: float | None
-    low: float | None  # 95 % interval of the mean over all seeds there could be, by Student's t, within 0 and 100
+    low: float | None  # 95 % interval of the mean over seeds, by Student's t, clipped to [0, 100]
     high: float | None
 
 
 def summaries(results: Iterable[Mapping[str, Any]]) -> list[Summary]:
-    """One for each arm under each dataset, model, budget and launch, of the runs that did what was asked."""
+    """Summarizes each arm under each dataset, model, budget and launch, from its successful runs."""
     return [_summary(members, arm) for members in groups(results) for arm in arms(members)]
 
 
@@ -36,7 +36,7 @@ def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:
 
 
 def spread(percentages: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Mean, sample standard deviation, and the 95 % interval of the mean, within 0 and 100 as they are."""
+    """Returns the mean, the sample standard deviation, and the 95 % interval of the mean, clipped to [0, 100]."""
     mean = float(np.mean(percentages))
     if len(percentages) == 1:
         return mean, None, None, None

@@ -1,1 +1,1 @@
-"""Where sentences come from, how they are read and checked, and how they become what a model reads."""
+"""Loads and validates sentences, and encodes them as model inputs."""

@@ -1,4 +1,4 @@
-"""Turn sentences into what a model reads: labelled windows for NER, packed blocks for MLM."""
+"""Encodes sentences as model inputs: labeled windows for NER, packed blocks for MLM."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks.ner.data.load import entity_count
 from benchmarks.ner.data.special_tokens import check_tokenizer, room_for_text, separator_id, special_ids
 
-IGNORED = -100  # the label that the loss leaves out
+IGNORED = -100  # the label that the loss ignores
 Tags = Sequence[Sequence[str]]
 
 
 class Window(NamedTuple):
-    """Where a window's words come from: `words[i]` of `sentence` has its first subword at `positions[i]`."""
+    """Maps a window to its words: `words[i]` of `sentence` has its first subword at `positions[i]`."""
 
     sentence: int
     words: list[int]
@@ -26,17 +26,17 @@ class Window(NamedTuple):
 def encode_for_ner(
     split: Dataset, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], max_length: int
 ) -> tuple[Dataset, list[Window]]:
-    """Encode every sentence as consecutive windows of whole words; the list says which words each row holds.
+    """Encodes every sentence as consecutive windows of whole words; the list maps each row to its words.
 
     Columns: `input_ids`, `attention_mask` and `labels`, each int `[length]` with `length <= max_length`, and
-    `token_type_ids` if the tokenizer makes them. A word's first subword carries its label, all else -100.
-    A word longer than a window keeps its first subwords; a word without any is predicted "O".
-    Raises `ValueError` for an unfit tokenizer, a tag outside `names` or a `max_length` without room.
+    `token_type_ids` if the tokenizer makes them. A word's first subword has the word's label; other tokens have -100.
+    A word longer than a window is truncated; a word without subwords is predicted as "O".
+    Raises `ValueError` for an unsupported tokenizer, a tag outside `names`, or a `max_length` without room.
     """
     check_tokenizer(tokenizer)
     frame = special_ids(tokenizer)
     room = room_for_text("max_length", max_length, frame)
-    number = _numbered(names, split)
+    label_ids = _label_ids(names, split)
     rows: list[dict[str, list[int]]] = []
     index: list[Window] = []
     sentences = zip(_word_pieces(split, tokenizer), split["tags"], strict=True)
@@ -44,14 +44,14 @@ def encode_for_ner(
         for words in _windows(pieces, room):
             parts = [pieces[word][:room] for word in words]
             positions = list(accumulate(map(len, parts[:-1]), initial=len(frame[0])))
-            labels = dict(zip(positions, (number[tags[word]] for word in words), strict=True))
+            labels = dict(zip(positions, (label_ids[tags[word]] for word in words), strict=True))
             rows.append(_row(parts, frame, labels, tokenizer))
             index.append(Window(sentence, words, positions))
     return Dataset.from_list(rows), index
 
 
 def check_encodable(tokenizer: PreTrainedTokenizerBase, block_size: int, max_length: int) -> None:
-    """Raises `ValueError` for an unfit tokenizer and for lengths without room, before anything is trained."""
+    """Raises `ValueError` for an unsupported tokenizer or lengths that are too small, before training begins."""
     check_tokenizer(tokenizer)
     separator_id(tokenizer)
     frame = special_ids(tokenizer)
@@ -62,10 +62,12 @@ def check_encodable(tokenizer: PreTrainedTokenizerBase, block_size: int, max_len
 def join_predictions(
     predictions: np.ndarray, index: Sequence[Window], split: Dataset, names: Sequence[str]
 ) -> list[list[str]]:
-    """One tag a word for every sentence of the split, from label numbers int `[windows, length]`."""
+    """Returns one tag per word for every sentence, given label ids, int `[windows, length]`."""
     if len(predictions) != len(index):
         received = f"{len(predictions)} for {len(index)}"
-        raise ValueError(f"predictions needs one row a window; got {received}; predict the encoded rows in order")
+        raise ValueError(
+            f"predictions must have one row per window; got {received}; pass those of the encoded rows in order"
+        )
     joined = [["O"] * len(words) for words in split["words"]]
     for row, window in zip(predictions, index, strict=True):
         for word, position in zip(window.words, window.positions, strict=True):
@@ -74,23 +76,25 @@ def join_predictions(
 
 
 def check_complete(split: Dataset, gold: Tags, predicted: Tags) -> None:
-    """Raise `ValueError` unless both hold every word of the split, and `gold` every entity."""
+    """Raises `ValueError` unless both cover every word of the split, and `gold` covers every entity."""
     read = [len(words) for words in split["words"]]
     for name, scored in (("gold", gold), ("predicted", predicted)):
         if [len(tags) for tags in scored] != read:
-            received = f"{sum(map(len, scored))} in {len(scored)} sentences for {sum(read)} in {len(read)}"
-            raise ValueError(f"{name} needs one tag a word of the split; got {received}; score all of it")
+            received = f"{sum(map(len, scored))} tags in {len(scored)} sentences for {sum(read)} words in {len(read)}"
+            raise ValueError(
+                f"{name} must have one tag per word of the split; got {received}; pass the tags of the whole split"
+            )
     scored_entities, read_entities = entity_count(gold), entity_count(split["tags"])
     if scored_entities != read_entities:
         received = f"{scored_entities} entities for {read_entities}"
-        raise ValueError(f"gold must hold every entity of the split; got {received}; score the split's own tags")
+        raise ValueError(f"gold must contain every entity of the split; got {received}; pass the tags of the split")
 
 
 def encode_for_mlm(split: Dataset, tokenizer: PreTrainedTokenizerBase, block_size: int) -> Dataset:
-    """Pack all sentences, a separator between them, into `input_ids` int `[length]`, `length <= block_size`.
+    """Packs all sentences, joined by separator tokens, into `input_ids`, int `[length <= block_size]`.
 
-    Each block stands between the tokenizer's own special tokens; only the last may be shorter.
-    Raises `ValueError` for an unfit tokenizer or a `block_size` without room for a subword.
+    The tokenizer's special tokens enclose each block; only the last block may be shorter.
+    Raises `ValueError` for an unsupported tokenizer or a `block_size` without room for a subword.
     """
     check_tokenizer(tokenizer)
     frame = before, after = special_ids(tokenizer)
@@ -103,7 +107,7 @@ def encode_for_mlm(split: Dataset, tokenizer: PreTrainedTokenizerBase, block_siz
 
 
 def _word_pieces(split: Dataset, tokenizer: PreTrainedTokenizerBase) -> Iterator[list[list[int]]]:
-    """The subword ids of each word, sentence by sentence."""
+    """Yields the subword ids of each word, sentence by sentence."""
     sentences = list(split["words"])
     encoded = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False, verbose=False)
     for i, words in enumerate(sentences):
@@ -114,7 +118,7 @@ def _word_pieces(split: Dataset, tokenizer: PreTrainedTokenizerBase) -> Iterator
 
 
 def _windows(pieces: list[list[int]], room: int) -> Iterator[list[int]]:
-    """Consecutive word numbers whose subwords fit into `room`; words without subwords are left out."""
+    """Yields consecutive word indices whose subwords fit into `room`; skips words without subwords."""
     words: list[int] = []
     used = 0
     for word, length in enumerate(map(len, pieces)):
@@ -145,9 +149,9 @@ def _row(
     return row
 
 
-def _numbered(names: Sequence[str], split: Dataset) -> dict[str, int]:
+def _label_ids(names: Sequence[str], split: Dataset) -> dict[str, int]:
     unnamed = set(chain(*split["tags"])) - set(names)
     if unnamed:
-        rule = "names must hold every tag of the split"
-        raise ValueError(f"{rule}; got none for {sorted(unnamed)}; take tag_names of all splits")
+        rule = "names must contain every tag of the split"
+        raise ValueError(f"{rule}; {sorted(unnamed)} are missing; pass tag_names of all splits")
     return {name: i for i, name in enumerate(names)}

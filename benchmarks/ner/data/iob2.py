@@ -1,5 +1,7 @@
-"""The sentences of a NER dataset: words, each with an IOB2 tag. What is no such sentence is a `ValueError` as
-`FILE:LINE: rule; what came; remedy`, of a few hundred characters whatever came.
+"""Sentences of a NER dataset: words, each with an IOB2 tag.
+
+A malformed sentence raises `ValueError` with the message `FILE:LINE: rule; value; remedy`, which has at most a few
+hundred characters.
 """
 
 import re
@@ -23,8 +25,9 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 def ner_dataset(
     words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], documents: Sequence[int] | None = None
 ) -> Dataset:
-    """Sentences as a dataset with the columns `words: list[str]` and `tags: list[str]`, and `document: int`, the number
-    of the document that each is from, where that is known.
+    """Returns a dataset with the columns `words: list[str]` and `tags: list[str]`.
+
+    If `documents` is given, there is a column `document: int`, the index of each sentence's document.
     """
     strings = SequenceFeature(Value("string"))
     features = Features(words=strings, tags=strings)
@@ -32,12 +35,12 @@ def ner_dataset(
     if documents is not None:
         features["document"] = Value("int64")
         columns.append(documents)
-    # `Dataset.from_dict` would copy all lists first, which takes twice the memory.
+    # `Dataset.from_dict` copies all lists first, which takes twice the memory.
     return Dataset(pyarrow.table(columns, schema=features.arrow_schema), DatasetInfo(features=features))
 
 
 def document_lengths(split: Dataset) -> list[int] | None:
-    """The number of sentences of each document in turn, None where it is not known which sentence is from which."""
+    """Returns the number of sentences of each document in order, or None if the split has no documents."""
     if "document" not in split.column_names:
         return None
     return [len(list(sentences)) for _, sentences in groupby(split["document"])]
@@ -54,7 +57,7 @@ def from_rows(words: list[Any], tags: list[Any], names: list[str] | None, where:
 def _named(numbers: Any, names: list[str], where: str) -> list[str]:
     if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < len(names) for n in numbers):
         raise ValueError(
-            f"{where}: tags must be numbers of the {len(names)} labels; got {shorten(numbers)}; label all words"
+            f"{where}: tags must be ids of the {len(names)} labels; got {shorten(numbers)}; give each word a label id"
         )
     return [names[number] for number in numbers]
 
@@ -62,7 +65,7 @@ def _named(numbers: Any, names: list[str], where: str) -> list[str]:
 def one_of(names: tuple[str, str], found: list[str], where: str) -> str:
     present = [name for name in found if name in names]
     if len(present) != 1:
-        rule = f"exactly one of {' and '.join(names)} must be there"
+        rule = f"there must be exactly one column of {' and '.join(names)}"
         raise ValueError(
             f"{where}: {rule}; got {', '.join(map(shorten, found[:10])) or 'none'}; rename or drop columns"
         )
@@ -75,7 +78,7 @@ def check_sentence(words: Any, tags: Any, where: str) -> None:
             raise ValueError(f"{where}: {name} must be a list of strings; got {_offending(values)}; write strings")
     if len(words) != len(tags):
         received = f"{len(words)} words and {len(tags)} tags"
-        raise ValueError(f"{where}: each word needs one tag; got {received}; align them")
+        raise ValueError(f"{where}: each word must have one tag; got {received}; align them")
     for word, tag, previous in zip(words, tags, ["O", *tags[:-1]], strict=True):
         check_word(word, where)
         check_tag(tag, previous, where)
@@ -83,9 +86,9 @@ def check_sentence(words: Any, tags: Any, where: str) -> None:
 
 def check_word(word: str, where: str) -> None:
     if not word.strip(" "):
-        raise ValueError(f"{where}: a word must not be empty; got {shorten(word)}; drop it or write the word")
+        raise ValueError(f"{where}: a word must not be empty; got {shorten(word)}; remove it or fill it in")
     if LONE_SURROGATE.search(word):
-        raise ValueError(f"{where}: a word must be valid Unicode; got {shorten(word)}; write whole surrogate pairs")
+        raise ValueError(f"{where}: a word must be valid Unicode; got {shorten(word)}; write complete surrogate pairs")
 
 
 def check_tag(tag: str, previous: str, where: str) -> None:
@@ -93,7 +96,7 @@ def check_tag(tag: str, previous: str, where: str) -> None:
         raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {shorten(tag)}; convert the tags to IOB2")
     if tag.startswith("I-") and previous[2:] != tag[2:]:
         rule = f"in IOB2 {_bare(tag)} must follow B-{_bare(tag[2:])} or {_bare(tag)}"
-        raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; it may be IOB1, convert it to IOB2")
+        raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; convert the tags to IOB2 if they are IOB1")
 
 
 def _bare(tag: str) -> str:
@@ -101,7 +104,7 @@ def _bare(tag: str) -> str:
 
 
 def _offending(values: Any) -> str:
-    """The first of `values` that is no string, or what they are instead of a list."""
+    """Describes the first of `values` that is not a string, or `values` if it is not a list."""
     return shorten(
         next(value for value in values if not isinstance(value, str)) if isinstance(values, list) else values
     )
@@ -109,10 +112,10 @@ def _offending(values: Any) -> str:
 
 def check_exists(path: str | Path) -> None:
     if not Path(path).is_file():
-        raise ValueError(f"{path}:1: the file must exist; found no file there; check the path")
+        raise ValueError(f"{path}:1: the file must exist; there is no such file; check the path")
 
 
 def non_empty(dataset: Dataset, path: str | Path) -> Dataset:
     if not len(dataset):
-        raise ValueError(f"{path}:1: a file must hold a sentence; got none; check the path and the format")
+        raise ValueError(f"{path}:1: a file must contain a sentence; got none; check the path and the format")
     return dataset

@@ -1,4 +1,4 @@
-"""Load a NER dataset as train, validation and test splits of `words` and IOB2 `tags`."""
+"""Loads a NER dataset as train, validation and test splits of `words` and IOB2 `tags`."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ def load_ner(
     validation_file: str | Path | None = None,
     test_file: str | Path | None = None,
 ) -> DatasetDict:
-    """Splits `train`, `validation` and `test` with the columns `words` and `tags`, both `list[str]`.
+    """Returns the splits `train`, `validation` and `test` with the columns `words` and `tags`, both `list[str]`.
 
-    Files win over `dataset`, which is "embedded", a dataset of the hub or a local folder.
-    Raises `ValueError` when only some files are given, or a split, a column or the IOB2 form is missing.
+    Files take precedence over `dataset`, which is "embedded", a dataset on the Hub, or a local folder.
+    Raises `ValueError` if only some files are given, if a split or a column is missing, or if tags are not IOB2.
     """
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     if any(file is not None for file in files.values()):
@@ -34,19 +34,19 @@ def load_ner(
 
 
 def tag_names(dataset: DatasetDict) -> list[str]:
-    """O, then B- and I- of every entity type in any split, so that a model can emit any valid IOB2."""
+    """Returns O, then B- and I- of every entity type in any split, so that a model can predict any valid IOB2."""
     tags = {tag for split in dataset.values() for row in split["tags"] for tag in row}
     types = {tag[2:] for tag in tags - {"O"}}
     return ["O", *sorted(f"{prefix}-{name}" for prefix in "BI" for name in types)]
 
 
 def entity_count(sentences: Iterable[Sequence[str]]) -> int:
-    """Entities in IOB2 sentences: every one, and nothing else, begins with a B- tag."""
+    """Counts the entities in IOB2 sentences: exactly the entities begin with a B- tag."""
     return sum(tag.startswith("B-") for tags in sentences for tag in tags)
 
 
 def fingerprint(dataset: DatasetDict) -> str:
-    """SHA-256, in hex, over the words and tags of all splits; the same on every platform."""
+    """Returns the SHA-256, in hex, of the words and tags of all splits; the same on every platform."""
     digest = hashlib.sha256()
     for name in sorted(dataset):
         for row in dataset[name]:
@@ -58,7 +58,7 @@ def _load_files(files: dict[str, str | Path | None]) -> DatasetDict:
     missing = [f"{name}_file" for name, file in files.items() if file is None]
     if missing:
         rule = "train_file, validation_file and test_file must be given together"
-        raise ValueError(f"{rule}; got no {', '.join(missing)}; add what is missing or give no file")
+        raise ValueError(f"{rule}; {', '.join(missing)} is missing; pass all three files or none")
     return DatasetDict({name: read_file(file) for name, file in files.items() if file is not None})
 
 
@@ -76,6 +76,6 @@ def _load_hub(name: str) -> DatasetDict:
 def _one_split(loaded: DatasetDict, names: tuple[str, ...], dataset: str) -> Dataset:
     present = [name for name in names if name in loaded]
     if len(present) != 1:
-        rule = f"dataset needs exactly one split named {' or '.join(names)}"
-        raise ValueError(f"{rule}; {dataset!r} has {list(loaded)}; rename its splits or pass the files")
+        rule = f"dataset must have exactly one split named {' or '.join(names)}"
+        raise ValueError(f"{rule}; {dataset!r} has {list(loaded)}; rename its splits or pass files")
     return loaded[present[0]]

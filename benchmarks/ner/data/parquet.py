@@ -1,4 +1,4 @@
-"""Parquet files of sentences, with numbers or names as tags. A row counts as a line."""
+"""Reads Parquet files of sentences whose tags are ids or names. A row counts as a line."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from benchmarks.ner.data.strict_json import loads
 
 
 def read_parquet(path: str | Path) -> Dataset:
-    """Read the columns `words` or `tokens`, and `tags` or `ner_tags`, one sentence a row.
+    """Reads the columns `words` or `tokens`, and `tags` or `ner_tags`, one sentence per row.
 
-    Parquet is compressed: what a file decodes to, and so the memory it takes, is not bounded by its size.
+    Parquet is compressed, so the memory that a file needs is not bounded by its size.
     """
     check_exists(path)
     try:
@@ -27,7 +27,7 @@ def read_parquet(path: str | Path) -> Dataset:
 
 
 def _columns(path: str | Path) -> tuple[list[Any], list[Any], list[str] | None]:
-    """The rows of both columns, and the names of the tags where these are numbers."""
+    """Returns the rows of both columns, and the label names if the tags are ids."""
     with pyarrow.parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
         word_column, tag_column = (one_of(names, schema.names, f"{path}:1") for names in (WORD_COLUMNS, TAG_COLUMNS))
@@ -40,7 +40,7 @@ def _columns(path: str | Path) -> tuple[list[Any], list[Any], list[str] | None]:
 
 
 def _check_type(field: pyarrow.Field, where: str) -> None:
-    """Lists of strings or numbers only, whatever a file calls them: other types may decode to anything, by any code."""
+    """Accepts lists of strings or integers only: other types may run arbitrary code when they are decoded."""
     types, kind = pyarrow.types, field.type
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     inner = kind.value_type if is_list else kind
@@ -53,7 +53,7 @@ def _check_type(field: pyarrow.Field, where: str) -> None:
 
 
 def _label_names(metadata: dict[bytes, bytes] | None, column: str) -> list[str] | None:
-    """The names of a `ClassLabel` column as `datasets` writes them beside the schema, None where there are none."""
+    """Returns the label names that `datasets` writes to the metadata for a `ClassLabel` column, or None."""
     try:
         feature = loads((metadata or {})[b"huggingface"].decode())["info"]["features"][column]
         names = (feature[0] if isinstance(feature, list) else feature["feature"])["names"]

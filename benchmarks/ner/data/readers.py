@@ -1,6 +1,6 @@
-"""Read NER sentences from files into a `datasets.Dataset` of `words` and IOB2 `tags`.
+"""Reads NER sentences from files into a `datasets.Dataset` of `words` and IOB2 `tags`.
 
-A malformed line raises `ValueError` as `FILE:LINE: rule; what came; remedy`; a parquet row counts as a line.
+A malformed line raises `ValueError` with the message `FILE:LINE: rule; value; remedy`. A Parquet row counts as a line.
 """
 
 from collections.abc import Iterator
@@ -27,16 +27,16 @@ from benchmarks.ner.data.strict_json import loads
 
 
 def read_file(path: str | Path) -> Dataset:
-    """Read by the file's suffix: .json or .jsonl as JSON lines, .parquet, anything else as CoNLL columns."""
+    """Selects the reader by suffix: JSON lines for .json and .jsonl, Parquet for .parquet, otherwise CoNLL columns."""
     readers = {".json": read_json_lines, ".jsonl": read_json_lines, ".parquet": read_parquet}
     return readers.get(Path(path).suffix.lower(), read_conll)(path)
 
 
 def read_conll(path: str | Path) -> Dataset:
-    """Read one word a line: the word in the first column, its tag in the last, a blank line after a sentence.
+    """Reads one word per line: the first column is the word, the last its tag; a blank line ends a sentence.
 
-    Columns are separated by tabs where the line holds one, else by spaces. A `-DOCSTART-` line begins a document; where
-    there is one, the dataset has a column `document` that numbers them.
+    Tabs separate the columns of a line that contains a tab; otherwise spaces do. A `-DOCSTART-` line begins a document.
+    If there is such a line, the dataset has a column `document`, the index of each sentence's document.
     """
     words: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
@@ -45,7 +45,7 @@ def read_conll(path: str | Path) -> Dataset:
         columns = line.split("\t") if "\t" in line else line.split(" ")
         if not line or line.isspace() or columns[0] == "-DOCSTART-":
             document += columns[0] == "-DOCSTART-"
-            if words[-1]:  # any number of blank lines takes no memory
+            if words[-1]:  # repeated blank lines take no memory
                 words.append([])
                 tags.append([])
                 documents.append(document)
@@ -63,7 +63,7 @@ def read_conll(path: str | Path) -> Dataset:
 
 
 def read_json_lines(path: str | Path) -> Dataset:
-    """Read one JSON object a line, with the keys `words` or `tokens`, and `tags` or `ner_tags`."""
+    """Reads one JSON object per line, with the keys `words` or `tokens`, and `tags` or `ner_tags`."""
     words, tags = [], []
     for number, line in _lines(path):
         if line.strip():
@@ -74,9 +74,9 @@ def read_json_lines(path: str | Path) -> Dataset:
 
 
 def from_columns(dataset: Dataset, where: str) -> Dataset:
-    """Bring any dataset's word and tag columns to `words` and `tags`; `ClassLabel` numbers turn into names.
+    """Renames the word and tag columns of a dataset to `words` and `tags`, and turns `ClassLabel` ids into names.
 
-    Raises `ValueError`, naming `where` and the row, for missing columns, unnamed numbers and malformed rows.
+    Raises `ValueError`, naming `where` and the row, for missing columns, ids without names, and malformed rows.
     """
     word_column = one_of(WORD_COLUMNS, dataset.column_names, f"{where}:1")
     tag_column = one_of(TAG_COLUMNS, dataset.column_names, f"{where}:1")
@@ -87,7 +87,7 @@ def from_columns(dataset: Dataset, where: str) -> Dataset:
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines. Only a newline ends one: `str.splitlines` would cut words at U+0085 or U+2028."""
+    """Yields numbered lines. Only a newline ends a line: `str.splitlines` would split words at U+0085 or U+2028."""
     check_exists(path)
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
@@ -109,7 +109,7 @@ def _word_and_tag(line: str, columns: list[str], where: str) -> tuple[str, str]:
     if "\t" not in line:
         columns = [column for column in columns if column]
     if len(columns) < 2:
-        raise ValueError(f"{where}: a line needs a word and a tag column; got {shorten(line)}; add the tag")
+        raise ValueError(f"{where}: a line must have a word and a tag column; got {shorten(line)}; add the tag")
     word, tag = columns[0], columns[-1]
     check_word(word, where)
     return word, tag
@@ -119,9 +119,11 @@ def _json_sentence(line: str, where: str) -> tuple[list[str], list[str]]:
     try:
         sentence = loads(line)
     except ValueError as error:
-        raise ValueError(f"{where}: a line must be JSON; {error}; write one object a line") from error
+        raise ValueError(f"{where}: a line must be JSON; {error}; write one object per line") from error
     if not isinstance(sentence, dict):
-        raise ValueError(f"{where}: a line must be a JSON object; got {shorten(line)}; write words and tags")
+        raise ValueError(
+            f"{where}: a line must be a JSON object; got {shorten(line)}; write an object with words and tags"
+        )
     words, tags = (sentence[one_of(names, list(sentence), where)] for names in (WORD_COLUMNS, TAG_COLUMNS))
     check_sentence(words, tags, where)
     return words, tags

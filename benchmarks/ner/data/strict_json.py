@@ -1,4 +1,4 @@
-"""JSON as this harness writes it: finite numbers, shallow, of a known shape. All else is a `ValueError`."""
+"""Reads JSON with finite numbers, limited nesting and a known schema; other JSON raises `ValueError`."""
 
 import json
 import math
@@ -8,18 +8,18 @@ from typing import Any
 
 from benchmarks.ner.data.display import shorten
 
-MAX_DEPTH = 20  # what is shallow never meets Python's limit of recursion later on, in whatever walks or pickles it
-TOO_DEEP = f"lists and objects must be nested at most {MAX_DEPTH} deep and are deeper"
-MAX_COUNT = 10**6  # entities of a sentence, sentences of a document: sums stay far below what integers of numpy hold
-MAX_MEASUREMENT = 10**15  # of what was measured: 200 days of nanoseconds, a petabyte; sums and squares stay finite
+MAX_DEPTH = 20  # low enough that code that walks or pickles a value never exceeds Python's recursion limit
+TOO_DEEP = f"lists and objects must be nested at most {MAX_DEPTH} deep, but are nested deeper"
+MAX_COUNT = 10**6  # entities per sentence, sentences per document: sums fit into numpy's integers
+MAX_MEASUREMENT = 10**15  # 11 days of nanoseconds, a petabyte: sums and squares stay finite
 
 LEAVES: dict[str, Callable[[Any], bool]] = {
-    "a text": lambda value: type(value) is str,
-    "a text or null": lambda value: value is None or type(value) is str,
-    "a whole number": lambda value: type(value) is int,
+    "a string": lambda value: type(value) is str,
+    "a string or null": lambda value: value is None or type(value) is str,
+    "an integer": lambda value: type(value) is int,
     "a number": lambda value: type(value) in (int, float) and abs(value) <= sys.float_info.max,
     "a number from 0 to 10^15": lambda value: type(value) in (int, float) and 0 <= value <= MAX_MEASUREMENT,
-    "a whole number from 1 to 10^15": lambda value: type(value) is int and 0 < value <= MAX_MEASUREMENT,
+    "an integer from 1 to 10^15": lambda value: type(value) is int and 0 < value <= MAX_MEASUREMENT,
     "a list of counts": lambda value: (
         isinstance(value, list) and all(type(entry) is int and 0 <= entry <= MAX_COUNT for entry in value)
     ),
@@ -28,7 +28,7 @@ LEAVES: dict[str, Callable[[Any], bool]] = {
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; `ValueError` for NaN, an infinite number, or nesting deeper than `MAX_DEPTH`."""
+    """Parses a JSON text; raises `ValueError` for NaN, an infinite number, or nesting deeper than `MAX_DEPTH`."""
     try:
         value = json.loads(text, parse_constant=_reject_constant, parse_float=_finite)
     except RecursionError:
@@ -38,18 +38,20 @@ def loads(text: str) -> Any:
     return value
 
 
-def schema_errors(value: Any, shape: Mapping[str, Any] | str, key_path: str = "") -> Iterator[str]:
-    """What in `value` is not of `shape`: a leaf by its name in `LEAVES`, or an object by its keys, others being free.
+def schema_errors(value: Any, schema: Mapping[str, Any] | str, key_path: str = "") -> Iterator[str]:
+    """Yields each violation of a schema: the name of a leaf in `LEAVES`, or a mapping from keys to schemas.
 
-    A key that ends in "?" may be null, but must be there.
+    Objects may have further keys.
+
+    A key that ends in "?" is required but may be null.
     """
-    if isinstance(shape, str):
-        if not LEAVES[shape](value):
-            yield f"{key_path} must be {shape} and is {shorten(value)}"
+    if isinstance(schema, str):
+        if not LEAVES[schema](value):
+            yield f"{key_path} must be {schema}, but is {shorten(value)}"
     elif not isinstance(value, dict):
-        yield f"{key_path} must be an object and is {shorten(value)}"
+        yield f"{key_path} must be an object, but is {shorten(value)}"
     else:
-        for name, inner in shape.items():
+        for name, inner in schema.items():
             key = name.removesuffix("?")
             inner_path = f"{key_path}.{key}".lstrip(".")
             if key not in value:
@@ -65,7 +67,7 @@ def _reject_constant(name: str) -> None:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is too large a number")
+        raise ValueError(f"{text[:40]} is too large")
     return number
 
 

@@ -1,22 +1,22 @@
-"""Entity types that no model can learn, since the training split has none: rare ones, or ones it spells otherwise."""
+"""Finds entity types that a model cannot learn because the training split does not contain them."""
 
 from collections.abc import Iterable
 
 from datasets import Dataset, DatasetDict
 
-SHOWN = 10  # types of a split
+SHOWN = 10  # types per split
 
 
 def unseen_types(name: str, data: DatasetDict) -> str | None:
-    """A warning of a dataset's entity types that are not in its training split; None where all are."""
+    """Returns a warning about entity types that are missing from the training split, or None if there are none."""
     known = _types(data["train"])
     unseen = {split: types for split in ("validation", "test") if (types := _types(data[split]) - known)}
     if not unseen:
         return None
     missed = " and ".join(f"{split} ({_listed(types)})" for split, types in unseen.items())
     return (
-        f"{name} has entity types in {missed} that its training split has not ({_listed(known) or 'none'}), so no "
-        "model learns them. Where these are the same types in another spelling, rename them."
+        f"{name} has entity types in {missed} that its training split lacks ({_listed(known) or 'none'}), so no model "
+        "can learn them. If they are the same types with another spelling, rename them."
     )
 
 

@@ -1,1 +1,1 @@
-"""What a run is and how it is started: cells, grids, launches, and the results that they leave on disk."""
+"""Defines, launches and stores experiments: cells, grids, launches and result files."""

@@ -1,4 +1,4 @@
-"""The harness's arguments, and what they name once it is loaded."""
+"""The arguments of the harness, and the task that they describe."""
 
 import shlex
 from collections.abc import Iterator
@@ -13,46 +13,48 @@ from benchmarks.ner.experiments.cell import Task
 from benchmarks.ner.training.budget import Budget, RuntimeConfig, check_budget
 from benchmarks.ner.training.models import load_tokenizer, model_identity
 
-TRACKING_FOLDER = "trainer"  # the folder in the output folder that trackers write to
+TRACKING_FOLDER = "trainer"  # trackers write to this folder in the output folder
 TRACKERS = ("all", "none", *INTEGRATION_TO_CALLBACK)
 SEEDS = range(2**32)
 
 
 @dataclass
 class HarnessArguments:
-    """What to compare, on what, for how long."""
+    """What to compare, on which data, for how long."""
 
     arms: list[str] = field(
         default_factory=lambda: ["none", "static", "dynamic", "anneal"],
-        metadata={"help": "Presets in benchmarks/ner/config/presets."},
+        metadata={"help": "Names of presets in benchmarks/ner/config/presets."},
     )
-    seeds: list[int] = field(default_factory=lambda: [0, 1], metadata={"help": "Each is a run of every arm."})
-    dataset: str = field(default="embedded", metadata={"help": "'embedded', a dataset of the hub, or a local folder."})
+    seeds: list[int] = field(default_factory=lambda: [0, 1], metadata={"help": "Every arm runs with each seed."})
+    dataset: str = field(default="embedded", metadata={"help": "'embedded', a dataset on the Hub, or a local folder."})
     train_file: str | None = field(default=None, metadata={"help": "CoNLL columns, JSON lines or Parquet."})
-    validation_file: str | None = field(default=None, metadata={"help": "As train_file."})
-    test_file: str | None = field(default=None, metadata={"help": "As train_file."})
-    dataset_name: str | None = field(default=None, metadata={"help": "What to call files in tables and results."})
+    validation_file: str | None = field(default=None, metadata={"help": "See train_file."})
+    test_file: str | None = field(default=None, metadata={"help": "See train_file."})
+    dataset_name: str | None = field(default=None, metadata={"help": "Name of the files in tables and results."})
     model: str = field(default="tiny", metadata={"help": "'tiny', or a name or path for AutoModel."})
     mlm_epochs: float = field(default=12.0, metadata={"help": "Epochs of pre-training."})
-    mlm_learning_rate: float = field(default=1e-3, metadata={"help": "Peak, falling linearly to 0."})
-    mlm_batch_size: int = field(default=16, metadata={"help": "Blocks a step, of all processes together."})
-    mlm_block_size: int = field(default=128, metadata={"help": "Tokens a block."})
+    mlm_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate; decays linearly to 0."})
+    mlm_batch_size: int = field(default=16, metadata={"help": "Blocks per step, over all processes."})
+    mlm_block_size: int = field(default=128, metadata={"help": "Tokens per block."})
     ner_epochs: float = field(default=6.0, metadata={"help": "Epochs of fine-tuning."})
-    ner_learning_rate: float = field(default=1e-3, metadata={"help": "Peak, falling linearly to 0."})
-    ner_batch_size: int = field(default=32, metadata={"help": "Sentences a step, of all processes together."})
-    ner_max_length: int = field(default=128, metadata={"help": "Tokens a window; longer sentences have several."})
-    warmup_ratio: float = field(default=0.06, metadata={"help": "Fraction of the steps of both stages."})
-    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's, in both stages."})
-    dataloader_num_workers: int = field(default=0, metadata={"help": "Workers of each process."})
-    dataloader_persistent_workers: bool = field(default=False, metadata={"help": "Keep them between epochs."})
-    tf32: bool = field(default=False, metadata={"help": "On a GPU, let it round what float32 products multiply."})
-    output_dir: str = field(default="runs", metadata={"help": "Where results go, one JSON file a run."})
-    report_to: list[str] = field(default_factory=list, metadata={"help": "Trainer's trackers, e.g. tensorboard."})
-    retry_failed: bool = field(default=False, metadata={"help": "Run again what failed."})
+    ner_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate; decays linearly to 0."})
+    ner_batch_size: int = field(default=32, metadata={"help": "Sentences per step, over all processes."})
+    ner_max_length: int = field(
+        default=128, metadata={"help": "Tokens per window; longer sentences have several windows."}
+    )
+    warmup_ratio: float = field(default=0.06, metadata={"help": "Fraction of warmup steps, in both stages."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW, in both stages."})
+    dataloader_num_workers: int = field(default=0, metadata={"help": "Data loader workers per process."})
+    dataloader_persistent_workers: bool = field(default=False, metadata={"help": "Keep workers between epochs."})
+    tf32: bool = field(default=False, metadata={"help": "Use TF32 for float32 matrix products on a GPU."})
+    output_dir: str = field(default="runs", metadata={"help": "Folder of the results, one JSON file per run."})
+    report_to: list[str] = field(default_factory=list, metadata={"help": "Trackers of Trainer, such as tensorboard."})
+    retry_failed: bool = field(default=False, metadata={"help": "Run failed cells again."})
 
 
 def to_command_line(arguments: HarnessArguments) -> list[str]:
-    """What the parser makes these arguments of, without those that have their default."""
+    """Returns the command line of these arguments, without those that have their default values."""
     words = []
     for argument in fields(arguments):
         value = getattr(arguments, argument.name)
@@ -63,7 +65,7 @@ def to_command_line(arguments: HarnessArguments) -> list[str]:
 
 
 def dataset_name(arguments: HarnessArguments) -> str:
-    """What tables and results call the dataset; files have the name of their folder."""
+    """Returns the name of the dataset in tables and results; files are named after their folder."""
     if arguments.dataset_name:
         return arguments.dataset_name
     return Path(arguments.train_file).parent.name if arguments.train_file is not None else arguments.dataset
@@ -74,7 +76,7 @@ def make_budget(arguments: HarnessArguments) -> Budget:
 
 
 def next_steps(arguments: HarnessArguments) -> Iterator[str]:
-    """Where results are, and the commands that show them."""
+    """Yields the folder of the results, and the commands that show them."""
     folder = Path(arguments.output_dir).resolve()
     yield f"Results: {folder}"
     yield f"Report: python -m benchmarks.ner.report {shlex.quote(str(folder))}"
@@ -83,18 +85,20 @@ def next_steps(arguments: HarnessArguments) -> Iterator[str]:
 
 
 def check_arguments(arguments: HarnessArguments, num_processes: int) -> None:
-    """Raises `ValueError` for numbers that no run can have, and for trackers that Trainer does not know."""
+    """Raises `ValueError` for invalid values and for trackers that Trainer does not support."""
     check_budget(make_budget(arguments), num_processes)
     for seed in arguments.seeds:
         if seed not in SEEDS:
-            raise ValueError(f"`seeds` must be whole numbers from 0 to 2^32 - 1, but got {seed}. Mend it.")
+            raise ValueError(f"`seeds` must be integers from 0 to 2^32 - 1, but got {seed}. Change it.")
     for tracker in arguments.report_to:
         if tracker not in TRACKERS:
-            raise ValueError(f"`report_to` must be among {', '.join(TRACKERS)}, but got {tracker!r}. Mend it.")
+            raise ValueError(
+                f"`report_to` must be among {', '.join(TRACKERS)}, but got {tracker!r}. Choose one of them."
+            )
 
 
 def load_task(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bool, num_processes: int) -> Task:
-    """What all cells of a run have in common: loads the data and the tokenizer."""
+    """Loads the data and the tokenizer that all cells of a run share."""
     data = load_ner(arguments.dataset, arguments.train_file, arguments.validation_file, arguments.test_file)
     dataset = {
         "name": dataset_name(arguments),
@@ -107,7 +111,9 @@ def load_task(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: b
         data=data,
         names=tag_names(data),
         model=arguments.model,
-        identity=model_identity(arguments.model, tokenizer),  # once: it reads the encoder's weights
+        identity=model_identity(
+            arguments.model, tokenizer
+        ),  # computed once, because it reads the weights of the encoder
         tokenizer=tokenizer,
         budget=make_budget(arguments),
         requested=requested,

@@ -1,4 +1,4 @@
-"""One cell: one arm, one seed, one launch. Its configuration says what is asked, its result what was seen."""
+"""Runs a cell: one arm, one seed, one launch. Its configuration is the request, its result the observation."""
 
 import tempfile
 import time
@@ -28,7 +28,7 @@ _QUALITY_FROM_TRAINING = ("train_loss", "steps")
 
 @dataclass(frozen=True)
 class Task:
-    """What all cells of a run have in common."""
+    """The inputs that all cells of a run share."""
 
     dataset: dict[str, Any]
     data: DatasetDict
@@ -42,7 +42,7 @@ class Task:
 
 
 def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
-    """All that is asked of a cell; its hash is the run id."""
+    """Returns the configuration of a cell; its hash is the run id."""
     return {
         "schema": SCHEMA,
         "arm": arm.settings(),
@@ -55,10 +55,10 @@ def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
 
 
 def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -> dict[str, Any]:
-    """Runs a cell on all processes; its result, as `result.py` keeps it.
+    """Runs a cell on all processes; returns its result, as `result.py` defines it.
 
     Args:
-        report: told the fraction of the cell that is done.
+        report: called with the completed fraction of the cell.
     """
     started = time.time()
     config = configuration(task, arm, seed)
@@ -79,8 +79,10 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
 
 @contextmanager
 def _runtime(task: Task, name: str) -> Iterator[RuntimeConfig]:
-    """The task's, with a folder for Trainer: one that stays where a tracker writes there, else a temporary one of this
-    process alone, for another harness may run the same cell at the same time.
+    """Yields the runtime of the task with a folder for Trainer.
+
+    The folder is permanent if a tracker writes there. Otherwise it is a temporary folder of this process, because
+    another harness may run the same cell at the same time.
     """
     if task.runtime.report_to:
         yield replace(task.runtime, work_dir=task.runtime.work_dir / name)
@@ -99,16 +101,16 @@ def _stages(
         "runtime": runtime,
         "seed": seed,
     }
-    halves = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
+    progress_callbacks = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
     encoder = initial_model(task.model, task.tokenizer, seed)
     with sparse_prediction(encoder):
-        mlm = pretrain(encoder, arm=arm, callbacks=halves[0], **common)
+        mlm = pretrain(encoder, arm=arm, callbacks=progress_callbacks[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
-    return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=halves[1], **common)
+    return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=progress_callbacks[1], **common)
 
 
 def _divergence_reason(measured: dict[str, Any]) -> str | None:
-    """Why a run whose numbers went to NaN or infinity has failed; None when all are finite."""
+    """Returns why a run with NaN or infinite values has failed, or None if all values are finite."""
     key_paths = list(non_finite(measured, "result"))
     return (
         f"the training diverged: {', '.join(key_paths[:3])} must be finite; lower the learning rate"

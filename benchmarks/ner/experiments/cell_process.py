@@ -1,4 +1,4 @@
-"""A cell of a sweep in fresh processes of its own, and the result that it ends as."""
+"""Runs a cell of a sweep in new processes, and saves a result even if it fails or is skipped."""
 
 import time
 from pathlib import Path
@@ -14,12 +14,14 @@ from benchmarks.ner.experiments.storage import save_result
 
 
 def run_cell_process(planned: PlannedCell, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
-    """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
+    """Runs a cell unless this machine does not support it; returns its result.
+
+    Returns None on a further machine if machine 0 has a result that is not visible yet."""
     started, before = time.time(), stored_result(planned)
     reason = unsupported_reason(planned.config["launch"])
     if reason:
         if before and before["status"] == "failed":
-            return before  # by a machine that could run it
+            return before  # from a machine that supports it
         return _save_unmeasured(planned, "skipped", reason, started, arguments)
     log = Path(arguments.output_dir) / "logs" / f"{planned.path.stem}.{arguments.machine_rank}.log"
     status = run_and_clean_up(planned.command, process_mark(Path(arguments.output_dir)), log, grid.time_limit)
@@ -35,7 +37,7 @@ def run_cell_process(planned: PlannedCell, grid: Grid, arguments: SweepArguments
 def _save_unmeasured(
     planned: PlannedCell, status: str, reason: str, started: float, arguments: SweepArguments
 ) -> dict[str, Any]:
-    """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
+    """Returns the result of a cell without measurements: its configuration, status and reason. Machine 0 saves it."""
     result = {
         **planned.config,
         "run_id": run_id(planned.config),

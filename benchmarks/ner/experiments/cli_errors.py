@@ -1,4 +1,4 @@
-"""What a user is told of their arguments and data: an error on one line with exit status 2, or a warning."""
+"""Reports errors in arguments and data: one line and exit status 2, or a warning."""
 
 import sys
 from collections.abc import Callable
@@ -11,13 +11,14 @@ from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.distributed import exit_all_ranks
 
 Made = TypeVar("Made")
-USER_ERRORS = (ValueError, OSError)  # what is refused, or cannot be read; all else is ours, and keeps its traceback
+USER_ERRORS = (ValueError, OSError)  # invalid or unreadable input; other errors are bugs and keep their traceback
 
 
 def prepare_on_all_ranks(program: str, prepare: Callable[[], Made]) -> Made:
-    """What `prepare` returns on this process, once it has on all of them; a collective call.
+    """Calls `prepare` on all processes and returns its value on this one; a collective call.
 
-    Where one of them cannot, the first process prints why, and all end: none is ended by the launcher before that.
+    If it raises an error on any process, the first process prints the error and all processes exit. The launcher stops
+    none of them before that.
     """
     made: list[Made] = []
     errors: list[str] = []
@@ -33,13 +34,15 @@ def prepare_on_all_ranks(program: str, prepare: Callable[[], Made]) -> Made:
 
 
 def reject_unknown_arguments(words: list[str]) -> None:
-    """Raises `ValueError` for what is left of a command line."""
+    """Raises `ValueError` for arguments that the parser does not know."""
     if words:
-        raise ValueError(f"arguments must be among those that --help lists; got {' '.join(words)}; mend or remove it")
+        raise ValueError(
+            f"arguments must be among those that --help lists; got {' '.join(words)}; correct or remove them"
+        )
 
 
 def exit_with_error(program: str, message: str) -> NoReturn:
-    """Ends a program of one process."""
+    """Prints an error and exits a program of one process."""
     print_message(program, "error", message)
     sys.exit(2)
 

@@ -1,4 +1,4 @@
-"""How the processes of a launch end together."""
+"""Ends all processes of a launch together."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ from accelerate import PartialState
 
 
 def exit_all_ranks(status: int) -> None:
-    """Ends this process with an exit status once all processes are done; a collective call, the last one.
+    """Exits this process with a status once all processes are done; the last collective call.
 
-    A process that was joined by gloo now and then aborts while the interpreter shuts down, after all work is done and
-    also after a barrier and `destroy_process_group` (3 of 54 launches with torch 2.13.0), and the launcher then
-    reports a failure. So there is no shutdown: what is to be kept must have been written.
+    A process connected by gloo sometimes aborts during interpreter shutdown, after all work is done and also after a
+    barrier and `destroy_process_group` (3 of 54 launches with torch 2.13.0); the launcher then reports a failure. So
+    this function skips the shutdown: write all results before calling it.
     """
     state = PartialState()
     gloo = state.num_processes > 1 and torch.distributed.get_backend() == "gloo"

@@ -1,4 +1,4 @@
-"""What a result was made by: versions, the commit and the machine."""
+"""The software and the machine that produce a result."""
 
 import platform
 import shutil
@@ -23,7 +23,7 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Versions, the commit and the machine."""
+    """Returns versions, the commit and the machine."""
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree, marked where files differ from it; None outside a repository or without git."""
+    """Returns the commit, marked as dirty if files differ from it; None outside a repository or without git."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -1,4 +1,4 @@
-"""A grid of cells: a YAML file of what to combine, checked before anything runs."""
+"""Reads a grid of cells from a YAML file, and checks it before anything runs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from benchmarks.ner.experiments.launch_configs import LAUNCH_OPTIONS, Launch, co
 from benchmarks.ner.experiments.yaml_checks import (
     is_count,
     is_number,
-    is_text,
-    is_text_or_mapping,
+    is_string,
+    is_string_or_mapping,
     list_of,
     mapping,
     reject,
@@ -34,7 +34,7 @@ WORKERS = {
 
 @dataclass(frozen=True)
 class GridCell:
-    """One arm, one seed, one launch: `arguments` are the harness's, of this cell alone."""
+    """One arm, one seed, one launch; `arguments` are the arguments of the harness for this cell."""
 
     launch: Launch
     arguments: HarnessArguments
@@ -51,41 +51,43 @@ class GridCell:
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells, each once, and the seconds that one may take."""
+    """The unique cells, and the time limit of a cell in seconds."""
 
     cells: list[GridCell]
     time_limit: float
 
 
 def read_grid(path: Path, output_dir: str = "runs") -> Grid:
-    """The grid in a file; its cells are launch by launch, then seed by seed.
+    """Reads the grid in a file; its cells are sorted by launch, then by seed.
 
-    Raises `ValueError` for a file that is no grid: it names the key, the rule, what came and the remedy.
+    Raises `ValueError` for an invalid grid; the message names the key, the rule, the value and the remedy.
     """
     try:
         return parse_grid(yaml.safe_load(path.read_text(encoding="utf-8")), output_dir)
     except OSError as error:
-        raise ValueError(f"{path}: a grid must be a file, but got {error.strerror}. Name one that is there.") from error
+        raise ValueError(
+            f"{path}: a grid must be a readable file, but got {error.strerror}. Check the path."
+        ) from error
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Mend it.") from error
+        raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Correct it.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def parse_grid(asked: Any, output_dir: str) -> Grid:
-    """The grid that is asked for by a mapping with some of `KEYS`."""
+    """Builds the grid of a mapping with keys in `KEYS`."""
     asked = {**DEFAULTS, **mapping("the grid", asked, KEYS)}
     if absent := [key for key in ("arms", "seeds", "launches") if key not in asked]:
-        raise ValueError(f"the grid must have arms, seeds and launches, but got no {' and no '.join(absent)}. Add it.")
-    arms = [load_arm(name).name for name in list_of("arms", asked["arms"], is_text, "texts")]
-    seeds = list_of("seeds", asked["seeds"], is_count, "whole numbers from 0")
-    sources = list_of("datasets", asked["datasets"], is_text_or_mapping, "names or mappings")
-    models = list_of("models", asked["models"], is_text, "texts")
-    entries = list_of("launches", asked["launches"], is_text_or_mapping, "names of files or mappings")
+        raise ValueError(f"the grid must have arms, seeds and launches, but lacks {' and '.join(absent)}. Add it.")
+    arms = [load_arm(name).name for name in list_of("arms", asked["arms"], is_string, "strings")]
+    seeds = list_of("seeds", asked["seeds"], is_count, "integers >= 0")
+    sources = list_of("datasets", asked["datasets"], is_string_or_mapping, "names or mappings")
+    models = list_of("models", asked["models"], is_string, "strings")
+    entries = list_of("launches", asked["launches"], is_string_or_mapping, "names of files or mappings")
     launches = _unique_launches(launch for entry in entries for launch in _launches(entry))
     workers = list_of("workers", asked["workers"], _is_workers, f"of {', '.join(map(str, WORKERS))}")
     if not is_number(asked["time_limit"]) or asked["time_limit"] <= 0:
-        reject("time_limit", "a number of seconds above 0", asked["time_limit"], "Give the seconds a cell may take.")
+        reject("time_limit", "a number of seconds > 0", asked["time_limit"], "Pass the seconds that a cell may take.")
     budget = _budget(asked["arguments"])
     combined = product(launches, map(_dataset, sources), models, workers, seeds, arms)
     cells = []
@@ -97,11 +99,11 @@ def parse_grid(asked: Any, output_dir: str) -> Grid:
 
 
 def _unique_launches(launches: Iterator[Launch]) -> list[Launch]:
-    """Results tell launches by the names of their files, so no two may have one name."""
+    """Returns unique launches. Results identify a launch by the name of its file, so names must be unique."""
     found: dict[str, Launch] = {}
     for launch in launches:
         if launch != found.setdefault(launch.name, launch):
-            reject("launches", "files of different names", f"two {launch.name}.yaml", "Rename one of them.")
+            reject("launches", "files with different names", f"two {launch.name}.yaml", "Rename one of them.")
     return list(found.values())
 
 
@@ -121,8 +123,8 @@ def _dataset(entry: Any) -> dict[str, str]:
     if isinstance(entry, str):
         return {"dataset": entry}
     for key, value in mapping("datasets", entry, FILES).items():
-        if not is_text(value):
-            reject(f"datasets: {key}", "a text", value, "Quote it.")
+        if not is_string(value):
+            reject(f"datasets: {key}", "a string", value, "Quote it.")
     if absent := [name for name in FILES[:3] if name not in entry]:
         reject("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
     return entry
@@ -131,9 +133,9 @@ def _dataset(entry: Any) -> dict[str, str]:
 def _budget(asked: Any) -> dict[str, float]:
     for name, value in mapping("arguments", asked, LEARNING_FIELDS).items():
         if rule := violated_rule(name, value):
-            reject(f"arguments: {name}", rule, value, "Mend it.")
+            reject(f"arguments: {name}", rule, value, "Change it.")
     kinds = Budget.__annotations__
-    return {name: kinds[name](value) for name, value in asked.items()}  # as the harness's parser: 1 epoch is 1.0
+    return {name: kinds[name](value) for name, value in asked.items()}  # like the parser of the harness: 1 epoch is 1.0
 
 
 def _is_workers(value: Any) -> bool:

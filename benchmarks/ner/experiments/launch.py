@@ -1,9 +1,10 @@
-"""The launch that was asked for against the launch that runs.
+"""The requested launch, compared to the observed one.
 
-`accelerate launch` can start less than it was asked for without an error: `--cpu --num_processes 2` and a config
-of distributed type MULTI_CPU start one process, two processes on CPU stay unconnected unless the script itself
-asks for CPU, FSDP on CPU trains plain DDP, and fp16 on CPU computes in float32. So what was asked is read from the
-launcher's own command line, and what runs is observed: processes that answer, a layer's output, the model's wrappers.
+`accelerate launch` can start less than requested without an error. `--cpu --num_processes 2` and a config of
+distributed type MULTI_CPU start one process; two processes on CPU stay unconnected unless the script itself requests
+the CPU; FSDP on CPU trains plain DDP; fp16 on CPU computes in float32. So the request is read from the command line of
+the launcher, and the actual launch is observed: processes that answer, the dtype of a layer's output, the wrappers of
+the model.
 """
 
 import os
@@ -26,23 +27,23 @@ SHARDED = ("FSDP", "DEEPSPEED")  # accelerate's names
 
 
 def requested_launch() -> dict[str, Any]:
-    """What the launcher of this process was asked for.
+    """Returns what the launcher of this process was asked for.
 
-    Returns `num_processes`, `mixed_precision` ("no", "bf16", "fp16"), `use_cpu` and `config`, the stem of the config
-    file or None; where it is asked for, also `num_machines` and `strategy`: "FSDP" (its first version), "FSDP2",
-    "DEEPSPEED", "TP2" (tensor parallelism of 2 processes), "FSDP2+TP2" and the like.
-    Call it before the working directory changes: a config file may be named relative to it.
+    The keys are `num_processes`, `mixed_precision` ("no", "bf16", "fp16"), `use_cpu` and `config`, the stem of the
+    config file or None. If requested, there are also `num_machines` and `strategy`: "FSDP" (version 1), "FSDP2",
+    "DEEPSPEED", "TP2" (tensor parallelism of 2 processes), "FSDP2+TP2" and so on.
+    Call it before the working directory changes, because the path of the config file may be relative.
     """
     for ancestor in psutil.Process().parents():
         command = readable_cmdline(ancestor)
         if launch_arguments(command) is not None:
-            # The launcher overwrites ACCELERATE_USE_CPU for its children, its own environment is the user's.
+            # The launcher overwrites ACCELERATE_USE_CPU for its children; its own environment is that of the user.
             return parse_launch(command, ancestor.environ())
     return parse_launch([], os.environ)
 
 
 def readable_cmdline(process: psutil.Process) -> list[str]:
-    """The command line of a process, empty when it is gone or belongs to another user."""
+    """Returns the command line of a process, empty if it has ended or belongs to another user."""
     try:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -50,7 +51,7 @@ def readable_cmdline(process: psutil.Process) -> list[str]:
 
 
 def launch_arguments(command: Sequence[str]) -> list[str] | None:
-    """The arguments given to `accelerate launch` in a command line, None when that is not what it runs."""
+    """Returns the arguments of `accelerate launch` in a command line, or None if it runs something else."""
     names = [Path(word).name for word in command]
     for index, name in enumerate(names):
         if name == "accelerate-launch":
@@ -61,10 +62,10 @@ def launch_arguments(command: Sequence[str]) -> list[str] | None:
 
 
 def parse_launch(cmdline: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
-    """What a launcher's command line and environment ask for, flags before the config file.
+    """Returns what the command line and the environment of a launcher request; flags override the config file.
 
-    A command line without `accelerate launch` (torchrun, plain python) asks through WORLD_SIZE and
-    ACCELERATE_MIXED_PRECISION, and for one process in float32 when they are unset.
+    A command line without `accelerate launch` (torchrun, plain python) requests the values of WORLD_SIZE and
+    ACCELERATE_MIXED_PRECISION, or one process in float32 if they are unset.
     """
     use_cpu = bool(str_to_bool(env.get("ACCELERATE_USE_CPU", "false")))
     arguments = launch_arguments(cmdline)
@@ -88,7 +89,7 @@ def parse_launch(cmdline: Sequence[str], env: Mapping[str, str]) -> dict[str, An
 
 
 def _optional_settings(flags: Namespace, config: BaseConfig | None) -> dict[str, Any]:
-    """Only what is asked for: most launches ask for neither, and the results of those do not mention it."""
+    """Returns these keys only if requested: the identity of a result does not include defaults."""
     strategy = _requested_strategy(flags, config)
     machines = flags.num_machines or getattr(config, "num_machines", 1)
     return {
@@ -108,14 +109,14 @@ def _requested_strategy(flags: Namespace, config: BaseConfig | None) -> str | No
 
 
 def _option(name: str, section: str, flags: Namespace, config: BaseConfig | None) -> Any:
-    """As the launcher reads it: a flag that is given, then the config file's section, then the flag's default."""
+    """Returns an option as the launcher reads it: a flag, then the section of the config file, then the default."""
     default = getattr(flags, name, None)
     given = name in getattr(flags, "nondefault", ())
     return default if given else (getattr(config, section, None) or {}).get(name, default)
 
 
 def config_file(named: str | None, cpu: bool) -> str | None:
-    """The config file that `accelerate launch` reads: the named one, else the user's default one but for --cpu."""
+    """Returns the config file that `accelerate launch` reads: the named one, or the default one unless --cpu is set."""
     if named is None and not cpu and os.path.isfile(default_config_file):
         return default_config_file
     return named
@@ -126,28 +127,28 @@ def file_processes(config: BaseConfig | None) -> int | None:
 
 
 def default_processes(cpu: bool) -> int:
-    """How many processes `accelerate launch` starts when no number is given: one a GPU, at least one."""
+    """Returns how many processes `accelerate launch` starts by default: one per GPU, and at least one."""
     return 1 if cpu else max(1, torch.cuda.device_count())
 
 
 def mismatch(requested: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
-    """Why the launch that runs is not the one asked for, None when it is."""
+    """Returns how the observed launch differs from the requested one, or None."""
     reasons = []
     if observed["world_size"] != requested["num_processes"]:
         reasons.append(
-            f"{requested['num_processes']} processes were asked for, {observed['world_size']} train together"
+            f"{requested['num_processes']} processes were requested, but {observed['world_size']} train together"
         )
     expected = DTYPE_OF_PRECISION.get(requested["mixed_precision"], requested["mixed_precision"])
     if observed["compute_dtype"] != expected:
         reasons.append(
-            f"mixed_precision {requested['mixed_precision']} computes in {expected}, "
-            f"{observed['compute_dtype'] or 'no training forward'} was seen"
+            f"mixed_precision {requested['mixed_precision']} computes in {expected}, but "
+            f"{observed['compute_dtype'] or 'no training forward pass'} was observed"
         )
     if requested["use_cpu"] and observed["device"] != "cpu":
-        reasons.append(f"the CPU was asked for, {observed['device']} trains")
+        reasons.append(f"the CPU was requested, but {observed['device']} trains")
     if (strategy := requested.get("strategy")) != observed.get("strategy"):
-        reasons.append(f"{strategy or 'DDP'} was asked for, {observed.get('strategy') or 'DDP'} trains")
+        reasons.append(f"{strategy or 'DDP'} was requested, but {observed.get('strategy') or 'DDP'} trains")
     if requested.get("tf32", False) != observed.get("tf32", False):
         names = {True: "TF32", False: "float32"}
-        reasons.append(f"products in {names[not observed.get('tf32')]} were asked for, others were seen")
+        reasons.append(f"{names[not observed.get('tf32')]} products were requested, but others were observed")
     return "; ".join(reasons) or None

@@ -1,5 +1,6 @@
-"""Launch configurations of a grid: files of `config/launch/`, or made from device, precision, processes and strategy;
-and what of them this machine cannot run.
+"""Launch configurations: files in `config/launch/`, or combinations of devices, processes, precisions and strategies.
+
+Also finds out which launches this machine does not support.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from accelerate.utils import is_deepspeed_available, is_fp8_available
 
 FOLDER = Path(__file__).parents[1] / "config" / "launch"
 PRECISIONS = {"fp32": "no", "tf32": "no", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
-STRATEGIES: dict[str, dict[str, Any]] = {  # what accelerate's file says of each; DDP joins nothing where there is one
+STRATEGIES: dict[str, dict[str, Any]] = {  # the config of each; DDP with one process needs none
     "ddp": {"distributed_type": "MULTI_GPU"},
     "fsdp": {
         "distributed_type": "FSDP",
@@ -38,20 +39,18 @@ STRATEGIES: dict[str, dict[str, Any]] = {  # what accelerate's file says of each
     "zero2": {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}},
 }
 DEVICES = ("gpu", "cpu")
-LAUNCH_OPTIONS: dict[
-    str, tuple[Callable[[Any], bool], Any, str]
-] = {  # key: which values it may have, its default, in words
+LAUNCH_OPTIONS: dict[str, tuple[Callable[[Any], bool], Any, str]] = {  # key: check of a value, default, rule
     "device": (lambda value: value in DEVICES, "gpu", f"of {', '.join(DEVICES)}"),
-    "processes": (lambda value: type(value) is int and value > 0, 1, "whole numbers from 1"),
+    "processes": (lambda value: type(value) is int and value > 0, 1, "integers >= 1"),
     "precision": (lambda value: value in list(PRECISIONS), "fp32", f"of {', '.join(PRECISIONS)}"),
     "strategy": (lambda value: value in list(STRATEGIES), "ddp", f"of {', '.join(STRATEGIES)}"),
 }
-MIN_COMPUTE_CAPABILITY = {"TF32": (8, 0), "fp8": (8, 9)}  # compute capabilities: Ampere; Ada and Hopper
+MIN_COMPUTE_CAPABILITY = {"TF32": (8, 0), "fp8": (8, 9)}  # Ampere; Ada and Hopper
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A config file of accelerate's: its name, which results keep, and what it holds."""
+    """A config file of accelerate: its name, which results store, and its content."""
 
     name: str
     config: dict[str, Any]
@@ -61,15 +60,15 @@ class Launch:
         return self.name
 
     def write(self, folder: Path) -> None:
-        """Write the config file `<name>.yaml`."""
+        """Writes the config file `<name>.yaml`."""
         text = yaml.safe_dump(self.config, sort_keys=False)
         (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
 
 
 def load_launch(name: str) -> Launch:
-    """A file of `config/launch/` by its name, or any by its path.
+    """Loads a file in `config/launch/` by its name, or any file by its path.
 
-    Raises `ValueError` when there is none.
+    Raises `ValueError` if there is no such file.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -77,12 +76,12 @@ def load_launch(name: str) -> Launch:
         raise ValueError(f"`launches` must be among {names} or a .yaml file, but got {name!r}. Add that file.")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
-        raise ValueError(f"`launches` must be files of `accelerate config`, but got {name!r}. Mend that file.")
+        raise ValueError(f"`launches` must be files of `accelerate config`, but got {name!r}. Correct that file.")
     return Launch(path.stem, config)
 
 
 def combine_launches(choices: Mapping[str, list[Any]]) -> Iterator[Launch]:
-    """One launch for each combination of a device, a number of processes, a precision and a strategy."""
+    """Yields a launch for each combination of device, number of processes, precision and strategy."""
     for device, processes, precision, strategy in product(*(choices[key] for key in LAUNCH_OPTIONS)):
         name = f"{device}_{processes}_{precision}" + ("" if strategy == "ddp" else f"_{strategy}")
         alone = processes == 1 and strategy == "ddp"
@@ -93,32 +92,32 @@ def combine_launches(choices: Mapping[str, list[Any]]) -> Iterator[Launch]:
             "num_machines": 1,
             "num_processes": processes,
             "mixed_precision": PRECISIONS[precision],
-            **({} if alone else {"main_process_port": 0}),  # a free one
+            **({} if alone else {"main_process_port": 0}),  # any free port
         }
         yield Launch(name, config, tf32=precision == "tf32")
 
 
 def unsupported_reason(requested: Mapping[str, Any]) -> str | None:
-    """Why this machine cannot run a launch, None when it can; whether it then does is seen when it runs."""
+    """Returns why this machine does not support a launch, or None. The run itself shows whether the launch works."""
     machines, gpus = requested.get("num_machines", 1), torch.cuda.device_count()
-    here, uneven = divmod(requested["num_processes"], machines)
+    per_machine, uneven = divmod(requested["num_processes"], machines)
     if uneven:
-        return f"processes must be a multiple of the {machines} machines, and are {requested['num_processes']}"
+        return f"processes must be a multiple of the {machines} machines, but there are {requested['num_processes']}"
     if requested["mixed_precision"] == "fp8" and not is_fp8_available():
         return "no fp8 library: install transformer-engine, torchao or MS-AMP"
     if requested.get("strategy") == "DEEPSPEED" and not is_deepspeed_available():
         return "no DeepSpeed: install deepspeed"
     if requested["use_cpu"]:
         return None
-    if gpus < here:
-        return f"{here} GPUs were asked for, this machine has {gpus}" if gpus else "no GPU"
+    if gpus < per_machine:
+        return f"{per_machine} GPUs were requested, but this machine has {gpus}" if gpus else "no GPU"
     return _gpu_unsupported_reason(requested)
 
 
 def _gpu_unsupported_reason(requested: Mapping[str, Any]) -> str | None:
-    """Asks the GPU, which takes some of its memory, only where a launch needs a newer one."""
-    asked = {"TF32": requested.get("tf32"), "fp8": requested["mixed_precision"] == "fp8"}
-    for name in (name for name, wanted in asked.items() if wanted):
+    """Queries the GPU only if a launch needs a recent one, because the query takes GPU memory."""
+    needed = {"TF32": requested.get("tf32"), "fp8": requested["mixed_precision"] == "fp8"}
+    for name in (name for name, wanted in needed.items() if wanted):
         if torch.cuda.get_device_capability() < MIN_COMPUTE_CAPABILITY[name]:
             return f"the GPU is too old for {name}"
     return None

@@ -1,4 +1,4 @@
-"""What a sweep does with each cell of a grid: run it, skip it, or leave it as it is finished."""
+"""Plans what a sweep does with each cell of a grid: run it, skip it, or keep its finished result."""
 
 import os
 import sys
@@ -24,19 +24,21 @@ HARNESS = ["-m", "benchmarks.ner"]
 
 @dataclass
 class SweepArguments:
-    """Where results go, and which of several machines this is."""
+    """The output folder of a sweep, and the machines that run it."""
 
-    output_dir: str = field(default="runs", metadata={"help": "Where results go, one JSON file a cell."})
-    dry_run: bool = field(default=False, metadata={"help": "Say what would happen to each cell, and do nothing."})
+    output_dir: str = field(default="runs", metadata={"help": "Folder of the results, one JSON file per cell."})
+    dry_run: bool = field(default=False, metadata={"help": "Print the action for each cell and do nothing."})
     num_machines: int = field(default=1, metadata={"help": "Machines that run each cell together."})
-    machine_rank: int = field(default=0, metadata={"help": "Which of them this is; 0 writes the results."})
+    machine_rank: int = field(default=0, metadata={"help": "Index of this machine; machine 0 writes the results."})
     main_process_ip: str = field(default="127.0.0.1", metadata={"help": "The address of machine 0."})
-    main_process_port: int = field(default=29500, metadata={"help": "Its first port; each cell takes the next one."})
+    main_process_port: int = field(
+        default=29500, metadata={"help": "First port of machine 0; each cell uses the next one."}
+    )
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, what is asked of it as its result will say, where that goes, and what starts it."""
+    """A cell with its configuration, the path of its result, and the command that starts it."""
 
     cell: GridCell
     config: dict[str, Any]
@@ -45,11 +47,11 @@ class PlannedCell:
 
 
 def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[PlannedCell]:
-    """What starts each cell and what its result will be called; launch configs are written to `folder`."""
+    """Plans the command and the result path of each cell; writes launch configs to `folder`."""
     if not 0 <= arguments.machine_rank < arguments.num_machines:
         rule = f"`machine_rank` must be from 0 to num_machines - 1 = {arguments.num_machines - 1}"
         raise ValueError(f"{rule}, but got {arguments.machine_rank}. Number the machines from 0.")
-    tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer takes longer than all else here
+    tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer are the slow parts of planning
     launches: dict[str, dict[str, Any]] = {}
     plan = []
     for number, cell in enumerate(grid.cells):
@@ -70,7 +72,7 @@ def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Plan
 
 
 def action(planned: PlannedCell) -> str:
-    """What would happen to a cell now: "run", "finished", or "skipped: " and the reason."""
+    """Returns the action for a cell: "run", "finished", or "skipped: " and the reason."""
     if successful_result(planned):
         return "finished"
     reason = unsupported_reason(planned.config["launch"])
@@ -78,7 +80,7 @@ def action(planned: PlannedCell) -> str:
 
 
 def _machines(arguments: SweepArguments, number: int) -> list[str]:
-    """Flags that join machines; each cell has a port, so that none meets what is left of the one before."""
+    """Returns the flags for several machines. Each cell has its own port, so that cells do not interfere."""
     if arguments.num_machines == 1:
         return []
     flags = {
@@ -94,9 +96,9 @@ def _load_task(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
     try:
         task = load_task(arguments, requested, use_cpu=True, num_processes=1)
     except (OSError, ValueError) as error:
-        rule = "`datasets` and `models` must be names or paths that can be loaded"
+        rule = "`datasets` and `models` must be names or paths that load without errors"
         got = f"{arguments.train_file or arguments.dataset!r} and {arguments.model!r}: {error}"
-        raise ValueError(f"{rule}, but got {got}. Mend the name, or download it first.") from error
+        raise ValueError(f"{rule}, but got {got}. Correct the name, or download it first.") from error
     if unseen := unseen_types(task.dataset["name"], task.data):
         print_message(PROGRAM, "warning", unseen)
     return task
@@ -108,7 +110,7 @@ def successful_result(planned: PlannedCell) -> dict[str, Any] | None:
 
 
 def stored_result(planned: PlannedCell) -> dict[str, Any] | None:
-    """The result of a cell whatever its status, None where there is none to be trusted."""
+    """Returns the result of a cell with any status, or None if there is no valid one."""
     try:
         return read_result(planned.path, planned.config)
     except (FileNotFoundError, RejectedResult):

@@ -1,7 +1,7 @@
-"""Processes that are ended with all that they started, whatever sessions and groups their descendants have moved to.
+"""Kills processes together with all their descendants, in whatever sessions and groups these are.
 
-torchrun's workers are in sessions of their own, and a launcher that is killed leaves them behind. So each process is
-marked by a variable of its environment, which its descendants inherit.
+The workers of torchrun are in sessions of their own and outlive a launcher that is killed. So each process is marked
+by an environment variable, which its descendants inherit.
 """
 
 import os
@@ -13,19 +13,19 @@ from pathlib import Path
 import psutil
 
 MARK = "HF_DYNMASK_SWEEP"
-ATTEMPTS = 20  # a process that waits for a broken disk cannot be killed, and must not be waited for
+ATTEMPTS = 20  # a process that waits for a broken disk cannot be killed, so the attempts are limited
 LAUNCHERS = ("torch/distributed/elastic", "accelerate/commands/launch.py", "torch/distributed/launcher")
 
 
 def process_mark(output_dir: Path) -> str:
-    """The mark of all that this process starts for a folder."""
+    """Returns the mark of all processes that this process starts for a folder."""
     return f"{os.getpid()} {output_dir.resolve()}"
 
 
 def run_and_clean_up(command: Sequence[str], mark: str, log: Path, seconds: float) -> int | None:
-    """Run a command with all its output in `log`; its exit status, or None when it was ended after `seconds`.
+    """Runs a command with its output in `log`; returns its exit status, or None if it exceeds `seconds`.
 
-    Nothing of it runs any more when this returns or raises.
+    No process of the command is running when this function returns or raises.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -35,7 +35,7 @@ def run_and_clean_up(command: Sequence[str], mark: str, log: Path, seconds: floa
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the sweep, which then ends its children
+            start_new_session=True,  # Ctrl-C reaches only the sweep, which then kills its children
         )
         try:
             return process.wait(seconds)
@@ -47,7 +47,7 @@ def run_and_clean_up(command: Sequence[str], mark: str, log: Path, seconds: floa
 
 
 def kill_marked(belongs: Callable[[str], bool]) -> int:
-    """Kill all other processes whose mark `belongs`; returns how many they were."""
+    """Kills all other processes whose mark `belongs`; returns their number."""
     ended = set()
     for _ in range(ATTEMPTS):
         found = [process for process in psutil.process_iter() if belongs(_mark(process)) and process.pid != os.getpid()]
@@ -62,7 +62,7 @@ def kill_marked(belongs: Callable[[str], bool]) -> int:
 
 
 def kill_orphans(output_dir: Path) -> int:
-    """End what a sweep into the same folder left behind when it was killed; returns how many processes they were."""
+    """Kills the processes that a killed sweep into the same folder left running; returns their number."""
     folder = str(output_dir.resolve())
 
     def left_behind(mark: str) -> bool:
@@ -73,7 +73,7 @@ def kill_orphans(output_dir: Path) -> int:
 
 
 def last_lines(log: Path, number: int = 5) -> str:
-    """The last lines that a script wrote, on one line, without what its launcher says of it afterwards."""
+    """Returns the last lines of a script's output on one line, without the output of its launcher."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     launcher_line = next(
         (index for index, line in enumerate(lines) if any(name in line for name in LAUNCHERS)),
@@ -85,5 +85,5 @@ def last_lines(log: Path, number: int = 5) -> str:
 def _mark(process: psutil.Process) -> str:
     try:
         return process.environ().get(MARK, "")
-    except (psutil.Error, OSError):  # gone, or of another user
+    except (psutil.Error, OSError):  # ended, or of another user
         return ""

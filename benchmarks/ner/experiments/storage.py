@@ -1,4 +1,4 @@
-"""Results on disk: written whole or not at all, kept elsewhere where that fails, and never in each other's place."""
+"""Writes results atomically, saves them elsewhere if that fails, and never overwrites another result."""
 
 import json
 import math
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-PROBE = 1 << 16  # bytes, several times what a result takes
-WHOLE_NUMBERS = re.compile(r"\[\n\s+\d+(?:,\n\s+\d+)*\n\s*\]")  # in no text: newlines are escaped there
+PROBE = 1 << 16  # bytes, several times the size of a result
+INTEGER_LIST = re.compile(r"\[\n\s+\d+(?:,\n\s+\d+)*\n\s*\]")  # never within a string, where newlines are escaped
 
 
 def check_writable(output_dir: Path) -> None:
-    """Make the folder and write to it what a result would take; `OSError` says what is wrong before hours are spent."""
+    """Creates the folder and tests that a result can be written; raises `OSError` before hours are spent."""
     probe = output_dir / f".{uuid4().hex}.probe"
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         write_durably(probe, " " * PROBE)
     except OSError as error:
-        rule = "output_dir must be a folder that results can be written to"
+        rule = "output_dir must be a writable folder"
         remedy = "make it writable, free space, or pass another --output_dir"
         raise OSError(error.errno, f"{rule}; got {error.strerror}; {remedy}", str(output_dir)) from error
     finally:
@@ -31,20 +31,20 @@ def check_writable(output_dir: Path) -> None:
 
 
 def save_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write `result` to `path`; where that fails to the system's temporary folder, and where that fails print it.
+    """Writes `result` to `path`; if that fails, to the temporary folder of the system; if that fails too, prints it.
 
-    Raises `OSError` that says where the result is and what to do with it.
+    Raises an `OSError` that names the location of the result and the remedy.
     """
     try:
         write_result(path, result)
     except OSError as error:
         location = save_elsewhere(path.name, result)
-        remedy = f"free space there, move {location} to {path}, and start the same command again: it goes on from there"
+        remedy = f"free space there, move {location} to {path}, and run the same command again to continue"
         raise OSError(error.errno, f"{error.strerror}. The result is not lost: {remedy}", str(path)) from error
 
 
 def save_elsewhere(name: str, result: Mapping[str, Any]) -> str:
-    """Where the result is now, in words."""
+    """Saves the result elsewhere; returns a description of its location."""
     try:
         path = Path(tempfile.mkdtemp(prefix="hf_dynmask-result-")) / name
         write_result(path, result)
@@ -55,29 +55,29 @@ def save_elsewhere(name: str, result: Mapping[str, Any]) -> str:
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write `result` so that `path` holds the whole of it or what it held before.
+    """Writes `result` atomically: `path` has the complete result or its previous content.
 
-    Raises `ValueError` for a number that is not finite and `OSError` when the folder cannot be written. A process that
-    is killed may leave a hidden file behind; nothing reads it, and nothing removes it: another may be writing it.
+    Raises `ValueError` for a number that is not finite, `OSError` if the folder is not writable. A killed process may
+    leave a hidden file. It is neither read nor removed, because another process may be writing it.
     """
     for key_path in non_finite(result, "result"):
-        raise ValueError(f"{key_path} must be a finite number or None: store None for what was not measured.")
+        raise ValueError(f"{key_path} must be a finite number or None. Store None if it was not measured.")
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         write_durably(temporary, to_json_text(result))
         os.replace(temporary, path)
     except OSError as error:
-        remedy = "free space or pass an --output_dir that can be written, then start again"
-        raise OSError(error.errno, f"{error.strerror}: the result was not written, {remedy}", str(path)) from error
+        remedy = "free space or pass a writable --output_dir, then run it again"
+        raise OSError(error.errno, f"{error.strerror}. The result was not written: {remedy}", str(path)) from error
     finally:
-        with suppress(OSError):  # what could not be made cannot always be removed, and the first error counts
+        with suppress(OSError):  # a file that was not created cannot be removed; the first error matters
             temporary.unlink()
 
 
 def to_json_text(result: Mapping[str, Any]) -> str:
-    """JSON, indented, with lists of whole numbers in a line each."""
+    """Returns indented JSON, with each list of integers on one line."""
     text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False)
-    return WHOLE_NUMBERS.sub(lambda found: "".join(found[0].split()), text) + "\n"
+    return INTEGER_LIST.sub(lambda found: "".join(found[0].split()), text) + "\n"
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -88,7 +88,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def non_finite(value: Any, key_path: str) -> Iterator[str]:
-    """The key paths of all NaN and infinite numbers in `value`."""
+    """Yields the key paths of all NaN and infinite numbers in `value`."""
     if isinstance(value, float) and not math.isfinite(value):
         yield key_path
     elif isinstance(value, Mapping):
@@ -100,7 +100,7 @@ def non_finite(value: Any, key_path: str) -> Iterator[str]:
 
 
 def without_non_finite(value: Any) -> Any:
-    """A copy of `value` with None for each NaN and infinite number."""
+    """Returns a copy of `value` with None in place of each NaN and infinite number."""
     if isinstance(value, Mapping):
         return {key: without_non_finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -109,9 +109,9 @@ def without_non_finite(value: Any) -> Any:
 
 
 def rename_rejected(path: Path) -> Path | None:
-    """Rename a rejected file to `<name>.rejected.<random>`; return where it is, None when it is gone.
+    """Renames a rejected file to `<name>.rejected.<random>`; returns the new path, or None if the file is gone.
 
-    Its name is new: two processes may do this at once, and a file must never take the place of another.
+    The name is unique: two processes may do this at once, and neither file may overwrite the other.
     """
     try:
         return path.rename(path.with_name(f"{path.name}.rejected.{uuid4().hex[:12]}"))

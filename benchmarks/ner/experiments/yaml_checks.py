@@ -1,4 +1,4 @@
-"""Checks of the entries of a YAML file."""
+"""Checks the entries of a YAML file."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -14,10 +14,10 @@ def mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
 
 def list_of(name: str, value: Any, fits: Callable[[Any], bool], rule: str) -> list[Any]:
     if not isinstance(value, list) or not value:
-        reject(name, "a list of one entry or more", value, "Put what is wanted into [ ].")
+        reject(name, "a list with at least one entry", value, "Put the entries into [ ].")
     for entry in value:
         if not fits(entry):
-            reject(name, f"a list with entries that are {rule}", entry, "Mend that entry.")
+            reject(name, f"a list with entries that are {rule}", entry, "Change that entry.")
     return [entry for index, entry in enumerate(value) if entry not in value[:index]]
 
 
@@ -25,12 +25,12 @@ def reject(name: str, rule: str, got: Any, remedy: str) -> NoReturn:
     raise ValueError(f"`{name}` must be {rule}, but got {got!r}. {remedy}")
 
 
-def is_text(value: Any) -> bool:
+def is_string(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def is_text_or_mapping(value: Any) -> bool:
-    return is_text(value) or isinstance(value, dict)
+def is_string_or_mapping(value: Any) -> bool:
+    return is_string(value) or isinstance(value, dict)
 
 
 def is_count(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The report of a folder of results, printed and written: `python -m benchmarks.ner.report DIR`."""
+"""Prints and writes the report of a folder of results: `python -m benchmarks.ner.report DIR`."""
 
 import argparse
 from pathlib import Path
@@ -13,10 +13,10 @@ PROGRAM = "python -m benchmarks.ner.report"
 
 
 def main() -> None:
-    """Prints the report of a folder of results, and writes it as Markdown and as one HTML page, with its pictures."""
+    """Prints the report of a folder of results, and writes it as Markdown and as one HTML page, with figures."""
     parser = argparse.ArgumentParser(PROGRAM, description=main.__doc__)
     parser.add_argument("directory", type=Path, help="a folder of result files")
-    parser.add_argument("--output_dir", type=Path, help="where the report goes, by default DIRECTORY/report")
+    parser.add_argument("--output_dir", type=Path, help="folder of the report; the default is DIRECTORY/report")
     arguments = parser.parse_args()
     folder = arguments.output_dir or arguments.directory / "report"
     try:
@@ -24,9 +24,7 @@ def main() -> None:
     except OSError as error:
         if not arguments.directory.is_dir():
             exit_with_error(PROGRAM, str(error))
-        exit_with_error(
-            PROGRAM, f"output_dir must be a folder that can be written to; got {folder}: {error}; name another one"
-        )
+        exit_with_error(PROGRAM, f"output_dir must be a writable folder; got {folder}: {error}; pass another one")
     console = Console(emoji=False)
     console.print(terminal(blocks))
     console.print(f"Report: {folder.resolve() / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The blocks that a report is made of, and what they look like in Markdown and in a terminal."""
+"""The blocks of a report, and their representation in Markdown and in a terminal."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are none
+MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are not markup
 WITHIN_80_COLUMNS = 0
 
 
@@ -24,15 +24,15 @@ class Heading:
 @dataclass(frozen=True)
 class Paragraph:
     text: str
-    mark: str | None = None  # a word in front, such as a verdict, in bold
+    mark: str | None = None  # text in front, in bold, such as a verdict
 
 
 @dataclass(frozen=True)
 class RunLinks:
-    """A cell that names the runs a row is made of: in a terminal how many, else each with a link to its result file."""
+    """A cell that names the runs of a row: their number in a terminal, a link to each result file elsewhere."""
 
     text: str
-    files: tuple[tuple[str, str], ...]  # what each is called, and the name of its file
+    files: tuple[tuple[str, str], ...]  # label and file name of each run
 
 
 @dataclass(frozen=True)
@@ -40,29 +40,29 @@ class Table:
     title: str
     headings: tuple[str, ...]
     rows: list[tuple[str | RunLinks, ...]]
-    words: bool = False  # in all columns, where otherwise numbers follow the first one
+    words: bool = False  # all columns are text; otherwise numbers follow the first column
 
 
 @dataclass(frozen=True)
 class Figure:
     file: str
     alt: str
-    draw: Callable[[Path], None] = field(compare=False)  # into a PNG file
+    draw: Callable[[Path], None] = field(compare=False)  # writes a PNG file
 
 
 Block = Heading | Paragraph | Table | Figure
 
 
 def markdown(blocks: Iterable[Block], results: str | None = "", figures: str = "") -> str:
-    """The blocks as Markdown; `results` and `figures` are the folders of what it links to and shows.
+    """Renders blocks as Markdown; `results` and `figures` are the folders of linked result files and of figures.
 
-    Without `results`, tables tell how many runs there are, as in a terminal.
+    If `results` is None, tables have the number of runs, as in a terminal.
     """
     return "\n\n".join(_block(block, results, figures) for block in blocks) + "\n"
 
 
 def terminal(blocks: Iterable[Block]) -> Group:
-    """The blocks for `rich`; pictures are left out."""
+    """Renders blocks for `rich`, without figures."""
     return Group(*(_renderable(block) for block in blocks if not isinstance(block, Figure)))
 
 
@@ -90,7 +90,7 @@ def _cell(cell: str | RunLinks, folder: str | None) -> str:
 
 
 def escaped(text: str) -> str:
-    """For Markdown: a name is a name, not another column or a mark-up."""
+    """Escapes text for Markdown, so that names do not become columns or markup."""
     return MARKS.sub(r"\\\g<0>", text)
 
 

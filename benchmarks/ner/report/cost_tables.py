@@ -1,4 +1,4 @@
-"""What it costs an arm to reach the loss that another reaches: tokens and seconds, out of the curves of results."""
+"""The training cost, in tokens and seconds, at which an arm reaches the loss of another arm."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,14 +12,15 @@ from benchmarks.ner.training.curve import columns
 COSTS = {"Million tokens": ("num_input_tokens_seen", 1e-6, "{:,.3f}"), "Seconds": ("train_seconds", 1, "{:,.0f}")}
 
 EXPLAINED = (
-    "A cost is what an arm, in its row, needed until its MLM evaluation loss was as low as that of the arm in the "
-    "heading: the loss there is the lowest that every run of that arm reached; - is where a run never got there."
+    "A cost is the training that the arm in a row needs to reach the MLM evaluation loss of the arm in the heading, "
+    "which is the lowest loss that all runs of that arm reach; - means that a run does not reach it."
 )
 
 
 def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
-    """Means over seeds until each of the losses that arms reached, "-" where a run of the arm never did; none for a
-    single arm, which has no other's loss to reach.
+    """Builds tables of the mean cost of each arm to reach the loss of each arm, "-" if a run does not reach it.
+
+    A single arm has no tables.
     """
     timed = [arm for arm in arms if any(_timed(run) for run in arm.successful)]
     if len(timed) < 2:
@@ -39,14 +40,14 @@ def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
 
 
 def reached_loss(runs: Iterable[Result]) -> float:
-    """The lowest MLM evaluation loss that every run got to."""
+    """Returns the lowest MLM evaluation loss that all runs reach."""
     return float(max(columns(run, "eval_loss").min() for run in runs if _timed(run)))
 
 
 def cost(result: Result, loss: float, name: str) -> float | None:
-    """What the curve has under `name` when the evaluation loss first was `loss` or less; None if it never was.
+    """Returns the value of `name` when the evaluation loss first reaches `loss`, or None if it never does.
 
-    It is on a straight line from the evaluation before.
+    The value is interpolated linearly from the previous evaluation.
     """
     costs, losses = columns(result, name, "eval_loss")
     below = losses <= loss
@@ -54,7 +55,9 @@ def cost(result: Result, loss: float, name: str) -> float | None:
         return None
     first = int(below.argmax())
     around = slice(max(first - 1, 0), first + 1)
-    return float(np.interp(-loss, -losses[around], costs[around]))  # what is looked up must rise, as -loss does
+    return float(
+        np.interp(-loss, -losses[around], costs[around])
+    )  # np.interp needs increasing values, and -loss increases
 
 
 def _cells(

@@ -1,4 +1,4 @@
-"""A report from top to bottom: what follows, then each task with its tables and pictures, then what did not run."""
+"""The structure of a report: verdicts, then each task with its tables and figures, then runs without results."""
 
 import hashlib
 from collections import Counter
@@ -25,22 +25,23 @@ from benchmarks.ner.report.quality_tables import (
 from benchmarks.ner.report.speed_tables import STAGES, Speed, speed_table, speeds
 from benchmarks.ner.report.status_tables import not_run
 
-TITLE = "Masks compared"
+TITLE = "Comparison of masking strategies"
 METHOD = (
-    "F1 is that of seqeval, strict in IOB2, micro-averaged over entities, in percent; ± is the standard deviation over "
-    "seeds, the interval is the 95 % interval of their mean. Differences are between runs of the same seed on the same "
-    "sentences; seeds and documents count as drawn by chance. Contrasts that this project declared before any run are "
-    f"adjusted together, by Holm; all others are exploratory, and not adjusted. {EXPLAINED}"
+    "F1 is the strict IOB2 score of seqeval, micro-averaged over entities, in percent. ± is the standard deviation "
+    "over seeds; the interval is the 95 % confidence interval of their mean. Differences compare runs of the same seed "
+    "on the same sentences and treat seeds and documents as random samples. The p-values of planned contrasts, which "
+    "this project declared before any run, are adjusted together with Holm's method; all other comparisons are "
+    f"exploratory, and their p-values are not adjusted. {EXPLAINED}"
 )
 NO_CONTRAST = (
-    "The contrasts that this project declared before any run, "
-    f"{' and '.join(' against '.join(pair) for pair in PLANNED_CONTRASTS)}, are not among these runs: all "
-    "that is compared here is exploratory."
+    "None of the contrasts that this project declared in advance "
+    f"({', '.join(' against '.join(pair) for pair in PLANNED_CONTRASTS)}) is among these runs, so all comparisons are "
+    "exploratory."
 )
 
 
 def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> list[Block]:
-    """The report of a folder's results."""
+    """Builds the report of the results of a folder."""
     found = _comparisons(results)
     return [
         Heading(TITLE, level=1),
@@ -49,12 +50,12 @@ def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> l
         *([] if verdicts else [Paragraph(NO_CONTRAST)]),
         *(block for label, runs in tasks(results) for block in _task(label, runs, found)),
         *not_run(results, rejected),
-        *_made_by(results),
+        *_environments(results),
     ]
 
 
 def summary(results: Sequence[Result]) -> list[Block]:
-    """The report in short: what follows, the F1 of arms that can be compared, and what did not run."""
+    """Builds a summary: verdicts, the F1 of comparable arms, and runs without results."""
     found = _comparisons(results)
     members = [(f"{label}, {name}", runs) for label, of_task in tasks(results) for name, runs in launches(of_task)]
     return [
@@ -113,21 +114,21 @@ def _speed(label: str, by_stage: dict[str, list[Speed]]) -> Iterator[Block]:
 
 
 def _figure(about: str, draw: Callable[[Path], None]) -> Figure:
-    """Its file is named after what it is about, so that it stays the same when others come."""
+    """Names the file after the content of the figure, so that further figures do not change it."""
     name = f"{about.split(',')[0].lower().replace(' ', '-')}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.png"
     return Figure(name, about, draw)
 
 
-def _made_by(results: Iterable[Result]) -> Iterator[Block]:
-    made = Counter(_maker(each["env"]) for each in results if each["status"] != "skipped")
+def _environments(results: Iterable[Result]) -> Iterator[Block]:
+    made = Counter(_environment(each["env"]) for each in results if each["status"] != "skipped")
     if made:
-        yield Heading("Made by")
+        yield Heading("Environment")
         yield Table(
             "", ("software and machine", "runs"), [(maker, str(runs)) for maker, runs in made.most_common()], True
         )
 
 
-def _maker(env: Any) -> str:
+def _environment(env: Any) -> str:
     if not isinstance(env, Mapping) or not isinstance(env.get("packages"), Mapping):
         return "unknown"
     packages = [f"{name} {version}" for name, version in env["packages"].items()]

@@ -1,4 +1,4 @@
-"""The pictures of a report, drawn with matplotlib out of the same results as its tables."""
+"""The figures of a report, drawn with matplotlib."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ from benchmarks.ner.report.speed_tables import STAGES, Speed
 from benchmarks.ner.training.curve import columns
 
 WIDTH = 9.0  # inches
-LINE = 0.42  # inches of an arm or a launch
+LINE = 0.42  # inches per arm or launch
 COLORS = dict(zip(ORDER, ("C7", "C5", "C6", "C3", "C1", "C0", "C4", "C2"), strict=True))
 
 
 def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
-    """F1 on both splits by arm: every seed a dot, the mean and its 95 % interval."""
+    """Draws F1 on both splits by arm: a dot per seed, the mean, and its 95 % interval."""
     figure, (dev, test) = _figure(len(arms), columns=2)
     for axes, split in ((dev, "dev"), (test, "test")):
         for row, arm in enumerate(arms):
@@ -33,7 +33,7 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
 
 
 def draw_training(arms: Sequence[ArmRuns], path: Path) -> None:
-    """MLM evaluation loss and mask rate by step: a thin line a seed, and the mean; the rate as it was observed."""
+    """Draws the MLM evaluation loss and the observed mask rate by step: a thin line per seed, and the mean."""
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     losses, rates = figure.subplots(ncols=2)
     for arm in arms:
@@ -49,14 +49,14 @@ def draw_training(arms: Sequence[ArmRuns], path: Path) -> None:
 
 
 def draw_speeds(stages: dict[str, list[Speed]], path: Path) -> None:
-    """Tokens a second of both stages by launch."""
+    """Draws tokens per second of both stages by launch."""
     stages = {stage: found for stage, found in stages.items() if found}
     figure, panels = _figure(max(map(len, stages.values())), columns=len(stages))
     for axes, (stage, found) in zip(panels, stages.items(), strict=True):
         bars = axes.barh(range(len(found)), [one.tokens_per_second for one in found], color="C0")
         axes.bar_label(bars, [f" {one.tokens_per_second:,.0f}" for one in found], fontsize="small")
         axes.margins(x=0.2)
-        axes.set(xlabel=f"{STAGES[stage].lower()}, tokens a second")
+        axes.set(xlabel=f"{STAGES[stage].lower()}, tokens/s")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         _names(axes, [one.label for one in found])
@@ -73,13 +73,13 @@ def _curves(axes: Axes, arm: ArmRuns, name: str) -> None:
         return
     for steps, values in seeds:
         axes.plot(steps, values, color=_color(arm), alpha=0.3, linewidth=0.8)
-    at = seeds[0][0]  # the steps of all seeds, which have the same budget
+    at = seeds[0][0]  # the same steps for all seeds, which share the budget
     mean = np.mean([np.interp(at, steps, values) for steps, values in seeds], axis=0)
     axes.plot(at, mean, "o-", color=_color(arm), markersize=3, label=_text(arm.label))
 
 
 def f1_range(low: float, high: float) -> tuple[float, float]:
-    """The part of an axis that scores in percent can be on; where all are 0 it has a length all the same."""
+    """Returns the limits of an axis for scores in percent; they differ even if all scores are 0."""
     return max(0.0, low), min(100.0, max(high, 1.0))
 
 
@@ -109,7 +109,7 @@ def _names(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _text(name: str) -> str:
-    """Names are no formulas, and have only the letters that the font has."""
+    """Escapes names: they are not formulas, and the font has only ASCII letters for sure."""
     return ascii(name)[1:-1].replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""Which results stand together in a report: those of one task, and of these the ones under one launch."""
+"""Groups the results of a report by task, and those of a task by launch."""
 
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -9,13 +9,13 @@ from benchmarks.ner.report.labels import Result, disambiguate, launch, task
 
 
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """The results of one dataset, model and budget that were run, with what to call them; those of most arms first."""
+    """Groups results by dataset, model and budget, with labels; skips runs without results, sorts by number of arms."""
     found = _group_with_labels([each for each in results if each["status"] != "skipped"], task, _task_settings)
     return sorted(found, key=lambda named: -len({each["arm"]["name"] for each in named[1]}))
 
 
 def launches(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """Of one task, the results under the same conditions."""
+    """Groups the results of one task by launch."""
     return _group_with_labels(
         results, launch, lambda result: {"launch": result["launch"]["requested"], **_workers(result)}
     )

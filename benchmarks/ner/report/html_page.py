@@ -1,4 +1,4 @@
-"""A report's Markdown as one HTML page that needs no other file but the results it links to."""
+"""Renders the Markdown of a report as one HTML page. It needs no other files except for linked results."""
 
 import base64
 import html
@@ -21,7 +21,7 @@ IMAGE = re.compile(r'(<img src=")([^":]+\.png)(")')
 
 
 def to_html(title: str, markdown: str, folder: Path) -> str:
-    """The whole page; raw HTML in the Markdown is text, and pictures in `folder` are put into it."""
+    """Returns the page. Raw HTML in the Markdown is escaped, and figures in `folder` are embedded."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     inlined = IMAGE.sub(lambda image: image[1] + _data_uri(folder / image[2]) + image[3], body)
     return (

@@ -1,4 +1,4 @@
-"""How good the arms are: F1 over seeds, the two contrasts declared in advance, and all others."""
+"""Tables of quality: F1 over seeds, planned contrasts, and exploratory comparisons."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -13,22 +13,22 @@ from benchmarks.ner.report.blocks import Paragraph, RunLinks, Table
 from benchmarks.ner.report.labels import Result, disambiguate, rank
 
 HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
-COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "could see", "found")
+COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "detectable", "verdict")
 NO_ENTITIES = Paragraph(
-    "No run found an entity of the test split: train longer with --ner_epochs, or take a pre-trained --model."
+    "No run found an entity of the test split. Increase --ner_epochs, or pass a pre-trained --model."
 )
 
 
 class ArmRuns(NamedTuple):
-    """The runs of one arm in one setting, under the same conditions."""
+    """The runs of one arm with one setting, under the same conditions."""
 
     label: str
-    successful: list[Result]  # by seed
-    runs: list[Result]  # with those that failed
+    successful: list[Result]  # sorted by seed
+    runs: list[Result]  # including failed ones
 
 
 def by_arm(results: Iterable[Result]) -> list[ArmRuns]:
-    """Arms in the order of the comparison; those of one name are told apart by their settings."""
+    """Groups runs by arm, in the order of the comparison; labels include the settings of arms with the same name."""
     ordered = sorted(results, key=lambda result: (*rank(result["arm"]["name"]), canonical_json(result["arm"])))
     members = [list(runs) for _, runs in groupby(ordered, key=lambda result: canonical_json(result["arm"]))]
     labels = disambiguate([printable(runs[0]["arm"]["name"]) for runs in members], [runs[0]["arm"] for runs in members])
@@ -42,18 +42,18 @@ def _successful(runs: Iterable[Result]) -> list[Result]:
 def runs_cell(
     successful: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
 ) -> RunLinks:
-    """The runs of a row: how many were sound, and a link to each."""
+    """Returns the cell with the number of successful runs and a link to each."""
     text = str(len(successful)) if len(successful) == asked else f"{len(successful)} of {asked}"
     return RunLinks(text, tuple((printable(label(run)), file_name(run)) for run in successful))
 
 
 def quality_table(title: str, results: Iterable[Result]) -> Table:
-    """F1 in percent, mean and standard deviation over seeds, of results under the same conditions."""
+    """Builds a table of F1 in percent, mean and standard deviation over seeds, under the same conditions."""
     return Table(title, HEADINGS, [_row(arm) for arm in by_arm(results)])
 
 
 def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
-    """What to do where every sound run has an F1 of 0."""
+    """Yields advice if every successful run has an F1 of 0."""
     scores = [run["quality"]["test_f1"] for run in results if run["status"] == "ok"]
     if scores and not any(scores):
         yield NO_ENTITIES
@@ -93,7 +93,7 @@ def _interval(low: float | None, high: float | None, decimals: int = 2) -> str:
 
 
 def contrasts(found: Sequence[Comparison], labels: Mapping[str, str]) -> Iterator[Paragraph]:
-    """A sentence for each declared contrast, its verdict in front; `labels` name the conditions."""
+    """Yields a sentence for each planned contrast, after its verdict; `labels` name the conditions."""
     for comparison in found:
         if not comparison.exploratory:
             verdict = printable(f"{comparison.first} against {comparison.second}: {comparison.verdict}.")
@@ -111,8 +111,8 @@ def _numbers(comparison: Comparison) -> str:
 
 
 def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
-    """Pairs of arms under the same conditions: those declared in advance, then all others."""
-    titles = {False: "Declared in advance, p adjusted", True: "Exploratory, p not adjusted"}
+    """Builds tables of pairs of arms under the same conditions: planned contrasts, then exploratory comparisons."""
+    titles = {False: "Planned contrasts, p adjusted", True: "Exploratory comparisons, p not adjusted"}
     for exploratory, members in groupby(found, key=lambda comparison: comparison.exploratory):
         yield Table(titles[exploratory], COMPARED, [_compared(comparison) for comparison in members])
 

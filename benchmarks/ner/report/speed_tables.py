@@ -1,4 +1,4 @@
-"""How fast each launch is: tokens a second, what further processes and a lower precision gain, memory."""
+"""Tables of speed: tokens per second, gains by more processes and lower precision, memory."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,24 +10,24 @@ from benchmarks.ner.report.blocks import RunLinks, Table
 from benchmarks.ner.report.labels import Result, disambiguate, launch
 from benchmarks.ner.report.quality_tables import number, runs_cell
 
-HEADINGS = ("launch", "tokens/s", "ms/step", "scaling", "vs fp32", "waits", "peak GB", "runs")
+HEADINGS = ("launch", "tokens/s", "ms/step", "scaling", "vs fp32", "data wait", "peak GB", "runs")
 STAGES = {"mlm": "Pre-training", "ner": "Fine-tuning"}
 
 
 class Speed(NamedTuple):
-    """The runs of one task under one launch, and medians over them."""
+    """The runs of one task and launch, and their medians."""
 
     label: str
     settings: Mapping[str, Any]
     runs: list[Result]
-    tokens_per_second: float  # of all processes together
+    tokens_per_second: float  # total over processes
     step_time: float  # seconds
     data_wait_share: float
-    peak_bytes: float  # of all processes together
+    peak_bytes: float  # total over processes
 
 
 def speeds(results: Iterable[Result], stage: str) -> list[Speed]:
-    """One for each launch, of sound results of one task that were timed in a stage, "mlm" or "ner"."""
+    """Groups the successful, timed runs of one task and stage, "mlm" or "ner", by launch."""
     timed = [run for run in results if run["status"] == "ok" and run["speed"][stage] and run["memory"][stage]]
     timed.sort(
         key=lambda run: (run["launch"]["requested"]["num_processes"], launch(run), canonical_json(settings(run)))
@@ -38,7 +38,7 @@ def speeds(results: Iterable[Result], stage: str) -> list[Speed]:
 
 
 def settings(result: Result) -> dict[str, Any]:
-    """What may change a run's speed and not what it learns. The name of a config file changes nothing."""
+    """Returns the settings that affect the speed of a run but not its result, without the name of the config file."""
     workers = {name: value for name, value in result["budget"].items() if name.startswith("dataloader_")}
     return {**{name: value for name, value in result["launch"]["requested"].items() if name != "config"}, **workers}
 
@@ -48,13 +48,13 @@ def speed_table(found: Sequence[Speed], stage: str) -> Table:
 
 
 def scaling(speed: Speed, found: Iterable[Speed]) -> float | None:
-    """Tokens a second of each process, relative to one process alone; None where that was not run, or is 0."""
+    """Returns tokens per second and process relative to a single process; None if that was not run, or is 0."""
     alone = _matching(speed, found, lambda kept: {**kept, "num_processes": 1}, ("strategy", "num_machines"))
     return _ratio(speed, alone, speed.settings["num_processes"])
 
 
 def precision_gain(speed: Speed, found: Iterable[Speed]) -> float | None:
-    """Tokens a second relative to fp32 in the same launch; None where that was not run, or is 0."""
+    """Returns tokens per second relative to fp32 with the same launch; None if that was not run, or is 0."""
     fp32 = _matching(speed, found, lambda kept: {**kept, "mixed_precision": "no"}, ("tf32",))
     return _ratio(speed, fp32)
 

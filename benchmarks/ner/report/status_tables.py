@@ -1,4 +1,4 @@
-"""What ran and what did not, as tables: all that a sweep prints at its end."""
+"""Tables of the runs with results and of those without; a sweep prints them at its end."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +14,8 @@ from benchmarks.ner.report.quality_tables import no_entities, quality_table
 
 
 def overview(results: Sequence[Result]) -> Iterator[Block]:
-    """A table for each dataset, model, budget and launch, with what to do where nothing was found; then what did not
-    run, and is in none of these.
+    """Builds a table for each dataset, model, budget and launch, with advice if no entity was found; then the runs
+    without results.
     """
     for label, members in tasks(results):
         for launched, runs in launches(members):
@@ -25,13 +25,13 @@ def overview(results: Sequence[Result]) -> Iterator[Block]:
 
 
 def not_run(results: Iterable[Result], rejected: Iterable[tuple[Path, str]] = ()) -> Iterator[Table]:
-    """What failed, run by run; what was skipped, by reason, since of a large grid it may be most; untrusted files."""
+    """Builds tables of failed runs, of skip reasons with the number of runs, and of rejected files."""
     failed = [each for each in results if each["status"] == "failed"]
     skipped = Counter(printable(str(each["reason"])) for each in results if each["status"] == "skipped")
     tables: dict[str, tuple[tuple[str, ...], list[Any]]] = {
         "Failed": (("run", "file", "reason"), [_failure(each) for each in failed]),
         "Skipped": (("reason", "runs"), [(reason, str(count)) for reason, count in sorted(skipped.items())]),
-        "Not trusted": (("file", "reason"), [(printable(path.name), printable(why)) for path, why in rejected]),
+        "Rejected": (("file", "reason"), [(printable(path.name), printable(why)) for path, why in rejected]),
     }
     return (Table(title, headings, rows, words=True) for title, (headings, rows) in tables.items() if rows)
 

@@ -1,4 +1,4 @@
-"""The files of a report: Markdown, one HTML page, and figures."""
+"""Writes the files of a report: Markdown, one HTML page, and figures."""
 
 import os
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from benchmarks.ner.report.html_page import to_html
 
 
 def write_report(directory: Path, folder: Path) -> Sequence[Block]:
-    """Writes `report.md`, `report.html` and the pictures of a folder of results into another, and returns the blocks.
+    """Writes `report.md`, `report.html` and figures of the results in `directory` to `folder`; returns the blocks.
 
-    Raises `NotADirectoryError` when there is no such folder of results, `OSError` when the other cannot be written to.
+    Raises `NotADirectoryError` if `directory` does not exist, `OSError` if `folder` is not writable.
     """
     results, rejected = read_results(directory)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""What an arm trains: its masks, its budget, its models and both stages, with what is measured on the way."""
+"""Pre-trains and fine-tunes one arm, and measures the quality, speed and memory of both stages."""

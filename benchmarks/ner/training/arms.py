@@ -1,4 +1,4 @@
-"""The arms of the comparison: each is a file of what differs from `config/presets/defaults.yaml`."""
+"""The arms of the comparison. Each is a file with its differences from `config/presets/defaults.yaml`."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ class Arm:
     """How an arm masks.
 
     Attributes:
-        name: the preset's.
+        name: the name of the preset.
         pretrain: False to skip pre-training.
         mlm_probability: a number, or one `hf_dynmask` schedule and its arguments: `{"linear": [0.30, 0.15]}`.
-        num_mask_patterns: see `DataCollatorForDynamicMasking`, as for `strategy`.
-        fine_tuning: arguments of `DataCollatorWithDynamicMasking`, which then masks the inputs of fine-tuning; the rate
-            as above. None for no masks there.
+        num_mask_patterns: see `DataCollatorForDynamicMasking`, also for `strategy`.
+        fine_tuning: arguments of `DataCollatorWithDynamicMasking`, which masks the inputs of fine-tuning; the rate
+            may be a schedule. None to fine-tune without masks.
     """
 
     name: str
@@ -34,27 +34,30 @@ class Arm:
     fine_tuning: dict[str, Any] | None = None
 
     def settings(self) -> dict[str, Any]:
-        """The arm as plain data, for a result file; without `fine_tuning` where it is None, as results once were."""
+        """Returns the arm as plain data, for a result file.
+
+        It omits `fine_tuning` if that is None, so that the identity of older results stays the same."""
         settings = asdict(self)
         if self.fine_tuning is None:
             del settings["fine_tuning"]
         return settings
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorForDynamicMasking:
-        """The collator of this arm; its seed is the `Trainer`'s, by the callback."""
+        """Returns the collator of this arm; the callback gives it the seed of the `Trainer`."""
         return DataCollatorForDynamicMasking(
             tokenizer, strategy=self.strategy, num_mask_patterns=self.num_mask_patterns, pad_to_multiple_of=8
         )
 
     def callback(self) -> MaskRateCallback:
-        """Makes the rate follow this arm's schedule; evaluation is the same in every arm."""
+        """Returns the callback that applies this arm's schedule; evaluation is the same in every arm."""
         return MaskRateCallback(_rate(self.mlm_probability), eval_mlm_probability=0.15)
 
     def fine_tuning_collator(
         self, tokenizer: PreTrainedTokenizerBase
     ) -> DataCollatorForTokenClassification | DataCollatorWithDynamicMasking:
-        """The collator of fine-tuning; one that masks needs [`fine_tuning_callbacks`], which also keep evaluation
-        without masks.
+        """Returns the collator of fine-tuning.
+
+        A collator that masks needs [`fine_tuning_callbacks`], which also turn masks off in evaluation.
         """
         collator = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=8)
         if self.fine_tuning is None:
@@ -63,7 +66,7 @@ class Arm:
         return DataCollatorWithDynamicMasking(collator, **{**self.fine_tuning, "mlm_probability": rate})
 
     def fine_tuning_callbacks(self) -> list[MaskRateCallback]:
-        """What [`fine_tuning_collator`] needs."""
+        """Returns the callbacks that [`fine_tuning_collator`] needs."""
         return [] if self.fine_tuning is None else [MaskRateCallback()]
 
 
@@ -75,15 +78,15 @@ def _rate(rate: float | dict[str, list[float]]) -> Any:
 
 
 def arm_names() -> list[str]:
-    """All arms there is a preset for."""
+    """Returns the names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem != "defaults")
 
 
 def load_arm(name: str) -> Arm:
-    """The arm of a preset.
+    """Loads the arm of a preset.
 
     Raises:
-        ValueError: if there is no such preset, or it holds a key that the defaults do not.
+        ValueError: if there is no such preset, or if it has a key that the defaults lack.
     """
     if name not in arm_names():
         raise ValueError(
@@ -93,7 +96,7 @@ def load_arm(name: str) -> Arm:
     unknown = sorted(own.keys() - defaults.keys())
     if unknown:
         raise ValueError(
-            f"config/presets/{name}.yaml may set {', '.join(defaults)}, but sets {', '.join(unknown)}. Mend it."
+            f"config/presets/{name}.yaml may set {', '.join(defaults)}, but sets {', '.join(unknown)}. Remove them."
         )
     return Arm(name=name, **{**defaults, **own})
 

@@ -1,4 +1,4 @@
-"""What every arm may spend, and the `TrainingArguments` of both stages that follow from it."""
+"""The training budget that all arms share, and the `TrainingArguments` of both stages."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 
 @dataclass(frozen=True)
 class Budget:
-    """What every arm may spend; batch sizes are of all processes together, lengths in tokens."""
+    """The training budget of every arm. Batch sizes are totals over all processes; lengths are in tokens."""
 
     mlm_epochs: float
     mlm_learning_rate: float
@@ -29,28 +29,28 @@ LEARNING_FIELDS = tuple(name for name in Budget.__annotations__ if not name.star
 
 
 def violated_rule(name: str, value: object) -> str | None:
-    """What a field of [`Budget`] must be; None where the value is that."""
+    """Returns the rule that the value of a field of [`Budget`] violates, or None."""
     if Budget.__annotations__[name] is int:
-        return None if type(value) is int and value > 0 else "a whole number from 1"
-    return None if type(value) in (int, float) and 0 <= value < math.inf else "a number from 0"  # type: ignore[operator]
+        return None if type(value) is int and value > 0 else "an integer >= 1"
+    return None if type(value) in (int, float) and 0 <= value < math.inf else "a number >= 0"  # type: ignore[operator]
 
 
 def check_budget(budget: Budget, num_processes: int) -> None:
-    """Raises `ValueError` for what cannot be spent, or not be shared evenly by the processes."""
+    """Raises `ValueError` for invalid values, and for batch sizes that the processes cannot share evenly."""
     for name in LEARNING_FIELDS:
         if rule := violated_rule(name, getattr(budget, name)):
-            raise ValueError(f"`{name}` must be {rule}, but got {getattr(budget, name)}. Mend it.")
+            raise ValueError(f"`{name}` must be {rule}, but got {getattr(budget, name)}. Change it.")
     for name in ("mlm_batch_size", "ner_batch_size"):
         if getattr(budget, name) % num_processes:
             raise ValueError(
-                f"`{name}` must be a multiple of the {num_processes} processes, but got {getattr(budget, name)}: it is "
-                "the size of the batch that they share."
+                f"`{name}` must be a multiple of the {num_processes} processes, but got {getattr(budget, name)}. It "
+                "is the total over all processes."
             )
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How a stage is run, none of which may change what it learns: the launch, and what Trainer writes where."""
+    """How a stage runs: its launch, and what Trainer writes where. None of it may change what the model learns."""
 
     num_processes: int
     mixed_precision: str
@@ -62,7 +62,7 @@ class RuntimeConfig:
 def training_arguments(
     budget: Budget, runtime: RuntimeConfig, stage: str, examples: int, seed: int
 ) -> TrainingArguments:
-    """The arguments of stage "mlm" or "ner", the same for every arm."""
+    """Returns the arguments of stage "mlm" or "ner", which all arms share."""
     epochs, learning_rate, batch_size = (
         getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
     )
@@ -77,7 +77,7 @@ def training_arguments(
         seed=seed,
         data_seed=seed,
         eval_strategy="steps" if stage == "mlm" else "no",
-        eval_steps=0.1,  # ten times in a training
+        eval_steps=0.1,  # ten evaluations per training
         logging_steps=0.1,
         save_strategy="no",
         use_cpu=runtime.use_cpu,
@@ -86,9 +86,9 @@ def training_arguments(
         dataloader_num_workers=budget.dataloader_num_workers,
         dataloader_persistent_workers=budget.dataloader_persistent_workers,
         dataloader_pin_memory=not runtime.use_cpu,
-        ddp_find_unused_parameters=False,  # there are none, and looking for them costs a pass over the graph
-        # Trainer would multiply the loss by the number of processes, for models that divide it by the labels of all of
-        # them; BERT's masked language model takes that number and does not use it.
+        ddp_find_unused_parameters=False,  # there are none, and the search for them costs a pass over the graph
+        # If True, Trainer multiplies the loss by the number of processes, for models that divide it by the number of
+        # labels in all processes. BERT's masked language model accepts that number but ignores it.
         average_tokens_across_devices=False,
         report_to=runtime.report_to,
         run_name=f"{runtime.work_dir.name}-{stage}",

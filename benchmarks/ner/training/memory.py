@@ -1,4 +1,4 @@
-"""The memory of a training: the most that was in use at a time."""
+"""Peak memory of a training."""
 
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,7 @@ from accelerate.utils import gather_object
 
 
 class PeakMemory:
-    """The most memory that was in use while this context was open: the device's on CUDA, else the process's."""
+    """Measures the peak memory in this context: the memory of the device on CUDA, otherwise that of the process."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -30,14 +30,14 @@ class PeakMemory:
         self.peak_bytes = torch.cuda.max_memory_allocated(self.device) if on_cuda else _resident_peak(self.measure)
 
     def summary(self) -> dict[str, Any]:
-        """`peak_bytes_total` and `peak_bytes_max` over ranks, and what was measured; a collective call."""
+        """Returns `peak_bytes_total` and `peak_bytes_max` over ranks, and the `measure`; a collective call."""
         ranks = gather_object([self.peak_bytes])
         measure = "cuda allocated" if self.device.type == "cuda" else self.measure
         return {"peak_bytes_total": sum(ranks), "peak_bytes_max": max(ranks), "measure": measure}
 
 
 def _reset_resident_peak() -> str:
-    """Linux forgets a process's peak on request; elsewhere the process's memory at the end has to do."""
+    """Resets the peak memory of this process on Linux; elsewhere, the memory at the end is measured instead."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -1,4 +1,4 @@
-"""Entity F1 as an `evaluate.Metric` around seqeval, scored strictly and as conlleval does."""
+"""Entity F1 as an `evaluate.Metric` around seqeval, with strict scores and those of conlleval."""
 
 import re
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ Tags = Sequence[Sequence[str]]
 IOB2_TAG = re.compile(r"O|[BI]-[^\s-]\S*")
 
 DESCRIPTION = """
-Precision, recall and F1 over entities: an entity counts when its type and both its borders are right.
+Precision, recall and F1 over entities: an entity is correct if its type and both of its boundaries are.
 """
 
 INPUTS = """
 Args:
-    predictions (`list[list[str]]`): predicted IOB2 tags, a list for each sentence.
-    references (`list[list[str]]`): gold IOB2 tags, of the same lengths.
+    predictions (`list[list[str]]`): predicted IOB2 tags, one list per sentence.
+    references (`list[list[str]]`): gold IOB2 tags, with the same lengths.
 Returns:
-    `f1`, `precision`, `recall`: strict IOB2, where an entity starts at a B- tag and nowhere else.
-    `f1_conlleval`, `precision_conlleval`, `recall_conlleval`: as the CoNLL-2000 script, where a stray I- tag
-        starts an entity too.
-    `accuracy`: share of tokens whose tag is right.
+    `f1`, `precision`, `recall`: strict IOB2, where an entity starts only at a B- tag.
+    `f1_conlleval`, `precision_conlleval`, `recall_conlleval`: as in the CoNLL-2000 script, where an I- tag
+        without a preceding tag of its type also starts an entity.
+    `accuracy`: fraction of tokens with the correct tag.
     `invalid_transitions`: number of predicted I-X tags that follow neither B-X nor I-X.
     `entities_gold`, `entities_predicted`: numbers of strict IOB2 entities.
     `per_type`: for each entity type its strict `f1`, `precision`, `recall` and gold `support`.
-    Scores are fractions in 0..1, and 0.0 where there is nothing to divide by.
+    Scores are fractions in 0..1, and 0.0 if the denominator is 0.
 """
 
 CITATION = """
@@ -41,10 +41,10 @@ year={2018}, url={https://github.com/chakki-works/seqeval}}
 
 
 class EntityF1(evaluate.Metric):
-    """Entity-level precision, recall and F1 of IOB2 tags, held in memory so that no two processes share a file.
+    """Entity-level precision, recall and F1 of IOB2 tags, kept in memory so that no two processes share a file.
 
-    `compute(predictions=..., references=...)` raises `ValueError` without sentences, for lengths that differ and for
-    tags that are not IOB2. Call it in one process, with the sentences of all ranks.
+    `compute(predictions=..., references=...)` raises `ValueError` if there are no sentences, if lengths differ, or
+    if tags are not IOB2. Call it in one process, with the sentences of all ranks.
     """
 
     def __init__(self) -> None:
@@ -73,32 +73,32 @@ class EntityF1(evaluate.Metric):
 
 
 def check_lengths(predictions: Tags, references: Tags) -> None:
-    """Raise `ValueError` without sentences and for the first with more or fewer predicted than gold tags."""
+    """Raises `ValueError` if there are no sentences, or if the numbers of predicted and gold tags differ in one."""
     if not references:
-        raise ValueError("references must hold at least one sentence and is empty: look at the evaluation split.")
+        raise ValueError("references must contain at least one sentence, but is empty. Check the evaluation split.")
     for sentence, (predicted, gold) in enumerate(zip(predictions, references, strict=True)):
         if len(predicted) != len(gold):
             raise ValueError(
-                f"predictions[{sentence}] has {len(predicted)} tags, references[{sentence}] has {len(gold)}: "
-                "give one predicted tag for each gold tag of a sentence."
+                f"predictions[{sentence}] has {len(predicted)} tags, references[{sentence}] has {len(gold)}. "
+                "Pass one predicted tag for each gold tag."
             )
 
 
 def check_tags(argument: str, sentences: Tags) -> None:
-    """Raise `ValueError` for the first tag that is neither O nor B- or I- with a type."""
+    """Raises `ValueError` for the first tag that is neither O nor B- or I- with a type."""
     for sentence, tags in enumerate(sentences):
         for position, tag in enumerate(tags):
             if not IOB2_TAG.fullmatch(tag):
                 raise ValueError(
-                    f"{argument}[{sentence}][{position}] must be an IOB2 tag, O, B-TYPE or I-TYPE, and is {tag!r}: "
-                    "turn label ids into tags and leave ignored tokens out before scoring."
+                    f"{argument}[{sentence}][{position}] must be an IOB2 tag, O, B-TYPE or I-TYPE, but is {tag!r}. "
+                    "Convert label ids to tags and remove ignored tokens before scoring."
                 )
 
 
 def strict(predictions: Tags, references: Tags) -> dict[str, Any]:
-    """Strict IOB2 scores, overall and by type, with the numbers of entities.
+    """Returns strict IOB2 scores, overall and by type, with the numbers of entities.
 
-    The scheme is always named: seqeval's own `f1_score(mode="strict")` without a scheme scores leniently.
+    The scheme is always passed: without it, seqeval's `f1_score(mode="strict")` is lenient.
     """
     entities = {"entities_true": Entities(references, IOB2), "entities_pred": Entities(predictions, IOB2)}
     options = {"scheme": IOB2, "zero_division": 0, **entities}
@@ -124,9 +124,9 @@ def count(entities: Entities) -> int:
 
 
 def sentence_counts(predictions: Tags, references: Tags) -> dict[str, list[int]]:
-    """Strict IOB2 entities of each sentence: `correct`, `predicted` and `gold`, each `[sentences]`.
+    """Counts strict IOB2 entities per sentence: `correct`, `predicted` and `gold`, each `[sentences]`.
 
-    Their sums give the micro-averaged F1 again, 2 * correct / (predicted + gold), of all or of any resample of them.
+    Their sums give the micro-averaged F1, 2 * correct / (predicted + gold), also of any resample of the sentences.
     """
     predicted, gold = (Entities(list(tags), IOB2).entities for tags in (predictions, references))
     return {
@@ -137,7 +137,7 @@ def sentence_counts(predictions: Tags, references: Tags) -> dict[str, list[int]]
 
 
 def conlleval(predictions: Tags, references: Tags) -> dict[str, float]:
-    """The scores of seqeval's default mode, which follows the CoNLL-2000 script."""
+    """Returns the scores of seqeval's default mode, which follows the CoNLL-2000 script."""
     precision, recall, f1, _ = conlleval_scores(references, predictions, average="micro", zero_division=0)
     return {
         "f1_conlleval": float(f1),
@@ -147,7 +147,7 @@ def conlleval(predictions: Tags, references: Tags) -> dict[str, float]:
 
 
 def invalid_transitions(sentences: Tags) -> int:
-    """Number of I-X tags that follow neither B-X nor I-X in their sentence."""
+    """Counts the I-X tags that follow neither B-X nor I-X in their sentence."""
     return sum(
         tag.startswith("I-") and previous not in (tag, "B" + tag[1:])
         for tags in sentences

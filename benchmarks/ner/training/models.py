@@ -1,4 +1,4 @@
-"""The encoder of a cell: its initial weights, and the classifier that the pre-trained encoder goes into."""
+"""Builds the models of a cell: the initial encoder, and the classifier around the pre-trained encoder."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ TINY = "tiny"
 
 
 def load_tokenizer(model: str, train: Dataset) -> PreTrainedTokenizerBase:
-    """The model's tokenizer; for `tiny`, one trained on the training split."""
+    """Loads the model's tokenizer; for `tiny`, trains one on the training split."""
     if model == TINY:
         return tiny_tokenizer(train)
     check_hub_or_path("model", model, TINY)
@@ -32,7 +32,7 @@ def load_tokenizer(model: str, train: Dataset) -> PreTrainedTokenizerBase:
 
 
 def model_identity(model: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """What tells one encoder from another in a result: a name that holds nothing of this machine, and a fingerprint."""
+    """Identifies an encoder in a result by a name, without paths of this machine, and a fingerprint."""
     digest = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
     folder = Path(model)
     if model == TINY:
@@ -48,8 +48,8 @@ def model_identity(model: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, 
 
 
 def initial_model(model: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
-    """The masked language model before any training: the same for every arm of a seed."""
-    set_seed(seed)  # a pre-trained encoder may come without a head, which is then drawn
+    """Returns the masked language model before training, the same for every arm of a seed."""
+    set_seed(seed)  # the head of a pre-trained encoder without one is initialized at random
     if model == TINY:
         return AutoModelForMaskedLM.from_config(tiny_config(tokenizer))
     return AutoModelForMaskedLM.from_pretrained(model)
@@ -58,13 +58,17 @@ def initial_model(model: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> 
 def classifier(
     encoder: PreTrainedModel, model: str, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], seed: int
 ) -> PreTrainedModel:
-    """A token classifier around a masked language model's encoder; its head is the same for every arm of a seed."""
+    """Builds a token classifier around the encoder of a masked language model.
+
+    Its head is the same for every arm of a seed."""
     set_seed(seed)
     classifier = AutoModelForTokenClassification.from_config(_labeled_config(model, tokenizer, names))
     loaded = classifier.base_model.load_state_dict(encoder.base_model.state_dict(), strict=False)
-    strays = [key for key in (*loaded.missing_keys, *loaded.unexpected_keys) if not key.startswith("pooler.")]
-    if strays:
-        raise ValueError(f"the encoder of {model!r} must fit its token classifier, but these weights do not: {strays}")
+    mismatched = [key for key in (*loaded.missing_keys, *loaded.unexpected_keys) if not key.startswith("pooler.")]
+    if mismatched:
+        raise ValueError(
+            f"the encoder of {model!r} must match its token classifier, but these weights do not: {mismatched}"
+        )
     return classifier
 
 

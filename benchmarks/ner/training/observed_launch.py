@@ -1,4 +1,4 @@
-"""The launch that runs: processes that answer, a layer's output, the model's wrappers."""
+"""Observes the actual launch: processes that answer, the dtype of a layer's output, the wrappers of the model."""
 
 from types import TracebackType
 from typing import Any
@@ -16,17 +16,17 @@ def strategy_name(sharded: str | None, tensor_parallel: int) -> str | None:
 
 
 class ComputeDtype:
-    """Observe the dtype that a model computes in: that of its first linear layer's output in a training forward.
+    """Observes the compute dtype of a model: the output dtype of its first linear layer in a training forward pass.
 
-    A context manager around training; `dtype` is None until a training forward has run. Autocast leaves parameters
-    in float32, so only an output tells, and not that of the whole model, which accelerate casts back to float32.
-    Raises `ValueError` for a model without linear layer.
+    A context manager around training; `dtype` is None until a training forward pass has run. Parameters do not show the
+    dtype, because autocast keeps them in float32; nor does the output of the model, which accelerate casts to float32.
+    Raises `ValueError` for a model without a linear layer.
     """
 
     def __init__(self, model: nn.Module) -> None:
         layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
         if not layers:
-            raise ValueError("model must have an nn.Linear whose output dtype can be observed, and has none.")
+            raise ValueError("`model` must have an nn.Linear, whose output dtype is observed, but has none.")
         self.layer = layers[0]
         self.dtype: torch.dtype | None = None
 
@@ -49,9 +49,9 @@ def observed_launch(
     compute_dtype: torch.dtype | None,
     strategy: str | None = None,
 ) -> dict[str, int | str | None]:
-    """The launch that runs; a collective call, for all ranks.
+    """Returns the actual launch; a collective call, for all ranks.
 
-    Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device`, `threads` a process, `strategy`
+    Returns `world_size`, `backend` (None for one process), `compute_dtype`, `device`, `threads` per process, `strategy`
     as [`training_strategy`] saw it, and whether float32 products are in `tf32`.
     """
     device = source.device
@@ -68,9 +68,9 @@ def observed_launch(
 
 
 def training_strategy(wrapped: nn.Module) -> str | None:
-    """How the parameters of a model are sharded, by what it is wrapped in to be trained; None where they are not.
+    """Returns how the parameters of a model are sharded, as its wrappers show, or None if they are not sharded.
 
-    The names are those of [`requested_launch`]. What accelerate says of itself is not asked: it says what it was told.
+    The names are those of [`requested_launch`]. The state of accelerate is not used: it repeats the request.
     """
     wrappers = {
         "DEEPSPEED": hasattr(wrapped, "zero_optimization_stage"),
@@ -83,13 +83,13 @@ def training_strategy(wrapped: nn.Module) -> str | None:
 
 
 def computes_in_tf32(device: torch.device) -> bool:
-    """Whether matrix products of float32 are TF32: allowed, and by a GPU that can (Ampere and later)."""
+    """Whether float32 matrix products use TF32: it is allowed, and the GPU supports it (Ampere and later)."""
     allowed = torch.get_float32_matmul_precision() != "highest"
     return allowed and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def confirmed_world_size(device: torch.device) -> int:
-    """The number of processes that really answer: the sum of a one from each."""
+    """Counts the processes that answer: all-reduces a one from each."""
     ones = torch.ones((), dtype=torch.int64, device=device)
     torch.distributed.all_reduce(ones)
     return int(ones)

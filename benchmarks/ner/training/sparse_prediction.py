@@ -1,7 +1,7 @@
-"""The head of a masked language model at the labelled tokens alone, where its loss looks: the same loss for less.
+"""Computes the logits of a masked language model at the labeled tokens only, as the loss needs no others.
 
-At 15 % labels, the scores of the other tokens are most of a small encoder's work. fairseq's RoBERTa leaves them out,
-and so does ModernBERT with `sparse_prediction`.
+With 15 % of the tokens labeled, the other logits are most of a small encoder's work. fairseq's RoBERTa skips them, and
+so does ModernBERT with `sparse_prediction`.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from benchmarks.ner.data.encoding import IGNORED
 
 @contextmanager
 def sparse_prediction(model: PreTrainedModel) -> Iterator[None]:
-    """While this is open, a forward pass with `labels` `[batch, length]` returns the `logits` `[labelled, vocabulary]`.
+    """Within this context, a forward pass with `labels` `[batch, length]` returns `logits` `[labeled, vocabulary]`.
 
-    Loss and gradients stay what they were, up to rounding. A model that has `sparse_prediction` of its own, which is on
-    or off as its configuration says, and one without output embeddings are left as they are.
+    Loss and gradients stay the same, up to rounding. Models without output embeddings are not changed, nor are models
+    with a `sparse_prediction` of their own, which their configuration controls.
     """
     decoder = model.get_output_embeddings()
     if decoder is None or hasattr(model.config, "sparse_prediction"):
         yield
         return
-    labeled: torch.Tensor | None = None  # bool [batch, length], of the forward pass that runs
+    labeled: torch.Tensor | None = None  # bool [batch, length], of the current forward pass
 
     def select_labels(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         nonlocal labeled

@@ -1,7 +1,7 @@
-"""The speed of a training, step by step.
+"""Measures the speed of a training, step by step.
 
-A step is timed from the end of the one before to its own end, so that everything between counts: waiting for data,
-forward and backward passes, the optimizer, and what ranks wait for each other. Only evaluation is left out.
+The time of a step begins at the end of the previous step, so it includes everything in between: waiting for data,
+forward and backward passes, the optimizer, and waiting for other ranks. It excludes only evaluation.
 """
 
 import statistics
@@ -15,28 +15,28 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
 Clock = Callable[[], float]
-Step = tuple[float, float, int | torch.Tensor]  # seconds, of which waiting for data; tokens
+Step = tuple[float, float, int | torch.Tensor]  # seconds, seconds of waiting for data, tokens
 
 
 class StepTimer(TrainerCallback):
-    """Notes when steps end, the seconds that each waited for data, and its tokens on this rank.
+    """Records when steps end, how long each waits for data, and its tokens on this rank.
 
     Args:
-        warmup_steps: how many steps at the beginning are not timed; at most a tenth of the training.
-        clock: gives seconds.
+        warmup_steps: the number of first steps that are not timed; at most a tenth of the training.
+        clock: returns seconds.
     """
 
     def __init__(self, warmup_steps: int = 10, clock: Clock = time.perf_counter) -> None:
         self.warmup_steps, self.clock = warmup_steps, clock
         self.steps: list[Step] = []
-        self.seconds = 0.0  # of all steps, also those that are not timed one by one
+        self.seconds = 0.0  # of all steps, including those that are not timed individually
         self._waited = 0.0
         self._tokens: int | torch.Tensor = 0
         self._last_end: float | None = None
         self._since = clock()
 
     def fetched(self, seconds: float, tokens: int | torch.Tensor) -> None:
-        """A step's batches were fetched. Called by [`TimedTrainer`]."""
+        """Records that the batches of a step were fetched; [`TimedTrainer`] calls it."""
         self._waited, self._tokens = self._waited + seconds, self._tokens + tokens
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -50,7 +50,7 @@ class StepTimer(TrainerCallback):
         self._last_end, self._waited, self._tokens = end, 0.0, 0
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._last_end = None  # the step that an evaluation falls into is not timed
+        self._last_end = None  # the step that contains an evaluation is not timed
         self._since = self.clock()
 
     on_save = on_evaluate
@@ -59,15 +59,15 @@ class StepTimer(TrainerCallback):
 def speed_summary(
     steps: Sequence[tuple[float, float, int | torch.Tensor]], collate_seconds: float | None
 ) -> dict[str, Any] | None:
-    """Speed over all ranks; a collective call.
+    """Summarizes the speed over all ranks; a collective call.
 
     Args:
-        steps: a rank's [`StepTimer`] `steps`.
+        steps: the `steps` of the [`StepTimer`] of this rank.
         collate_seconds: see [`collate_time`].
 
     Returns:
         `tokens_per_second` summed over ranks, `step_time_median` and `step_time_p95` in seconds, `data_wait_share` of
-        the step time, `collate_time_median` in seconds, `steps_timed`; None if no step was timed.
+        the step time, `collate_time_median` in seconds, `steps_timed`; or None if no step was timed.
     """
     ranks = [rank for rank in gather_object([[(*times, int(tokens)) for *times, tokens in steps]]) if rank]
     if not ranks:
@@ -91,7 +91,7 @@ def collate_time(
     batches: int = 20,
     clock: Clock = time.perf_counter,
 ) -> float | None:
-    """The median of the seconds that a collator takes for one batch of a dataset, in this process."""
+    """Returns the median seconds that a collator takes for a batch of a dataset, in this process."""
     seconds = []
     for start in range(0, min(len(dataset), batches * batch_size), batch_size):
         examples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]

@@ -1,4 +1,4 @@
-"""The two stages of a cell, each a `Trainer`: MLM pre-training with an arm's masks, then fine-tuning for NER."""
+"""The two stages of a cell, each a `Trainer`: MLM pre-training with the masks of an arm, then NER fine-tuning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from benchmarks.ner.training.trainer import TimedTrainer
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage measured: its metrics, and its `speed` and `memory` as plain data."""
+    """The measurements of a stage: its metrics, and its `speed` and `memory` as plain data."""
 
     metrics: dict[str, Any]
     speed: dict[str, Any] | None
@@ -43,14 +43,14 @@ def pretrain(
     seed: int,
     callbacks: Sequence[TrainerCallback],
 ) -> Stage:
-    """Trains `model` in place on the training split's text and evaluates it on the validation split's.
+    """Trains `model` in place on the text of the training split and evaluates it on the validation split.
 
-    Evaluation masks a fixed 15 % of the tokens, the same ones in every arm and for every seed.
+    Evaluation masks the same 15 % of the tokens in every arm and for every seed.
     """
     train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
     collator, count = arm.collator(tokenizer), mlm_counts(tokenizer)
     if not arm.pretrain:
-        untracked = replace(runtime, report_to=[])  # they would write elsewhere: no training begins
+        untracked = replace(runtime, report_to=[])  # no training begins, so trackers would open a run elsewhere
         arguments = training_arguments(budget, untracked, "mlm", len(train), seed)
         fixed = collator.for_evaluation()
         trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
@@ -88,7 +88,7 @@ def fine_tune(
 ) -> Stage:
     """Trains the token classifier in place and scores every word and entity of the validation and test splits.
 
-    Only training has masks, and only in arms that ask for them.
+    Only training masks, and only in arms that request it.
     """
     train, _ = encode_for_ner(data["train"], tokenizer, names, budget.ner_max_length)
     timer = StepTimer()
@@ -106,7 +106,7 @@ def fine_tune(
     for prefix, split in (("dev", data["validation"]), ("test", data["test"])):
         predicted, gold = tagged(trainer, split, tokenizer, names, budget.ner_max_length), list(split["tags"])
         stage.metrics.update({f"{prefix}_{name}": value for name, value in score(predicted, gold).items()})
-        if prefix == "test":  # what arms are compared by
+        if prefix == "test":  # the comparison of arms uses these
             counts = {**sentence_counts(predicted, gold), "documents": document_lengths(split)}
             stage.metrics["test_sentences"] = counts
     _end_tracking(runtime)
@@ -116,7 +116,7 @@ def fine_tune(
 def tagged(
     trainer: TimedTrainer, split: Dataset, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], max_length: int
 ) -> list[list[str]]:
-    """The predicted tags of a split as it was read: all of its words, windows put together again."""
+    """Returns the predicted tags of all words of a split, joined from the predictions of its windows."""
     rows, index = encode_for_ner(split, tokenizer, names, max_length)
     output = trainer.predict(rows)
     _check_order(np.asarray(output.label_ids), rows["labels"])
@@ -127,7 +127,7 @@ def tagged(
 
 def score(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> dict[str, Any]:
     scores = EntityF1().compute(predictions=predicted, references=gold)
-    assert scores is not None  # only a process that is not the first gets none, and this metric has one process
+    assert scores is not None  # only further processes get None, and this metric has one process
     return scores
 
 
@@ -144,7 +144,7 @@ def _trained(model: PreTrainedModel, trainer: TimedTrainer, timer: StepTimer, co
 
 
 def _end_tracking(runtime: RuntimeConfig) -> None:
-    """Trainer leaves a run of Weights & Biases open, and would draw the next stage, or the next cell, into it."""
+    """Closes the run of Weights & Biases: Trainer leaves it open, so the next stage or cell would log to it."""
     if "wandb" in runtime.report_to:
         import wandb
 
@@ -152,15 +152,15 @@ def _end_tracking(runtime: RuntimeConfig) -> None:
 
 
 def _check_order(found: np.ndarray, expected: Sequence[Sequence[int]]) -> None:
-    """Predictions are gathered from all processes: their labels tell whether they came back in order."""
+    """Checks by their labels that predictions gathered from all processes are in order."""
     if len(found) != len(expected) or any(
         row[: len(labels)].tolist() != list(labels) for row, labels in zip(found, expected, strict=True)
     ):
-        raise RuntimeError("the predictions gathered from all processes are not the split's rows in order")
+        raise RuntimeError("the predictions gathered from all processes are not in the order of the split")
 
 
 class Progress(TrainerCallback):
-    """Tells a function how far a stage is."""
+    """Reports the progress of a stage to a function."""
 
     def __init__(self, report: Any) -> None:
         self._report = report

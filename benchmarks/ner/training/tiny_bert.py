@@ -1,4 +1,4 @@
-"""A tiny BERT made on the spot, for runs without a model hub: a trained tokenizer and a configuration."""
+"""A tiny BERT for runs without a model hub: a tokenizer trained on the data, and a configuration."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ SPECIAL_TOKENS = {
 
 
 def tiny_tokenizer(split: Dataset, vocab_size: int = 4000) -> PreTrainedTokenizerFast:
-    """A cased BERT-style tokenizer of at most `vocab_size` pieces, trained on the `words` of a split.
+    """Trains a cased BERT-style tokenizer of at most `vocab_size` pieces on the `words` of a split.
 
     The same split gives the same vocabulary in every process.
     """
@@ -42,7 +42,7 @@ def tiny_tokenizer(split: Dataset, vocab_size: int = 4000) -> PreTrainedTokenize
 
 
 def tiny_config(tokenizer: PreTrainedTokenizerBase, num_labels: int | None = None) -> BertConfig:
-    """A BERT of 2 layers, 128 hidden units and 2 heads for the tokenizer's vocabulary."""
+    """Returns the configuration of a BERT of 2 layers, 128 hidden units and 2 heads for the tokenizer's vocabulary."""
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -58,15 +58,17 @@ def tiny_config(tokenizer: PreTrainedTokenizerBase, num_labels: int | None = Non
 
 
 def _train_vocab(split: Dataset, vocab_size: int) -> dict[str, int]:
-    """Piece to id. Characters come first and sorted: the trainer numbers them in hash order otherwise, and
-    breaks ties between pairs by number, so that the pieces themselves would change from process to process.
+    """Trains the vocabulary and returns the id of each piece.
+
+    Sorted characters precede all other pieces. Otherwise the trainer numbers characters in hash order and breaks ties
+    between pairs by number, so the pieces would differ between processes.
     """
     counts = Counter(word for words in split["words"] for word in words)
     alphabet = sorted({character for word in counts for character in word})
     first = [*SPECIAL_TOKENS.values(), *alphabet, *(PREFIX + character for character in alphabet)]
     if vocab_size <= len(first):
         rule = f"vocab_size must exceed the {len(first)} special tokens and characters"
-        raise ValueError(f"{rule}; got {vocab_size}; raise vocab_size")
+        raise ValueError(f"{rule}; got {vocab_size}; pass a larger vocab_size")
     trainee = Tokenizer(WordPiece(unk_token="[UNK]"))
     trainee.pre_tokenizer = BertPreTokenizer()
     trainer = WordPieceTrainer(

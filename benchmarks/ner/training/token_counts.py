@@ -1,4 +1,4 @@
-"""What a training's batches held, counted on the batches themselves: tokens, and how many of them were masked."""
+"""Counts the tokens and the masked tokens of a training, from its batches."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,19 +12,20 @@ Count = Callable[[Batch], torch.Tensor]
 
 
 def mlm_counts(tokenizer: PreTrainedTokenizerBase) -> Count:
-    """Counts a batch of masked language modeling, where what is masked has a label: int64 `[3]`, which are all tokens,
-    those that could be masked, and those that are.
+    """Returns a function that counts a batch of masked language modeling, whose masked tokens have a label.
+
+    The counts are int64 `[3]`: all tokens, the maskable tokens, and the masked tokens.
     """
     return lambda batch: _counts(batch, batch["labels"] != IGNORED, tokenizer)
 
 
 def ner_counts(tokenizer: PreTrainedTokenizerBase) -> Count:
-    """As [`mlm_counts`], of fine-tuning, where what is masked is the mask token and has the labels of its word."""
+    """Like [`mlm_counts`] for fine-tuning, where masked tokens are mask tokens and keep the labels of their words."""
     return lambda batch: _counts(batch, batch["input_ids"] == tokenizer.mask_token_id, tokenizer)
 
 
 def _counts(batch: Batch, masked: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
-    """On the batch's device, and without waiting for it."""
+    """Counts on the device of the batch, without waiting for it."""
     attended = batch["attention_mask"].bool()
     masked = masked & attended
     special = torch.zeros_like(attended)
@@ -35,18 +36,19 @@ def _counts(batch: Batch, masked: torch.Tensor, tokenizer: PreTrainedTokenizerBa
 
 
 class TokenCounter:
-    """Adds up the counts of a training's batches, and tells them to the logs."""
+    """Accumulates the counts of a training's batches for the logs."""
 
     def __init__(self) -> None:
         self._total, self._last_total = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
 
     def add(self, counts: torch.Tensor) -> None:
-        """The counts of a batch of this rank; they stay on its device."""
+        """Adds the counts of a batch of this rank; they stay on its device."""
         self._total = self._total.to(counts.device) + counts
 
     def logs(self, reduce: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """`num_input_tokens_seen` so far, and `masked_fraction`, the share of maskable tokens that were masked since
-        the last call; of all ranks, over which `reduce` sums a tensor.
+        """Returns `num_input_tokens_seen` so far, and the `masked_fraction` of maskable tokens since the last call.
+
+        Both are totals over all ranks; `reduce` sums a tensor over the ranks.
         """
         total = reduce(self._total.clone()).cpu()
         _, maskable, masked = (total - self._last_total).tolist()

@@ -1,4 +1,4 @@
-"""A `Trainer` that measures its speed and counts its tokens, through public hooks."""
+"""A `Trainer` that measures its speed and counts its tokens, with public hooks."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from benchmarks.ner.training.token_counts import Count, TokenCounter
 
 
 class TimedTrainer(Trainer):
-    """A `Trainer` that tells a [`StepTimer`] among its callbacks how long it waits for data, and adds to what it logs
-    of training: `train_seconds` without evaluation, and what [`TokenCounter`] tells.
+    """A `Trainer` that reports the time of waiting for data to a [`StepTimer`] among its callbacks.
 
-    accelerate reads one batch ahead of the one it hands out, so the time is that of making the next batch.
+    It adds to its training logs `train_seconds`, without evaluation, and the logs of a [`TokenCounter`]. accelerate
+    prefetches one batch, so the waiting time is that of the next batch.
 
     Args:
-        count: counts a batch, see `token_counts.py`.
+        count: counts the tokens of a batch, see `token_counts.py`.
     """
 
     def __init__(self, *args: Any, count: Count, **kwargs: Any) -> None:
@@ -30,7 +30,7 @@ class TimedTrainer(Trainer):
         begin = self.timer.clock()
         fetched = super().get_batch_samples(*args, **kwargs)
         seconds = self.timer.clock() - begin
-        # The counts stay on the device: asking for them would have the step wait for the device to be idle.
+        # The counts stay on the device: reading them would make the step wait for the device.
         counts = [self.count(batch) for batch in fetched[0]]
         self.timer.fetched(seconds, sum((each[0] for each in counts), 0))
         for each in counts:
@@ -38,7 +38,7 @@ class TimedTrainer(Trainer):
         return fetched
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        if "loss" in logs:  # of training; all ranks are here
+        if "loss" in logs:  # a training log, on all ranks
             logs |= {"train_seconds": self.timer.seconds, **self.observed.logs(self._sum_over_ranks)}
         super().log(logs, *args, **kwargs)
 

@@ -164,7 +164,7 @@ def test_a_broken_result_is_set_aside_and_the_cell_run(folder) -> None:
     cell.path.write_text("{")
     status, lines = folder.sweep(cell)
     assert (status, folder.started()) == (0, ["ok"])
-    assert lines[0].startswith(f"not trusted {cell.path.name}: not valid JSON")
+    assert lines[0].startswith(f"rejected {cell.path.name}: not valid JSON")
     (aside,) = folder.path.glob("*.rejected.*")
     assert aside.read_text() == "{"
 
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status, lines = folder.sweep(folder.cell(), folder.cell(INTERRUPT, config="other"))
     assert status == sweep.STOPPED
-    assert lines[1:] == ["Stopped: 1 of 2 cells are finished. Start the same command again to go on."]
+    assert lines[1:] == ["Stopped: 1 of 2 cells are finished. Run the same command again to continue."]
     assert kill_marked(process_tree.process_mark(folder.path).__eq__) == 0, "nothing runs any more"
     status, lines = folder.sweep(folder.cell(), folder.cell(CRASH, config="other"))
     assert "finished before" in lines[0]
@@ -223,8 +223,8 @@ def test_machines_are_joined_by_flags_and_each_cell_has_a_port(tmp_path) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["absent.yaml"], "absent.yaml: a grid must be a file, but got No such file or directory. Name one"),
-        (["grid.yaml", "--output_dir", "grid.yaml"], "output_dir must be a folder that results can be written to"),
+        (["absent.yaml"], "absent.yaml: a grid must be a readable file, but got No such file or directory. Check"),
+        (["grid.yaml", "--output_dir", "grid.yaml"], "output_dir must be a writable folder"),
         (["grid.yaml", "--epochs", "3"], "arguments must be among those that --help lists; got --epochs 3;"),
     ],
 )
@@ -253,5 +253,5 @@ def test_types_that_are_not_trained_on_are_told_once(tmp_path, capsys) -> None:
 
 def test_a_model_that_cannot_be_loaded_is_refused_before_anything_runs(tmp_path) -> None:
     grid = parse_grid({**SMALL, "models": [str(tmp_path / "absent")]}, str(tmp_path))
-    with pytest.raises(ValueError, match=r"`datasets` and `models` must be .*, but got .*absent.* Mend the name"):
+    with pytest.raises(ValueError, match=r"`datasets` and `models` must be .*, but got .*absent.* Correct the name"):
         plan_cells(grid, SweepArguments(), tmp_path)

@@ -22,12 +22,12 @@ from benchmarks.ner.analysis.bootstrap import (
     estimate,
     half_width,
     holm,
+    minimum_detectable_difference,
     p_value,
     points,
     resampled,
     shared_variance,
     sign_flip_p,
-    smallest_difference,
 )
 from benchmarks.ner.analysis.comparison import verdict
 
@@ -183,7 +183,7 @@ def test_without_any_spread_a_difference_is_sure_and_none_is_none() -> None:
 @pytest.mark.parametrize(("seeds", "expected"), [(2, 0.73), (3, 0.77), (5, 0.79), (10, 0.8), (30, 0.8)])
 def test_the_smallest_difference_is_found_in_four_of_five_studies(seeds, expected) -> None:
     """Against the exact power of the t-test, by the noncentral t."""
-    smallest = smallest_difference(Estimate(0.0, 1.0, 0.0, seeds, 9))
+    smallest = minimum_detectable_difference(Estimate(0.0, 1.0, 0.0, seeds, 9))
     critical, power = stats.t(seeds - 1).isf(LEVEL / 2), stats.nct(seeds - 1, smallest)
     assert power.sf(critical) + power.cdf(-critical) == pytest.approx(expected, abs=0.01)
 
@@ -191,7 +191,7 @@ def test_the_smallest_difference_is_found_in_four_of_five_studies(seeds, expecte
 @pytest.mark.parametrize("of_documents", [0.2, 1.0, 5.0])
 def test_the_smallest_difference_is_found_in_four_of_five_studies_of_seeds_and_documents(of_documents) -> None:
     seeds, studies, generator = 5, 2_000, np.random.default_rng(0)
-    smallest = smallest_difference(Estimate(0.0, 1.0, of_documents, seeds, 300))
+    smallest = minimum_detectable_difference(Estimate(0.0, 1.0, of_documents, seeds, 300))
     of_seeds = np.sqrt(generator.chisquare(seeds - 1, studies) / (seeds - 1))
     found = generator.normal(smallest, math.hypot(1.0, of_documents), studies)
     power = np.mean(
@@ -207,7 +207,7 @@ def test_the_smallest_difference_is_found_in_four_of_five_studies_of_seeds_and_d
 @given(ESTIMATES, st.integers(1, 9))
 def test_a_difference_that_is_not_found_is_smaller_than_the_smallest(found, family) -> None:
     if p_value(found) * family >= LEVEL:
-        assert abs(found.difference) < smallest_difference(found, LEVEL / family)
+        assert abs(found.difference) < minimum_detectable_difference(found, LEVEL / family)
 
 
 @pytest.mark.parametrize(("alike", "own"), [(2.0, 1.0), (0.5, 3.0), (0.0, 1.0)])

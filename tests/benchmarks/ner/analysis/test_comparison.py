@@ -53,7 +53,7 @@ def test_the_verdict_is_that_of_the_interval(ours, theirs, said) -> None:
     assert found.low < found.difference < found.high
     assert (found.p < 0.05) == (found.low > 0 or found.high < 0) == (said in ("better", "worse"))
     if said == "no difference found":
-        assert found.verdict == f"no difference found (could have seen {found.smallest:.2f} points)"
+        assert found.verdict == f"no difference found (minimum detectable difference: {found.smallest:.2f} points)"
     assert (found.dataset, found.first, found.second, found.seeds) == ("tiny", "dynamic", "static10", (0, 1, 2, 3, 4))
     assert not found.exploratory
     assert found.p_adjusted == found.p
@@ -98,8 +98,8 @@ def test_one_seed_has_no_verdict() -> None:
     ("ours", "theirs", "difference", "said"),
     [
         (0.0, 0.0, 0.0, NO_ENTITY),
-        (1.0, 1.0, 0.0, "no verdict: both arms scored the same with every seed"),
-        (1.0, 0.0, 100.0, "no verdict: the difference is the same with every seed, which tells nothing of its spread"),
+        (1.0, 1.0, 0.0, "no verdict: both arms have the same score with every seed"),
+        (1.0, 0.0, 100.0, "no verdict: the difference is the same with every seed"),
     ],
 )
 def test_the_same_difference_with_every_seed_has_no_verdict(ours, theirs, difference, said) -> None:
@@ -141,7 +141,9 @@ def test_the_words_follow_from_the_numbers(difference, p, smallest) -> None:
     if p < 0.05:
         assert said == ("better" if difference > 0 else "worse")
     else:
-        assert float(re.search(r"could have seen (.*) points", said)[1]) == pytest.approx(smallest, abs=0.006)
+        assert float(re.search(r"minimum detectable difference: (.*) points", said)[1]) == pytest.approx(
+            smallest, abs=0.006
+        )
 
 
 # -- What is no pair --------------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ def other(**changes):
     [
         (
             other(budget={"mlm_epochs": 9, "ner_epochs": 1.5}),
-            "one dataset, model, budget and launch; got another budget",
+            "share dataset, model, budget and launch; got another budget",
         ),
         (other(dataset={"name": "tiny", "fingerprint": "1f"}), "got another dataset in 'static10', seed 4 than"),
         (other(model={"name": "big"}), "got another model"),
@@ -167,15 +169,15 @@ def other(**changes):
         ),
         (other(sentences=SENTENCES + 1), "the same test sentences; got other gold entities or documents in 'static10'"),
         (other(documents=[SENTENCES]), "the same test sentences; got other gold"),
-        (other(rate=0.3), "an arm in one setting; got several of the name"),
-        ([*other(), make_result("dynamic", 2)], "one run of an arm and a seed; got two of 'dynamic', seed 2"),
+        (other(rate=0.3), "one setting per arm; got several for"),
+        ([*other(), make_result("dynamic", 2)], "one run per arm and seed; got two of 'dynamic', seed 2"),
         (
             [*map(without_counts, other())],
-            "count entities by sentence; got no quality.test_sentences in 'dynamic', seed",
+            "have entity counts per sentence; got no quality.test_sentences in 'dynamic', seed",
         ),
         (
             arms({"dynamic": 0.5}, seeds=[0, 1]),
-            "under the same seeds; got 'dynamic' with 0, 1 and 'static10' with none",
+            "a seed that first and second share; got 'dynamic' with 0, 1 and 'static10' with none",
         ),
         (
             [*arms({"dynamic": 0.5}, seeds=[0, 1]), *arms({"static10": 0.5}, seeds=[2])],
@@ -191,7 +193,7 @@ def test_runs_that_are_no_pairs_are_refused(results, message) -> None:
 
 
 def test_an_arm_is_not_compared_with_itself() -> None:
-    with pytest.raises(ValueError, match="first and second must be two arms; both are 'none'; name another"):
+    with pytest.raises(ValueError, match="first and second must be different arms; both are 'none'; pass another"):
         compare(arms({"none": 0.5}), "none", "none")
 
 

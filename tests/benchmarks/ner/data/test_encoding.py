@@ -108,13 +108,13 @@ def test_byte_level_tokenizers_need_the_space_before_a_word(prefix: bool) -> Non
 
 def test_unfit_arguments_are_refused() -> None:
     split = split_of([["a", "b"]])
-    with pytest.raises(ValueError, match=r"max_length must leave room for a subword beside 2 .*; got 2"):
+    with pytest.raises(ValueError, match=r"max_length must leave room for a subword next to 2 .*; got 2"):
         encode_for_ner(split, TOKENIZER, NAMES, 2)
-    with pytest.raises(ValueError, match=r"block_size must leave room .* got 0; raise it to 3 or more"):
+    with pytest.raises(ValueError, match=r"block_size must leave room .* got 0; pass 3 or more"):
         encode_for_mlm(split, TOKENIZER, 0)
-    with pytest.raises(ValueError, match=r"names must hold every tag of the split; got none for \['B-X'\]"):
+    with pytest.raises(ValueError, match=r"names must contain every tag of the split; \['B-X'\] are missing"):
         encode_for_ner(split, TOKENIZER, ["O"], 32)
-    with pytest.raises(ValueError, match="must be a fast one"):
+    with pytest.raises(ValueError, match="must be a fast tokenizer"):
         encode_for_mlm(split, SlowTokenizer(), 32)
     left = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer, padding_side="left")
     with pytest.raises(ValueError, match="set padding_side='right'"):
@@ -127,13 +127,15 @@ def test_unfit_arguments_are_refused() -> None:
 def test_what_is_lost_is_named() -> None:
     split = split_of([["a", "b", "c"], ["a"]])
     gold = list(split["tags"])
-    with pytest.raises(ValueError, match=r"predicted needs one tag a word .* 3 in 1 sentences for 4 in 2"):
+    with pytest.raises(
+        ValueError, match=r"predicted must have one tag per word .* 3 tags in 1 sentences for 4 words in 2"
+    ):
         check_complete(split, gold, gold[:1])
-    with pytest.raises(ValueError, match="gold needs one tag a word"):
+    with pytest.raises(ValueError, match="gold must have one tag per word"):
         check_complete(split, [["O"], ["O"]], gold)
     with pytest.raises(ValueError, match="0 entities for 1"):
         check_complete(split, [["O"] * 3, ["O"]], gold)
-    with pytest.raises(ValueError, match="one row a window"):
+    with pytest.raises(ValueError, match="one row per window"):
         join_predictions(np.zeros((1, 9), dtype=int), [], split, tag_names(DatasetDict(train=split)))
 
 

@@ -42,7 +42,7 @@ def test_files_win_over_the_name(tmp_path: Path) -> None:
 
 
 def test_files_come_together() -> None:
-    with pytest.raises(ValueError, match="must be given together; got no train_file, test_file; add what is"):
+    with pytest.raises(ValueError, match="must be given together; train_file, test_file is missing; pass all"):
         load_ner(validation_file="dev.txt")
 
 
@@ -79,7 +79,7 @@ def test_a_missing_split_is_named(local_dataset: Callable[..., str]) -> None:
 
 def test_what_is_neither_a_folder_nor_a_name_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"`dataset` must be 'embedded', a folder, or a name on the hub, but got '\.\./no'"
+        ValueError, match=r"`dataset` must be 'embedded', an existing folder, or a name on the Hub, but got '\.\./no'"
     ):
         load_ner("../no")
 

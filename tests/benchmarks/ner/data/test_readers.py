@@ -94,12 +94,12 @@ def test_sentences_know_the_document_they_are_from(tmp_path: Path, lengths: list
         ("a\t\n", 1, "a tag must be O, B-TYPE or I-TYPE; got ''"),
         ("a O\nb PER\n", 2, "got 'PER'"),
         ("a B-\n", 1, "got 'B-'"),
-        ("a I-PER\n", 1, "in IOB2 I-PER must follow B-PER or I-PER; got it after O; it may be IOB1"),
+        ("a I-PER\n", 1, "in IOB2 I-PER must follow B-PER or I-PER; got it after O; convert the tags to IOB2"),
         ("a B-PER\nb I-LOC\n", 2, "must follow B-LOC"),
         ("a B-PER\n\nb I-PER\n", 3, "after O"),
         (b"a O\n\xff O\n", 2, "must be UTF-8"),
-        ("\n \n-DOCSTART- O\n", 1, "must hold a sentence"),
-        ("", 1, "must hold a sentence"),
+        ("\n \n-DOCSTART- O\n", 1, "must contain a sentence"),
+        ("", 1, "must contain a sentence"),
     ],
 )
 def test_malformed_conll(tmp_path: Path, content: str | bytes, line: int, message: str) -> None:
@@ -111,15 +111,15 @@ def test_malformed_conll(tmp_path: Path, content: str | bytes, line: int, messag
     [
         ("{", 1, "a line must be JSON"),
         ("\n[]", 2, "must be a JSON object"),
-        ('{"words": ["a"]}', 1, "exactly one of tags and ner_tags"),
-        ('{"words": [], "tokens": [], "tags": []}', 1, "exactly one of words and tokens"),
+        ('{"words": ["a"]}', 1, "exactly one column of tags and ner_tags"),
+        ('{"words": [], "tokens": [], "tags": []}', 1, "exactly one column of words and tokens"),
         ('{"words": "ab", "tags": ["O"]}', 1, "words must be a list of strings"),
         ('{"words": ["a"], "tags": [0]}', 1, "tags must be a list of strings"),
         ('{"words": ["a", "b"], "tags": ["O"]}', 1, "got 2 words and 1 tags"),
         ('{"words": [" "], "tags": ["O"]}', 1, "a word must not be empty"),
-        ('{"words": ["a"], "tags": ["I-X"]}', 1, "may be IOB1"),
+        ('{"words": ["a"], "tags": ["I-X"]}', 1, "if they are IOB1"),
         (b'{"words": ["\xff"]}', 1, "must be UTF-8"),
-        ("\n", 1, "must hold a sentence"),
+        ("\n", 1, "must contain a sentence"),
     ],
 )
 def test_malformed_json_lines(tmp_path: Path, content: str | bytes, line: int, message: str) -> None:
@@ -130,13 +130,13 @@ def test_malformed_parquet(tmp_path: Path) -> None:
     assert_refused(write(tmp_path, "a O\n", "no.parquet"), 1, "must be parquet")
     path = tmp_path / "train.parquet"
     ner_dataset([["a"], ["b"]], [["O"], ["I-PER"]]).to_parquet(str(path))
-    assert_refused(path, 2, "may be IOB1")
+    assert_refused(path, 2, "if they are IOB1")
     Dataset.from_dict({"words": [["a"]], "tags": [[0]]}).to_parquet(str(path))
     assert_refused(path, 1, "tags must be a list of strings")
     Dataset.from_dict({"text": ["a"]}).to_parquet(str(path))
-    assert_refused(path, 1, "exactly one of words and tokens")
+    assert_refused(path, 1, "exactly one column of words and tokens")
     ner_dataset([], []).to_parquet(str(path))
-    assert_refused(path, 1, "must hold a sentence")
+    assert_refused(path, 1, "must contain a sentence")
 
 
 def test_parquet_class_labels_turn_into_names(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ def splits(train, validation, test):
         ((["B-a", "B-b"], ["B-a"], ["O"]), None),
         (
             (["B-person"], ["O"], ["B-PER"]),
-            "mine has entity types in test (PER) that its training split has not (person)",
+            "mine has entity types in test (PER) that its training split lacks (person)",
         ),
         ((["O"], ["B-b", "B-a"], ["B-c"]), "mine has entity types in validation (a, b) and test (c) that its training"),
-        ((["O"], ["O"], ["B-a"]), "split has not (none), so no model learns them. Where these are the same types in"),
+        ((["O"], ["O"], ["B-a"]), "split lacks (none), so no model can learn them. If they are the same types with"),
         ((["O"], ["O"], [f"B-{i}" for i in range(10, 30)]), "(10, 11, 12, 13, 14, 15, 16, 17, 18, 19, ...)"),
     ],
 )

@@ -11,11 +11,14 @@ from benchmarks.ner.training.models import load_tokenizer
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"mlm_batch_size": 15}, r"`mlm_batch_size` must be a multiple of the 2 processes, but got 15: it is the size"),
-        ({"ner_batch_size": 0}, r"`ner_batch_size` must be a whole number from 1, but got 0\. Mend it"),
-        ({"ner_epochs": -1.0}, r"`ner_epochs` must be a number from 0, but got -1\.0"),
-        ({"weight_decay": float("nan")}, r"`weight_decay` must be a number from 0, but got nan"),
-        ({"seeds": [0, -1]}, r"`seeds` must be whole numbers from 0 to 2\^32 - 1, but got -1\. Mend it"),
+        (
+            {"mlm_batch_size": 15},
+            r"`mlm_batch_size` must be a multiple of the 2 processes, but got 15\. It is",
+        ),
+        ({"ner_batch_size": 0}, r"`ner_batch_size` must be an integer >= 1, but got 0\. Change it"),
+        ({"ner_epochs": -1.0}, r"`ner_epochs` must be a number >= 0, but got -1\.0"),
+        ({"weight_decay": float("nan")}, r"`weight_decay` must be a number >= 0, but got nan"),
+        ({"seeds": [0, -1]}, r"`seeds` must be integers from 0 to 2\^32 - 1, but got -1\. Change it"),
         ({"report_to": ["tensorbord"]}, r"`report_to` must be among .*tensorboard.*, but got 'tensorbord'"),
     ],
 )
@@ -41,5 +44,5 @@ def test_lengths_without_room_are_refused_by_the_names_that_users_gave_them() ->
     tokenizer = load_tokenizer("tiny", embedded_corpus(sizes={"train": 20})["train"])
     check_encodable(tokenizer, 3, 3)
     for sizes, name in (((2, 3), "mlm_block_size"), ((3, 2), "ner_max_length")):
-        with pytest.raises(ValueError, match=f"^{name} must leave room for a subword beside 2 special tokens; got 2;"):
+        with pytest.raises(ValueError, match=f"^{name} must leave room for a subword next to 2 special tokens; got 2;"):
             check_encodable(tokenizer, *sizes)

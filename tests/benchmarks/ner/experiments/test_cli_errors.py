@@ -73,5 +73,5 @@ def test_the_harness_says_one_line_and_ends_with_status_2(tmp_path) -> None:
 
 def test_words_that_are_no_arguments_are_refused() -> None:
     reject_unknown_arguments([])
-    with pytest.raises(ValueError, match="must be among those that --help lists; got --epochs 3; mend or remove it"):
+    with pytest.raises(ValueError, match="that --help lists; got --epochs 3; correct or remove them"):
         reject_unknown_arguments(["--epochs", "3"])

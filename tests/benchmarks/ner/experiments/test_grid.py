@@ -18,24 +18,24 @@ SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]
     ("change", "message"),
     [
         ({"arms": ["dynamo"]}, r"`arms` must be among .*static.*, but got 'dynamo'\. Add config/presets/dynamo\.yaml"),
-        ({"arms": []}, r"`arms` must be a list of one entry or more, but got \[\]\. Put what is wanted into \[ \]"),
+        ({"arms": []}, r"`arms` must be a list with at least one entry, but got \[\]\. Put the entries into \[ \]"),
         ({"arms": "static"}, r"`arms` must be a list .*, but got 'static'"),
-        ({"seeds": [True]}, r"`seeds` must be .* whole numbers from 0, but got True\. Mend that entry"),
+        ({"seeds": [True]}, r"`seeds` must be .* integers >= 0, but got True\. Change that entry"),
         ({"seeds": [-1]}, r"`seeds` must be .*, but got -1"),
-        ({"models": [None]}, r"`models` must be .* texts, but got None"),
+        ({"models": [None]}, r"`models` must be .* strings, but got None"),
         ({"datasets": [{"train_file": "a"}]}, r"`datasets` must be a name, or .*Add validation_file, test_file"),
         ({"datasets": [{"folder": "a"}]}, r"`datasets` must be .*, but got 'folder'\. Remove or rename that key"),
         ({"launches": ["cpu_9"]}, r"`launches` must be among .*cpu_1_fp32.* or a \.yaml file, but got 'cpu_9'"),
         ({"launches": [{"precision": "fp64"}]}, r"`launches: precision` must be .* fp32, tf32, .*, but got 'fp64'"),
         ({"launches": [{"precision": [[]]}]}, r"`launches: precision` must be .*, but got \[\]"),
-        ({"launches": [{"processes": []}]}, r"`launches: processes` must be a list of one entry or more"),
-        ({"launches": [{"processes": 1.5}]}, r"`launches: processes` must be .* whole numbers from 1, but got 1\.5"),
+        ({"launches": [{"processes": []}]}, r"`launches: processes` must be a list with at least one entry"),
+        ({"launches": [{"processes": 1.5}]}, r"`launches: processes` must be .* integers >= 1, but got 1\.5"),
         ({"launches": [{"nodes": 2}]}, r"`launches` must be a mapping with keys among device, .*, but got 'nodes'"),
         ({"workers": [3]}, r"`workers` must be .* of 0, 2, 2 persistent, but got 3"),
-        ({"time_limit": 0}, r"`time_limit` must be a number of seconds above 0, but got 0"),
+        ({"time_limit": 0}, r"`time_limit` must be a number of seconds > 0, but got 0"),
         ({"time_limit": float("inf")}, r"`time_limit` must be .*, but got inf"),
-        ({"arguments": {"mlm_epochs": "2"}}, r"`arguments: mlm_epochs` must be a number from 0, but got '2'"),
-        ({"arguments": {"ner_batch_size": 1.5}}, r"`arguments: ner_batch_size` must be a whole number .*got 1\.5"),
+        ({"arguments": {"mlm_epochs": "2"}}, r"`arguments: mlm_epochs` must be a number >= 0, but got '2'"),
+        ({"arguments": {"ner_batch_size": 1.5}}, r"`arguments: ner_batch_size` must be an integer .*got 1\.5"),
         ({"arguments": {"dataloader_num_workers": 1}}, r"`arguments` must be .*, but got 'dataloader_num_workers'"),
         ({"epochs": 2}, r"`the grid` must be a mapping with keys among arms, .*, but got 'epochs'"),
     ],
@@ -53,7 +53,7 @@ def test_what_is_no_grid_is_refused_by_its_key_its_rule_and_its_remedy(tmp_path,
     [
         ("arms: [", "a grid must be YAML"),
         ("", "`the grid` must be a mapping"),
-        ("arms: [none]", "no seeds and no l"),
+        ("arms: [none]", "lacks seeds and l"),
     ],
 )
 def test_a_file_that_holds_no_grid_is_refused(tmp_path, text, message) -> None:
@@ -63,7 +63,7 @@ def test_a_file_that_holds_no_grid_is_refused(tmp_path, text, message) -> None:
 
 
 def test_a_grid_that_is_not_there_is_refused(tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"a grid must be a file, but got No such file or directory\. Name one"):
+    with pytest.raises(ValueError, match=r"a grid must be a readable file, but got No such file or directory\. Check"):
         read_grid(tmp_path / "absent.yaml")
 
 
@@ -71,7 +71,7 @@ def test_launches_of_one_name_must_be_the_same(tmp_path) -> None:
     """Results tell them by their names."""
     other = tmp_path / "cpu_2_bf16.yaml"
     other.write_text("distributed_type: MULTI_GPU\nnum_processes: 2\n")
-    with pytest.raises(ValueError, match=r"files of different names, but got 'two cpu_2_bf16\.yaml'"):
+    with pytest.raises(ValueError, match=r"files with different names, but got 'two cpu_2_bf16\.yaml'"):
         parse_grid({**SMALL, "launches": ["cpu_2_bf16", str(other)]}, "runs")
     written = {"device": "cpu", "processes": [1, 2], "precision": ["fp32", "bf16"]}
     named = ["cpu_1_fp32", "cpu_1_bf16", "cpu_2_fp32", "cpu_2_bf16"]

@@ -148,20 +148,20 @@ def seen(world_size=1, compute_dtype="float32", device="cpu", **further):
         (asked(2, "bf16"), seen(2, "bfloat16"), None),
         (asked(1, "fp16"), seen(1, "float16"), None),
         (asked(), seen(device="cuda:H100"), None),
-        (asked(use_cpu=True), seen(device="cuda:H100"), "the CPU was asked for, cuda:H100 trains"),
-        (asked(2), seen(1), "2 processes were asked for, 1 train together"),
-        (asked(1, "fp16"), seen(), "mixed_precision fp16 computes in float16, float32 was seen"),
-        (asked(1, "no"), seen(1, "bfloat16"), "mixed_precision no computes in float32, bfloat16 was seen"),
-        (asked(1, "fp8"), seen(), "mixed_precision fp8 computes in fp8, float32 was seen"),
+        (asked(use_cpu=True), seen(device="cuda:H100"), "the CPU was requested, but cuda:H100 trains"),
+        (asked(2), seen(1), "2 processes were requested, but 1 train together"),
+        (asked(1, "fp16"), seen(), "mixed_precision fp16 computes in float16, but float32 was observed"),
+        (asked(1, "no"), seen(1, "bfloat16"), "mixed_precision no computes in float32, but bfloat16 was observed"),
+        (asked(1, "fp8"), seen(), "mixed_precision fp8 computes in fp8, but float32 was observed"),
         (asked(strategy="FSDP"), seen(strategy="FSDP"), None),
-        (asked(strategy="FSDP"), seen(strategy=None), "FSDP was asked for, DDP trains"),
-        (asked(strategy="FSDP2"), seen(strategy="FSDP"), "FSDP2 was asked for, FSDP trains"),
-        (asked(strategy="FSDP2+TP2"), seen(strategy="FSDP2"), "FSDP2+TP2 was asked for, FSDP2 trains"),
-        (asked(), seen(strategy="DEEPSPEED"), "DDP was asked for, DEEPSPEED trains"),
+        (asked(strategy="FSDP"), seen(strategy=None), "FSDP was requested, but DDP trains"),
+        (asked(strategy="FSDP2"), seen(strategy="FSDP"), "FSDP2 was requested, but FSDP trains"),
+        (asked(strategy="FSDP2+TP2"), seen(strategy="FSDP2"), "FSDP2+TP2 was requested, but FSDP2 trains"),
+        (asked(), seen(strategy="DEEPSPEED"), "DDP was requested, but DEEPSPEED trains"),
         (asked(tf32=True), seen(tf32=True), None),
-        (asked(tf32=True), seen(tf32=False), "products in TF32 were asked for, others were seen"),
-        (asked(), seen(tf32=True), "products in float32 were asked for, others were seen"),
-        (asked(), seen(1, None), "mixed_precision no computes in float32, no training forward was seen"),
+        (asked(tf32=True), seen(tf32=False), "TF32 products were requested, but others were observed"),
+        (asked(), seen(tf32=True), "float32 products were requested, but others were observed"),
+        (asked(), seen(1, None), "mixed_precision no computes in float32, but no training forward pass was observed"),
     ],
 )
 def test_mismatch(requested, observed, reason):
@@ -187,7 +187,7 @@ def test_compute_dtype_is_that_of_training_forwards_under_autocast():
 
 
 def test_compute_dtype_needs_a_linear_layer():
-    with pytest.raises(ValueError, match=r"model must have an nn\.Linear"):
+    with pytest.raises(ValueError, match=r"`model` must have an nn\.Linear"):
         ComputeDtype(nn.Embedding(3, 4))
 
 

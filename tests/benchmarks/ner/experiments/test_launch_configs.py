@@ -11,6 +11,7 @@ from benchmarks.ner.experiments.launch_configs import unsupported_reason
 
 CPU = {"num_processes": 1, "mixed_precision": "no", "use_cpu": True, "config": "cpu_1_fp32"}
 GPU = {**CPU, "use_cpu": False}
+UNEVEN = "processes must be a multiple of the 2 machines, but there are 3"
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp", "fsdp2", "zero2"])
@@ -39,9 +40,12 @@ def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precis
         (CPU, None),
         ({**CPU, "num_processes": 9, "mixed_precision": "fp16"}, None),  # the run finds out what then computes
         (GPU, None),
-        ({**GPU, "num_processes": 4}, "4 GPUs were asked for, this machine has 2"),
+        ({**GPU, "num_processes": 4}, "4 GPUs were requested, but this machine has 2"),
         ({**GPU, "num_processes": 4, "num_machines": 2}, None),
-        ({**GPU, "num_processes": 3, "num_machines": 2}, "processes must be a multiple of the 2 machines, and are 3"),
+        (
+            {**GPU, "num_processes": 3, "num_machines": 2},
+            "processes must be a multiple of the 2 machines, but there are 3",
+        ),
         ({**GPU, "mixed_precision": "fp8"}, "no fp8 library: install transformer-engine, torchao or MS-AMP"),
         ({**GPU, "strategy": "DEEPSPEED"}, "no DeepSpeed: install deepspeed"),
         ({**GPU, "strategy": "FSDP"}, None),

@@ -77,11 +77,11 @@ def test_every_half_written_file_is_rejected(tmp_path):
     [
         ("[]", "not a result of schema"),
         ('{"schema": "other/1"}', "not a result of schema"),
-        ('{"schema": "hf_dynmask.ner/1"}', "keys are missing: run_id, status"),
+        ('{"schema": "hf_dynmask.ner/1"}', "missing keys: run_id, status"),
         ('{"schema": NaN}', "NaN is not a JSON number"),
         (json.dumps({**make_result(), "status": "running"}), "status must be one of ok, failed, skipped"),
-        (json.dumps({**make_result(), "launch": None}), "launch must be an object and is None"),
-        (json.dumps({**make_result(), "seed": 2}), "does not hash to its run_id"),
+        (json.dumps({**make_result(), "launch": None}), "launch must be an object, but is None"),
+        (json.dumps({**make_result(), "seed": 2}), "does not hash to the run_id"),
     ],
 )
 def test_a_foreign_or_changed_file_is_rejected(tmp_path, content, reason):
@@ -100,7 +100,7 @@ def test_bytes_that_are_no_text_are_rejected(tmp_path):
 
 def test_a_result_of_another_configuration_is_rejected(tmp_path):
     path = stored(tmp_path, make_result(seed=2))
-    with pytest.raises(RejectedResult, match=r"another configuration: seed$"):
+    with pytest.raises(RejectedResult, match=r"another configuration, which differs in seed$"):
         finished_result(path, configuration(make_result(seed=1)))
 
 
@@ -123,37 +123,37 @@ def test_a_run_counts_once_and_under_its_name(tmp_path):
     copy.write_bytes(path.read_bytes())
     (result,), ((rejected, reason),) = read_results(tmp_path)
     assert (result, rejected) == (make_result(), copy)
-    assert reason == f"a result's file must be named after it, {path.name!r}: rename it, or remove the copy"
+    assert reason == f"the file of this result must be named {path.name!r}; rename it, or remove the copy"
 
 
 def test_read_results_needs_a_folder(tmp_path):
-    with pytest.raises(NotADirectoryError, match="directory must be a folder of results"):
+    with pytest.raises(NotADirectoryError, match="`directory` must be a folder of results"):
         read_results(tmp_path / "absent")
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"quality": {**SCORES, "test_f1": None}}, "quality.test_f1 must be a number from 0 to 1 and is None"),
-        ({"quality": {**SCORES, "dev_f1": 50}}, "quality.dev_f1 must be a number from 0 to 1 and is 50"),
+        ({"quality": {**SCORES, "test_f1": None}}, "quality.test_f1 must be a number from 0 to 1, but is None"),
+        ({"quality": {**SCORES, "dev_f1": 50}}, "quality.dev_f1 must be a number from 0 to 1, but is 50"),
         ({"speed": {"ner": None}}, "speed.mlm is missing"),
         (
             {"requested": {"num_processes": 0}},
-            "launch.requested.num_processes must be a whole number from 1 to 10^15 and is 0",
+            "launch.requested.num_processes must be an integer from 1 to 10^15, but is 0",
         ),
         (
             {"budget": {"mlm_epochs": "10"}, "mlm": {}},
-            "budget.mlm_epochs must be a number and is '10'; mlm.eval_loss is missing",
+            "budget.mlm_epochs must be a number, but is '10'; mlm.eval_loss is missing",
         ),
-        ({"mlm": {"eval_loss": 1e30}}, "mlm.eval_loss must be a number from 0 to 10^15 and is 1e+30"),
+        ({"mlm": {"eval_loss": 1e30}}, "mlm.eval_loss must be a number from 0 to 10^15, but is 1e+30"),
         ({"mlm": {"eval_loss": 2.0, "curve": {}}}, "mlm.curve must be a list"),
         ({"mlm": {"eval_loss": 2.0, "curve": [{}]}}, "mlm.curve.0.step is missing"),
-        ({"mlm": {"eval_loss": 2.0, "curve": [{"step": 1}, 7]}}, "mlm.curve.1 must be an object and is 7"),
+        ({"mlm": {"eval_loss": 2.0, "curve": [{"step": 1}, 7]}}, "mlm.curve.1 must be an object, but is 7"),
         (
             {"mlm": {"eval_loss": 2.0, "curve": [{"step": 1, "mask_rate": None}]}},
-            "mlm.curve.0.mask_rate must be a number from 0 to 10^15 and is None",
+            "mlm.curve.0.mask_rate must be a number from 0 to 10^15, but is None",
         ),
-        ({"time": None}, "time must be an object and is None"),
+        ({"time": None}, "time must be an object, but is None"),
     ],
 )
 def test_a_result_that_no_table_could_be_made_of_is_rejected(tmp_path, changes, reason):
@@ -183,21 +183,24 @@ def test_counts_by_sentence_are_kept_in_a_line_each(tmp_path, documents):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"correct": [2, 0, 0]}, "quality.test_sentences.correct must not be more than predicted or gold"),
-        ({"correct": [0, 1, 1]}, "quality.test_sentences.correct must not be more than predicted or gold"),
-        ({"correct": [1, 0, 0]}, "quality.test_sentences must give test_f1 and gives 0.25"),
-        ({"predicted": [1, 2, 2]}, "quality.test_sentences.predicted must add up to test_entities_predicted and is 5"),
-        ({"gold": [2, 0, 1]}, "quality.test_sentences.gold must add up to test_entities_gold and is 3"),
+        ({"correct": [2, 0, 0]}, "quality.test_sentences.correct must not exceed predicted or gold"),
+        ({"correct": [0, 1, 1]}, "quality.test_sentences.correct must not exceed predicted or gold"),
+        ({"correct": [1, 0, 0]}, "quality.test_sentences must agree with test_f1, but gives 0.25"),
+        (
+            {"predicted": [1, 2, 2]},
+            "predicted must add up to test_entities_predicted, but adds up to 5",
+        ),
+        ({"gold": [2, 0, 1]}, "quality.test_sentences.gold must add up to test_entities_gold, but adds up to 3"),
         ({"gold": [3, 1]}, "got 3, 3, 2, 3"),
         ({"documents": [2]}, "got 3, 3, 3, 2"),
         ({"documents": [2, 1, 0]}, "got 3, 3, 3, 3"),
         ({"correct": [], "predicted": [], "gold": [], "documents": []}, "got 0, 0, 0, 0"),
-        ({"correct": [1.0, 0, 1]}, "quality.test_sentences.correct must be a list of counts and is a list of 3"),
-        ({"correct": [True, 0, 1]}, "quality.test_sentences.correct must be a list of counts and is a list of 3"),
-        ({"gold": [5, -1, 0]}, "quality.test_sentences.gold must be a list of counts and is a list of 3"),
-        ({"gold": [10**30, 0, 1]}, "quality.test_sentences.gold must be a list of counts and is a list of 3"),
-        ({"predicted": None}, "quality.test_sentences.predicted must be a list of counts and is None"),
-        ({"documents": 2}, "quality.test_sentences.documents must be a list of counts and is 2"),
+        ({"correct": [1.0, 0, 1]}, "quality.test_sentences.correct must be a list of counts, but is a list of 3"),
+        ({"correct": [True, 0, 1]}, "quality.test_sentences.correct must be a list of counts, but is a list of 3"),
+        ({"gold": [5, -1, 0]}, "quality.test_sentences.gold must be a list of counts, but is a list of 3"),
+        ({"gold": [10**30, 0, 1]}, "quality.test_sentences.gold must be a list of counts, but is a list of 3"),
+        ({"predicted": None}, "quality.test_sentences.predicted must be a list of counts, but is None"),
+        ({"documents": 2}, "quality.test_sentences.documents must be a list of counts, but is 2"),
     ],
 )
 def test_counts_that_are_not_those_of_the_scores_are_rejected(tmp_path, changes, reason):

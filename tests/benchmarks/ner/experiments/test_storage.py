@@ -47,14 +47,14 @@ def test_a_failed_write_leaves_the_old_result_and_no_temporary_file(tmp_path, mo
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, call, fail)
-    with pytest.raises(kind, match="the result was not written, free space or pass an --output_dir"):
+    with pytest.raises(kind, match="The result was not written: free space or pass a writable --output_dir"):
         write_result(path, make_result(quality={"dev_f1": 0.9}))
     assert list(tmp_path.iterdir()) == [path]
     assert json.loads(path.read_text()) == old
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"pass an --output_dir that can be written.*absent"):
+    with pytest.raises(FileNotFoundError, match=r"pass a writable --output_dir.*absent"):
         write_result(tmp_path / "absent" / "a.json", make_result())
 
 

@@ -23,7 +23,7 @@ from benchmarks.ner.report.status_tables import not_run, overview
 RESULTS = [
     with_scores(make_result("dynamic", 0), 0.80),
     with_scores(make_result("dynamic", 1), 0.82),
-    with_scores(make_result("dynamic", 2, status="failed", reason="2 processes were asked for, 1 trains"), 0.99),
+    with_scores(make_result("dynamic", 2, status="failed", reason="2 processes were requested, but 1 trains"), 0.99),
     with_scores(make_result("static", 0), 0.75),
     with_scores(make_result("none", 0, mlm={"eval_loss": 8.0}), 0.70),
 ]
@@ -110,7 +110,7 @@ def test_arms_that_share_a_name_are_told_apart_and_not_compared():
     assert list(rows(results)) == ["static10", "dynamic, mlm_probability=0.15", "dynamic, mlm_probability=0.3"]
     text = markdown(report(results, []))
     assert "These arms cannot be compared: " in text
-    assert "one run of an arm and a seed" in text
+    assert "one run per arm and seed" in text
 
 
 # -- Runs that found nothing, and axes of their scores ----------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_runs_that_found_no_entity_have_no_verdict_and_the_report_says_what_to_d
         ("anneal minus dynamic", "2", "+0.00", "-", "-", "-", "no verdict: no run of either arm found an entity")
     ]
     assert NO_ENTITIES in blocks
-    assert "longer with --ner_epochs, or take a pre-trained --model." in NO_ENTITIES.text
+    assert "Increase --ner_epochs, or pass a pre-trained --model." in NO_ENTITIES.text
     assert list(overview(results))[1:] == [NO_ENTITIES]
 
 
@@ -148,7 +148,7 @@ def test_what_failed_is_named_with_its_reason_and_its_file():
     (table,) = not_run(RESULTS)
     ((name, file, reason),) = table.rows
     assert name == "tiny, toy, 12 + 6.5 epochs, 1 process, fp32, dynamic, seed 2"
-    assert (file.text, reason) == (file_name(RESULTS[2]), "2 processes were asked for, 1 trains")
+    assert (file.text, reason) == (file_name(RESULTS[2]), "2 processes were requested, but 1 trains")
 
 
 def test_what_was_skipped_is_counted_by_its_reason_and_has_no_row():
@@ -191,7 +191,11 @@ def test_a_folder_is_reported_in_the_terminal_and_in_files(tmp_path, monkeypatch
     command.main()
     output = capsys.readouterr().out
     text = (folder / "report" / "report.md").read_text(encoding="utf-8")
-    for said in ("anneal against constant_mean: better.", "2 processes were asked for, 1 trains", "changed:bug:.json"):
+    for said in (
+        "anneal against constant_mean: better.",
+        "2 processes were requested, but 1 trains",
+        "changed:bug:.json",
+    ):
         assert said in output
         assert said in text
     assert f"Report: {folder / 'report' / 'report.html'}" in output
@@ -232,14 +236,14 @@ def test_no_results_are_a_short_report():
 def test_contrasts_that_are_not_there_are_named_and_whose_they_are_is_said():
     (said,) = (block.text for block in report(RESULTS, []) if getattr(block, "text", None) == NO_CONTRAST)
     assert "this project declared" in said
-    assert "dynamic against static10 and anneal against constant_mean" in said
+    assert "dynamic against static10, anneal against constant_mean" in said
 
 
 @pytest.mark.parametrize(
     ("results", "output_dir", "message"),
     [
-        ("results", "file", "output_dir must be a folder that can be written to"),
-        ("nowhere", "report", "directory must be a folder of results"),
+        ("results", "file", "output_dir must be a writable folder"),
+        ("nowhere", "report", "`directory` must be a folder of results"),
     ],
 )
 def test_a_folder_that_is_none_is_named_on_one_line(tmp_path, monkeypatch, capsys, results, output_dir, message):

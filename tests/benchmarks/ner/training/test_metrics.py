@@ -125,7 +125,7 @@ def test_sentences_of_different_lengths_are_refused():
 
 
 def test_no_sentences_are_refused():
-    with pytest.raises(ValueError, match="references must hold at least one sentence"):
+    with pytest.raises(ValueError, match="references must contain at least one sentence"):
         EntityF1().compute(predictions=[], references=[])
 
 

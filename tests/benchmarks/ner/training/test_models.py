@@ -38,7 +38,7 @@ def test_the_classifier_has_the_encoders_weights_and_a_head_that_follows_the_see
 
 @pytest.mark.parametrize("model", ["../nomodel", "/no/model", "a/b/c", "no model"])
 def test_what_is_neither_a_folder_nor_a_name_is_refused(train, model) -> None:
-    with pytest.raises(ValueError, match=f"^`model` must be .*, but got '{model}', which is neither a folder that is"):
+    with pytest.raises(ValueError, match=f"^`model` must be .*, but got '{model}'. Check the path"):
         load_tokenizer(model, train)
 
 
