@@ -96,7 +96,7 @@ def test_two_machines_run_a_cell_together(tmp_path, stress) -> None:
     ]
     outputs = [process.communicate(timeout=600)[0] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], outputs
-    assert all("skipped: processes must be a multiple of the 2 machines, and are 1" in text for text in outputs)
+    assert all("skipped: processes must be a multiple of the 2 machines, but got 1" in text for text in outputs)
     results, rejected = read_results(output_dir)
     assert (sorted(result["status"] for result in results), rejected) == (["ok", "skipped"], [])
     (ok,) = (result for result in results if result["status"] == "ok")

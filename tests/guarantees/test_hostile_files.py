@@ -72,9 +72,9 @@ def check_refusal(error: ValueError, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def successful(tmp_path_factory) -> dict[str, list[bytes]]:
-    """Sound files of each suffix."""
-    folder = tmp_path_factory.mktemp("sound")
+def valid_files(tmp_path_factory) -> dict[str, list[bytes]]:
+    """Valid files of each suffix."""
+    folder = tmp_path_factory.mktemp("valid")
     words, tags = [["Ann", "ran"], ["to", "Rome", "é"]], [["B-PER", "O"], ["O", "B-LOC", "I-LOC"]]
     ner_dataset(words * 9, tags * 9).to_parquet(folder / "names.parquet")
     pyarrow.parquet.write_table(labeled([["a", "b"]], [[1, 0]], ["O", "B-LOC"]), folder / "numbers.parquet")
@@ -94,8 +94,8 @@ def labeled(words: Any, tags: Any, names: Any) -> pyarrow.Table:
 
 
 @pytest.mark.parametrize("suffix", MADE)
-def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, successful, suffix, report_figure) -> None:
-    path, contents, (made, pieces) = tmp_path / f"corpus.{suffix}", successful[suffix], MADE[suffix]
+def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, valid_files, suffix, report_figure) -> None:
+    path, contents, (made, pieces) = tmp_path / f"corpus.{suffix}", valid_files[suffix], MADE[suffix]
     examples = 5_000 if stress else 100
     for content in contents:
         path.write_bytes(content)
@@ -112,11 +112,11 @@ def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, successful, s
 def test_a_corpus_that_is_no_readable_file_is_refused(name) -> None:
     with unprivileged() as folder:
         (folder / name).mkdir()
-        with pytest.raises(ValueError, match=r":1: the file must exist; found no file there; "):
+        with pytest.raises(ValueError, match=r":1: the file must exist; there is no such file; "):
             read_file(folder / name)
         (folder / name).rmdir()
         os.mkfifo(folder / name)  # to open it would wait for a writer for ever
-        with pytest.raises(ValueError, match=r":1: the file must exist; found no file there; "):
+        with pytest.raises(ValueError, match=r":1: the file must exist; there is no such file; "):
             read_file(folder / name)
         (folder / name).unlink()
         (folder / name).write_bytes(b"a O\n")
@@ -129,7 +129,7 @@ def test_a_corpus_that_is_no_readable_file_is_refused(name) -> None:
 @pytest.mark.parametrize("tags", [[[0, 9]], [[0, -1]], [[0, None]], [None]])
 def test_numbers_that_are_no_label_are_refused(tmp_path, tags) -> None:
     pyarrow.parquet.write_table(labeled([["a", "b"]], tags, ["O"]), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"a\.parquet:1: tags must be numbers of the 1 labels; got a list|None; label"):
+    with pytest.raises(ValueError, match=r"a\.parquet:1: tags must be ids of the 1 labels; got a list|None; give"):
         read_file(tmp_path / "a.parquet")
 
 

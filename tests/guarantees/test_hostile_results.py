@@ -149,8 +149,8 @@ def test_a_result_is_trusted_and_printed_or_rejected(tmp_path, stress, report_fi
 
 
 def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(tmp_path) -> None:
-    successful = tmp_path / file_name(RESULT)
-    successful.write_text(json.dumps(RESULT))
+    valid = tmp_path / file_name(RESULT)
+    valid.write_text(json.dumps(RESULT))
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "nowhere.json").symlink_to("absent")
     (tmp_path / "loop.json").symlink_to("loop.json")
@@ -159,14 +159,14 @@ def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(tmp_path) 
     (tmp_path / "secret.json").write_text("{}")
     (tmp_path / "secret.json").chmod(0)
     (tmp_path / os.fsdecode(b"[red]\xff\x1b.json")).write_text("{}")
-    places = [path for path in tmp_path.glob("*.json") if path != successful]
+    places = [path for path in tmp_path.glob("*.json") if path != valid]
     for path in places:
         with pytest.raises((RejectedResult, FileNotFoundError)):
             load(path)
     command = [*OBEDIENT, sys.executable, "-m", "benchmarks.ner.report", str(tmp_path)]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1"}
     output = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout.decode()
-    _, _, untrusted = output.partition("Not trusted")
+    _, _, untrusted = output.partition("Rejected")
     assert len(places) == 7
     assert all(printable(path.name) in untrusted for path in places)
     assert RESULT["arm"]["name"] in output

@@ -58,13 +58,13 @@ def test_a_writer_that_is_killed_leaves_a_whole_result(tmp_path, stress, report_
     path, last = tmp_path / RESULT_FILE.name, -1
     for _ in range(kills):
         process = run(WRITE_FOR_EVER, path, str(last + 1))
-        launcher_line = [process.stdout.readline()]
+        lines = [process.stdout.readline()]
         time.sleep(moments.uniform(0, 0.1))
         process.kill()
         output, errors = process.communicate()
-        launcher_line += output.splitlines(keepends=True)
+        lines += output.splitlines(keepends=True)
         assert not errors
-        written = int([line for line in launcher_line if line.endswith("\n")][-1])
+        written = int([line for line in lines if line.endswith("\n")][-1])
         last = load(path)["env"]
         assert last in (written, written + 1), "the last that was told of, or the one after it"
     results, rejected = read_results(tmp_path)

@@ -102,7 +102,7 @@ def unsupported_reason(requested: Mapping[str, Any]) -> str | None:
     machines, gpus = requested.get("num_machines", 1), torch.cuda.device_count()
     per_machine, uneven = divmod(requested["num_processes"], machines)
     if uneven:
-        return f"processes must be a multiple of the {machines} machines, but there are {requested['num_processes']}"
+        return f"processes must be a multiple of the {machines} machines, but got {requested['num_processes']}"
     if requested["mixed_precision"] == "fp8" and not is_fp8_available():
         return "no fp8 library: install transformer-engine, torchao or MS-AMP"
     if requested.get("strategy") == "DEEPSPEED" and not is_deepspeed_available():

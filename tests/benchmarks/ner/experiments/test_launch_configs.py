@@ -11,7 +11,7 @@ from benchmarks.ner.experiments.launch_configs import unsupported_reason
 
 CPU = {"num_processes": 1, "mixed_precision": "no", "use_cpu": True, "config": "cpu_1_fp32"}
 GPU = {**CPU, "use_cpu": False}
-UNEVEN = "processes must be a multiple of the 2 machines, but there are 3"
+UNEVEN = "processes must be a multiple of the 2 machines, but got 3"
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp", "fsdp2", "zero2"])
@@ -44,7 +44,7 @@ def test_a_written_launch_asks_for_what_its_name_says(tmp_path, strategy, precis
         ({**GPU, "num_processes": 4, "num_machines": 2}, None),
         (
             {**GPU, "num_processes": 3, "num_machines": 2},
-            "processes must be a multiple of the 2 machines, but there are 3",
+            "processes must be a multiple of the 2 machines, but got 3",
         ),
         ({**GPU, "mixed_precision": "fp8"}, "no fp8 library: install transformer-engine, torchao or MS-AMP"),
         ({**GPU, "strategy": "DEEPSPEED"}, "no DeepSpeed: install deepspeed"),
