@@ -88,7 +88,7 @@ def test_where_nothing_can_be_written_the_result_is_printed_whole(tmp_path) -> N
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "File too large" in errors
-    assert f"move the JSON printed above to {path}, and start the same command again" in errors
+    assert f"move the JSON printed above to {path}, and run the same command again" in errors
     assert path.read_text() == "{}", "what was there is as it was"
     assert not list(tmp_path.rglob("*.tmp"))
     path.write_text(output)
@@ -116,7 +116,7 @@ def test_a_result_that_cannot_be_written_is_kept_elsewhere_and_counts_when_it_is
         path = folder / "closed" / RESULT_FILE.name
         with pytest.raises(PermissionError, match="The result is not lost") as error:
             save_result(path, RESULT)
-        moved, to = re.search(r"move (\S+) to (\S+), and start the same command again", str(error.value)).groups()
+        moved, to = re.search(r"move (\S+) to (\S+), and run the same command again", str(error.value)).groups()
         assert Path(to) == path
         path.parent.chmod(0o755)
         shutil.move(moved, to)
@@ -233,7 +233,7 @@ def test_a_cell_whose_folder_was_closed_meanwhile_is_not_run_again(tmp_path, str
     output_dir.chmod(0o555)
     status, output = finish(process)
     assert status == 1
-    moved, to = re.search(r"move (\S+) to (\S+), and start the same command again", output).groups()
+    moved, to = re.search(r"move (\S+) to (\S+), and run the same command again", output).groups()
     assert not list(output_dir.iterdir())
 
     output_dir.chmod(0o755)

@@ -1,1 +1,1 @@
-"""Helpers of the tests of the harness; no test module imports another."""
+"""Helpers of the harness's tests."""

@@ -1,4 +1,4 @@
-"""Starts the harness as its user does, on a corpus that is as small as it gets."""
+"""Starts the harness as users do, on a minimal corpus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT = ["--mlm_epochs", "1", "--ner_epochs", "1", "--mlm_batch_size", "4"]
 
 
 def corpus(folder: Path) -> list[str]:
-    """Arguments that name a corpus of a few sentences, written to `folder`."""
+    """Writes a corpus of a few sentences to `folder`; returns the arguments that name it."""
     arguments = []
     for name, split in embedded_corpus(sizes={"train": 24, "validation": 8, "test": 8}).items():
         path = folder / f"{name}.json"
@@ -28,7 +28,7 @@ def corpus(folder: Path) -> list[str]:
 
 
 def start(output_dir: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """The launcher's process, the first of its own group; it obeys permissions even where root starts it."""
+    """Starts the launcher in its own process group. It obeys file permissions even if root starts it."""
     return subprocess.Popen(
         [
             *OBEDIENT,
@@ -45,6 +45,6 @@ def start(output_dir: Path, *arguments: str, **environment: str) -> subprocess.P
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit status, and what was printed, on one line."""
+    """Returns the exit status, and the output on one line."""
     output, _ = process.communicate(timeout=600)
     return process.returncode, " ".join(output.split())

@@ -1,4 +1,4 @@
-"""Hostile bytes, and how often a function does what with them; a watch on code that runs."""
+"""Generates hostile bytes, counts the outcomes of a function on them, and detects code execution."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ sys.addaudithook(_watch)
 
 @contextmanager
 def no_code_runs() -> Iterator[None]:
-    """Fails when anything is executed or unpickled; what imports lazily must have been called once before."""
+    """Fails if code is executed or unpickled. Call functions with lazy imports once before."""
     global _watching
     _watching = []
     try:
@@ -39,7 +39,7 @@ def no_code_runs() -> Iterator[None]:
 
 
 def explore(examples: int, values: st.SearchStrategy, function: Callable[[Any], str]) -> Counter[str]:
-    """Calls a function with many values, always the same ones; how often it gave which outcome."""
+    """Calls a function with many values, the same in each run; counts the outcomes."""
     outcomes: Counter[str] = Counter()
 
     @settings(derandomize=True, deadline=None, max_examples=examples, suppress_health_check=list(HealthCheck))
@@ -52,13 +52,13 @@ def explore(examples: int, values: st.SearchStrategy, function: Callable[[Any], 
 
 
 def splices(pieces: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[Splice]]:
-    """Places, how much is cut out there, and what is put in."""
+    """Generates edits: an index, the number of bytes to remove, and the bytes to insert."""
     splice = st.tuples(st.integers(0, 1 << 14), st.integers(0, 30), pieces | st.binary(max_size=4))
     return st.lists(splice, min_size=1, max_size=4)
 
 
 def spliced(content: bytes, splices: list[Splice]) -> bytes:
-    for place, length, piece in splices:
-        start = place % (len(content) + 1)
+    for index, length, piece in splices:
+        start = index % (len(content) + 1)
         content = content[:start] + piece + content[start + length :]
     return content

@@ -1,4 +1,4 @@
-"""Made-up results: sound, with counts by sentence and a curve that agree with their scores."""
+"""Synthetic results: valid, with counts per sentence and a curve that agree with their scores."""
 
 import numpy as np
 
@@ -19,8 +19,8 @@ def make_result(
     spurious=0.2,
     **changes,
 ):
-    """A run that finds a share of the two entities of each sentence, by chance that seed and arm decide, and in a share
-    of the sentences one that is none.
+    """Returns a run that finds each of the two entities per sentence with probability `found`, and with probability
+    `spurious` predicts a wrong one. Seed and arm determine the draws.
     """
     generator = np.random.default_rng([seed, *arm.encode(errors="replace")])
     correct = generator.binomial(2, found, sentences)
@@ -60,7 +60,7 @@ def made_speed(tokens_per_second):
 
 
 def made_curve(rate, last_loss):
-    """Ten entries of training, each with an evaluation after it; the loss falls by 0.1 to the last one."""
+    """Returns ten training entries, each followed by an evaluation; the loss decreases by 0.1 per evaluation."""
     curve = []
     for step in range(10, 110, 10):
         seen = {"masked_fraction": rate, "train_seconds": step / 5, "num_input_tokens_seen": 1000 * step}
@@ -70,6 +70,6 @@ def made_curve(rate, last_loss):
 
 
 def with_scores(result, test_f1, dev_f1=0.5):
-    """The result with these scores and no counts by sentence, as older ones are."""
+    """Returns the result with these scores and without counts per sentence, like older results."""
     quality = {"dev_f1": dev_f1, "test_f1": test_f1, "test_accuracy": None if test_f1 is None else 0.9}
     return {**result, "quality": quality}

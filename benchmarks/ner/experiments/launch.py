@@ -27,7 +27,7 @@ SHARDED = ("FSDP", "DEEPSPEED")  # accelerate's names
 
 
 def requested_launch() -> dict[str, Any]:
-    """Returns what the launcher of this process was asked for.
+    """Returns what was requested from the launcher of this process.
 
     The keys are `num_processes`, `mixed_precision` ("no", "bf16", "fp16"), `use_cpu` and `config`, the stem of the
     config file or None. If requested, there are also `num_machines` and `strategy`: "FSDP" (version 1), "FSDP2",

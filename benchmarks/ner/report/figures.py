@@ -109,7 +109,7 @@ def _names(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _text(name: str) -> str:
-    """Escapes names: they are not formulas, and the font has only ASCII letters for sure."""
+    """Escapes names, which are not formulas and may have letters that the font lacks."""
     return ascii(name)[1:-1].replace("$", r"\$")
 
 

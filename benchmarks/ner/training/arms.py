@@ -15,7 +15,7 @@ PRESETS = Path(__file__).parents[1] / "config" / "presets"
 
 @dataclass(frozen=True)
 class Arm:
-    """How an arm masks.
+    """The settings of an arm.
 
     Attributes:
         name: the name of the preset.
