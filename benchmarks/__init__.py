@@ -1,1 +1,1 @@
-"""Measurements of the library, outside the installed package."""
+"""Measurements of the library. They are not part of the installed package."""

@@ -1,12 +1,12 @@
-"""Writes the parts of both README.md that are made of committed results: `python -m benchmarks.readme`."""
+"""Generates the parts of both README.md that show committed results: `python -m benchmarks.readme`."""
 
 import json
 import re
 from pathlib import Path
 
+from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.report.blocks import markdown
-from benchmarks.ner.report.content import summary
-from benchmarks.ner.results import read_results
+from benchmarks.ner.report.document import summary
 from benchmarks.speed import table
 
 HERE = Path(__file__).parent
@@ -15,28 +15,30 @@ RESULTS = HERE / "results"
 
 
 def parts() -> dict[Path, dict[str, str]]:
-    """The Markdown of each part by its file and its name."""
+    """Returns the Markdown of each part by file and name."""
     results, _ = read_results(RESULTS)
     speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
-        README: {"results": markdown(summary(results), results=None, pictures="benchmarks/results/report/")},
+        README: {"results": markdown(summary(results), results=None, figures="benchmarks/results/report/")},
         BENCHMARKS: {"speed": table.markdown(speed)},
     }
 
 
-def with_parts(text: str, parts: dict[str, str]) -> str:
-    """A text with parts in the place of what stands between their marks."""
+def insert_parts(text: str, parts: dict[str, str]) -> str:
+    """Replaces the text between the markers of each part."""
     for name, part in parts.items():
         between = re.compile(rf"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->)", re.DOTALL)
         text, found = between.subn(lambda marks, part=part: marks[1] + part + marks[2], text)  # type: ignore[misc]
         if found != 1:
-            raise ValueError(f"the text must have the marks of {name!r} once, but got them {found} times. Mend it.")
+            raise ValueError(
+                f"the text must have the markers of {name!r} once, but has them {found} times. Correct the text."
+            )
     return text
 
 
 def main() -> None:
     for file, made in parts().items():
-        file.write_text(with_parts(file.read_text(encoding="utf-8"), made), encoding="utf-8")
+        file.write_text(insert_parts(file.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from benchmarks.ner.launch import ComputeDtype, leave, training_strategy
+from benchmarks.ner.experiments.distributed import exit_all_ranks
+from benchmarks.ner.training.observed_launch import ComputeDtype, training_strategy
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
 EXAMPLES, EPOCHS, GLOBAL_BATCH = 24, 2, 4
@@ -185,7 +186,7 @@ def main(tokenizer: str, scenarios: list[dict[str, Any]]) -> None:
     results = {scenario["name"]: run(loaded, {**folder, **scenario}) for scenario in scenarios}
     if state.is_main_process:
         print("SHARDED", json.dumps(results))
-    leave(0)
+    exit_all_ranks(0)
 
 
 if __name__ == "__main__":

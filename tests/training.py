@@ -29,7 +29,7 @@ from transformers import (
     set_seed,
 )
 
-from benchmarks.ner.launch import leave
+from benchmarks.ner.experiments.distributed import exit_all_ranks
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
 
@@ -134,7 +134,7 @@ def main(settings: dict[str, Any]) -> None:
     if arguments.process_index == 0:
         weights = b"".join(value.numpy().tobytes() for value in trainer.model.state_dict().values())
         (folder / f"{settings['record']}.weights").write_text(hashlib.sha256(weights).hexdigest())
-    leave(0)
+    exit_all_ranks(0)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Named entity recognition after static or dynamic masked-language-model pre-training."""
+"""Measures named entity recognition after static or dynamic masked language model pre-training."""

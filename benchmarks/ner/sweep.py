@@ -1,8 +1,8 @@
-"""A grid of cells, each in fresh processes: `python -m benchmarks.ner.sweep GRID.yaml --output_dir DIR [--dry_run]`.
+"""Runs a grid of cells in new processes: `python -m benchmarks.ner.sweep GRID.yaml --output_dir DIR [--dry_run]`.
 
-Each cell is started by `accelerate launch` with its own config file and ends as one result: "ok"; "failed", which is
-run again when the sweep is started again; or "skipped", which is looked at again then, as it costs nothing. So a sweep
-that was stopped goes on where it was, also in a folder that holds other results.
+`accelerate launch` starts each cell with its own config file. Each cell ends with one result: "ok"; "failed", which the
+next sweep runs again; or "skipped", which the next sweep checks again. So the same command continues a sweep that was
+stopped, also in a folder with other results.
 """
 
 import signal
@@ -19,72 +19,71 @@ from rich.console import Console
 from rich.text import Text
 from transformers import HfArgumentParser
 
-from benchmarks.ner.cell import environment
-from benchmarks.ner.children import end_marked, end_orphans, last_lines, mark_of, run_to_the_end
-from benchmarks.ner.grid import Grid, read_grid
-from benchmarks.ner.keeping import check_writable, keep_result, set_aside
-from benchmarks.ner.launches import obstacle
-from benchmarks.ner.plan import PROGRAM, Planned, SweepArguments, fate, finished, planned, stored
-from benchmarks.ner.report.__main__ import write_report
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.cell_process import run_cell_process
+from benchmarks.ner.experiments.cli_errors import USER_ERRORS, exit_with_error, reject_unknown_arguments
+from benchmarks.ner.experiments.grid import Grid, read_grid
+from benchmarks.ner.experiments.plan import PROGRAM, PlannedCell, SweepArguments, action, plan_cells, successful_result
+from benchmarks.ner.experiments.process_tree import kill_marked, kill_orphans, process_mark
+from benchmarks.ner.experiments.result_reader import RejectedResult, load, read_result
+from benchmarks.ner.experiments.storage import check_writable, rename_rejected
 from benchmarks.ner.report.blocks import terminal
-from benchmarks.ner.report.labels import printable
-from benchmarks.ner.report.overview import overview
-from benchmarks.ner.results import RejectedResult, load, read_result, run_id
-from benchmarks.ner.users import USERS, refuse, refuse_unknown
+from benchmarks.ner.report.status_tables import overview
+from benchmarks.ner.report.write import write_report
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-STOPPED = 130  # the exit status of what Ctrl-C ended
+STOPPED = 130  # exit status after Ctrl-C
 
 
 def main() -> None:
-    """Runs the cells that are not finished, then prints the table."""
+    """Runs the cells that are not finished, then prints the results."""
     parser = HfArgumentParser(SweepArguments, prog=PROGRAM, description=main.__doc__)  # type: ignore[arg-type]
-    parser.add_argument("grid", type=Path, help="a YAML file, such as benchmarks/ner/grids/cpu_smoke.yaml")
+    parser.add_argument("grid", type=Path, help="YAML file, such as benchmarks/ner/config/grids/cpu_smoke.yaml")
     arguments, named, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True)
-    for stop in STOPS:  # also where SIGINT is ignored, as for a shell's background jobs
+    for stop in STOPS:  # even if SIGINT is ignored, as for background jobs of a shell
         signal.signal(stop, signal.default_int_handler)
     datasets.disable_progress_bars()
     console = Console(emoji=False)
     try:
         with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
             try:
-                refuse_unknown(unknown)
+                reject_unknown_arguments(unknown)
                 grid = read_grid(named.grid, arguments.output_dir)
-                cells = planned(grid, arguments, Path(folder))
+                cells = plan_cells(grid, arguments, Path(folder))
                 if not arguments.dry_run:
                     check_writable(Path(arguments.output_dir))
-            except USERS as error:
-                refuse(PROGRAM, str(error))
+            except USER_ERRORS as error:
+                exit_with_error(PROGRAM, str(error))
             sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
     except KeyboardInterrupt:
         sys.exit(STOPPED)
 
 
-def sweep(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> int:
-    """Runs cells, prints their table and writes the report; the exit status."""
+def sweep(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, console: Console) -> int:
+    """Runs cells, prints their results and writes the report; returns the exit status."""
     output_dir = Path(arguments.output_dir)
-    if left := end_orphans(output_dir):
-        _say(console, f"Ended {left} processes that a killed sweep had left behind.")
+    if left := kill_orphans(output_dir):
+        _print(console, f"Killed {left} processes of an earlier sweep that was killed.")
     try:
         _run_all(cells, grid, arguments, console)
     except KeyboardInterrupt:
-        for stop in STOPS:  # what was started is ended, however often Ctrl-C is pressed
+        for stop in STOPS:  # kill all started processes, even if Ctrl-C is pressed again
             signal.signal(stop, signal.SIG_IGN)
-        end_marked(mark_of(output_dir).__eq__)
-        done = sum(finished(cell) is not None for cell in cells)
-        _say(console, f"Stopped: {done} of {len(cells)} cells are finished. Start the same command again to go on.")
+        kill_marked(process_mark(output_dir).__eq__)
+        done = sum(successful_result(cell) is not None for cell in cells)
+        _print(console, f"Stopped: {done} of {len(cells)} cells are finished. Run the same command again to continue.")
         return STOPPED
-    paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset have one result
-    results = [load(path) for path in paths if path.exists()]  # a further machine may not see all of them yet
+    paths = dict.fromkeys(cell.path for cell in cells)  # two names of one dataset share a result
+    results = [load(path) for path in paths if path.exists()]  # results may not be visible on a further machine yet
     console.print(terminal(overview(results)))
-    _say(console, f"Results: {output_dir.resolve()}")
+    _print(console, f"Results: {output_dir.resolve()}")
     if arguments.machine_rank == 0:
-        _say(console, _report(output_dir))
+        _print(console, _report(output_dir))
     return int(any(result["status"] == "failed" for result in results))
 
 
 def _report(output_dir: Path) -> str:
-    """Writes the report of all results in the folder; where it is, or why there is none."""
+    """Writes the report of all results in the folder; returns its location, or why there is none."""
     page = output_dir / "report" / "report.html"
     try:
         write_report(output_dir, page.parent)
@@ -95,50 +94,31 @@ def _report(output_dir: Path) -> str:
     return f"Report: {page.resolve()}"
 
 
-def dry_run(cells: Sequence[Planned]) -> int:
-    """Prints what would happen to each cell; the exit status."""
+def dry_run(cells: Sequence[PlannedCell]) -> int:
+    """Prints the action for each cell; returns the exit status."""
     for number, cell in enumerate(cells, 1):
-        print(printable(f"{number:>3}/{len(cells)} {cell.cell}: {fate(cell)}"))
+        print(printable(f"{number:>3}/{len(cells)} {cell.cell}: {action(cell)}"))
     return 0
 
 
-def run_one(planned: Planned, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:
-    """Runs a cell or finds out that it cannot run; its result, None where machine 0 has one that is not seen yet."""
-    started, before = time.time(), stored(planned)
-    reason = obstacle(planned.config["launch"])
-    if reason:
-        if before and before["status"] == "failed":
-            return before  # by a machine that could run it
-        return _kept(planned, "skipped", reason, started, arguments)
-    log = Path(arguments.output_dir) / "logs" / f"{planned.path.stem}.{arguments.machine_rank}.log"
-    status = run_to_the_end(planned.command, mark_of(Path(arguments.output_dir)), log, grid.time_limit)
-    after = stored(planned)
-    if after and after != before:
-        return after
-    if status == 0 and arguments.machine_rank:
-        return None
-    ended = "time limit" if status is None else f"ended with status {status} without a result: {last_lines(log)}"
-    return _kept(planned, "failed", ended, started, arguments)
-
-
-def _run_all(cells: Sequence[Planned], grid: Grid, arguments: SweepArguments, console: Console) -> None:
-    fates = [fate(cell) for cell in cells]
-    ahead, seconds = fates.count("run"), list[float]()
+def _run_all(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, console: Console) -> None:
+    actions = [action(cell) for cell in cells]
+    ahead, seconds = actions.count("run"), list[float]()
     for number, cell in enumerate(cells, 1):
-        result = finished(cell)
+        result = successful_result(cell)
         known, started = result is not None, time.monotonic()
         if not known:
-            _set_aside(cell, console)
-            result = run_one(cell, grid, arguments)
-        if fates[number - 1] == "run":
+            _rename_rejected(cell, console)
+            result = run_cell_process(cell, grid, arguments)
+        if actions[number - 1] == "run":
             ahead -= 1
             seconds += [] if known else [time.monotonic() - started]
         outcome = "finished before" if known else _outcome(result)
-        _say(console, f"{number:>3}/{len(cells)} {cell.cell}: {outcome}; {time_left(seconds, ahead)}")
+        _print(console, f"{number:>3}/{len(cells)} {cell.cell}: {outcome}; {remaining_time(seconds, ahead)}")
 
 
-def time_left(seconds: Sequence[float], ahead: int) -> str:
-    """How long what is ahead will take if it takes as long as what was run so far, in words."""
+def remaining_time(seconds: Sequence[float], ahead: int) -> str:
+    """Estimates the remaining time, in words, from the mean time of the cells so far."""
     if not ahead:
         return "nothing left to run"
     if not seconds:
@@ -149,41 +129,24 @@ def time_left(seconds: Sequence[float], ahead: int) -> str:
 
 def _outcome(result: dict[str, Any] | None) -> str:
     if result is None:
-        return "run, its result is not here yet"
+        return "done, but its result is not visible yet"
     if result["status"] == "ok":
         return f"ok, test F1 {100 * result['quality']['test_f1']:.2f}, {result['time']['seconds']:.0f} s"
     return f"{result['status']}: {result['reason']}"
 
 
-def _set_aside(planned: Planned, console: Console) -> None:
-    """Rename what is in the place of a cell's result and is none."""
+def _rename_rejected(planned: PlannedCell, console: Console) -> None:
+    """Renames a file that has the name of a cell's result but is rejected."""
     try:
         read_result(planned.path, planned.config)
     except FileNotFoundError:
         return
     except RejectedResult as error:
-        if aside := set_aside(planned.path):
-            _say(console, f"not trusted {planned.path.name}: {error}; kept as {aside.name}")
+        if renamed := rename_rejected(planned.path):
+            _print(console, f"rejected {planned.path.name}: {error}; renamed to {renamed.name}")
 
 
-def _kept(planned: Planned, status: str, reason: str, started: float, arguments: SweepArguments) -> dict[str, Any]:
-    """The result of a cell that has none of its own: all that was asked, and nothing measured. Machine 0 writes it."""
-    result = {
-        **planned.config,
-        "run_id": run_id(planned.config),
-        "launch": {"requested": planned.config["launch"], "observed": None},
-        **{"status": status, "reason": reason},
-        **{"mlm": {"eval_loss": None}, "quality": dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))},
-        **{name: {"mlm": None, "ner": None} for name in ("speed", "memory")},
-        "env": environment(),
-        "time": {"started": started, "seconds": time.time() - started},
-    }
-    if arguments.machine_rank == 0:
-        keep_result(planned.path, result)
-    return result
-
-
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(Text(printable(text)), soft_wrap=True)
 
 

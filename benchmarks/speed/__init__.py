@@ -1,1 +1,1 @@
-"""How fast collators are: pytest-benchmark files, with the stock collator beside ours. Run by `tox -e bench`."""
+"""Benchmarks the speed of collators, ours and the stock one, with pytest-benchmark: `tox -e bench`."""

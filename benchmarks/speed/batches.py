@@ -1,4 +1,4 @@
-"""The batches that are collated: a vocabulary of BERT's size, examples of random tokens, the least there is to do."""
+"""The examples of the benchmarks: random tokens from a vocabulary of BERT's size; the floor; a check of batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Example = dict[str, Any]
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer; every third of its tokens goes on with a word."""
+    """Returns a WordPiece tokenizer; every third of its tokens continues a word."""
     ordinary = [f"##{number}" if number % 3 == 0 else str(number) for number in range(len(SPECIAL), VOCABULARY_SIZE)]
     vocabulary = {token: id_ for id_, token in enumerate([*SPECIAL.values(), *ordinary])}
     wordpiece = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
@@ -27,14 +27,14 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def lengths_of(batch_size: int, length: int) -> list[int]:
-    """Lengths, uniform in [length / 2, length]; the longest is always there."""
+    """Draws lengths, uniform in [length / 2, length]; the maximum always occurs."""
     lengths = np.random.default_rng(length).integers(length // 2, length + 1, batch_size)
     lengths[0] = length
     return lengths.tolist()
 
 
 def numpy_examples(lengths: Sequence[int], seed: int = 0) -> list[Example]:
-    """Examples as `Dataset.with_format("numpy")` gives them, their ids random."""
+    """Returns examples as `Dataset.with_format("numpy")` does, with random ids."""
     random = np.random.default_rng(seed)
     examples = []
     for length in lengths:
@@ -45,12 +45,12 @@ def numpy_examples(lengths: Sequence[int], seed: int = 0) -> list[Example]:
 
 
 def list_examples(lengths: Sequence[int], seed: int = 0) -> list[Example]:
-    """The same examples as lists of integers, as tokenizers give them."""
+    """Returns the same examples as lists of integers, as tokenizers do."""
     return [{name: values.tolist() for name, values in each.items()} for each in numpy_examples(lengths, seed)]
 
 
 def offsets(input_ids: Sequence[int]) -> list[tuple[int, int]]:
-    """Where tokens are in a text: what goes on with a word follows at once. The stock collator reads words off it."""
+    """Returns the offsets of tokens in a text, from which the stock collator derives words."""
     places, end = [], 0
     for id_ in input_ids:
         start = end if id_ >= len(SPECIAL) and id_ % 3 == 0 else end + 1
@@ -60,7 +60,7 @@ def offsets(input_ids: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def floor(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The least that any collator has to do: put the rows into new arrays, and copy the ids once for the labels."""
+    """The minimum work of a collator: copies the rows into new arrays, and the ids into labels."""
     length = max(len(example["input_ids"]) for example in examples)
     batch = {}
     for name in ("input_ids", "attention_mask"):
@@ -71,7 +71,7 @@ def floor(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]
 
 
 def check(batch: Mapping[str, Any], examples: Sequence[Example], rate: float = 0.15, mask_share: float = 0.8) -> None:
-    """The batch is one of these examples, padded, with about the asked share of its tokens masked as they should be."""
+    """Checks that a batch has these examples, padded, with about the requested fraction of tokens masked correctly."""
     names = ("input_ids", "attention_mask")
     plain = floor([{name: np.asarray(example[name]) for name in names} for example in examples])
     inputs, attention, labels = (np.asarray(batch[name]) for name in ("input_ids", "attention_mask", "labels"))

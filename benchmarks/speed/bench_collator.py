@@ -1,4 +1,4 @@
-"""The collator against the stock one, and against the least there is to do."""
+"""Compares the collator to the stock one, and to the floor."""
 
 import pytest
 from transformers import DataCollatorForLanguageModeling
@@ -42,11 +42,11 @@ def test_token_masks(interleaved, report, benchmark, tokenizer, kind, batch_size
 @pytest.mark.parametrize("timed", ["ours", "stock"])
 @pytest.mark.parametrize("length", WORD_GOALS)
 def test_whole_words(interleaved, report, benchmark, tokenizer, length, timed) -> None:
-    """Sequences of one length, and offsets: the stock collator takes no others."""
+    """Uses sequences of equal length with offsets, as the stock collator requires."""
     benchmark.group = f"whole words, 32 x {length}"
     examples = list_examples([length] * 32)
     with_offsets = [{**example, "offset_mapping": offsets(example["input_ids"])} for example in examples]
-    always = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0}  # the stock collator has no other way
+    always = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0}  # the only option of the stock collator
     collator = DataCollatorForDynamicMasking(tokenizer, strategy="whole_word", **always)
     collator.set_epoch(0)
     stock = DataCollatorForLanguageModeling(tokenizer, whole_word_mask=True, **always)

@@ -1,4 +1,4 @@
-"""What it costs besides time in a call: memory, and the import."""
+"""Measures the memory of a call, and the time of the import."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from transformers import BatchEncoding
 
 def seconds():
     read, write = os.pipe()
-    if not os.fork():  # a process that has torch and transformers, and never had hf_dynmask
+    if not os.fork():  # a process that has imported torch and transformers, but not hf_dynmask
         begin = time.perf_counter()
         from hf_dynmask import DataCollatorForDynamicMasking
         os.write(write, repr(time.perf_counter() - begin).encode())

@@ -1,4 +1,4 @@
-"""Tokens a second by length."""
+"""Measures tokens per second by length."""
 
 import pytest
 from transformers import DataCollatorForLanguageModeling

@@ -1,4 +1,4 @@
-"""What it costs that the rate follows the training."""
+"""Measures the cost of a rate that follows the training."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_s
 
 @pytest.mark.parametrize(("batch_size", "length"), SHAPES)
 def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, batch_size, length) -> None:
-    """A step's batch with all the events of a step, against a batch at a constant rate."""
+    """Compares a batch with all events of a step to a batch at a constant rate."""
     examples = numpy_examples(lengths_of(batch_size, length))
     constant = DataCollatorForDynamicMasking(tokenizer)
     constant.set_epoch(0)

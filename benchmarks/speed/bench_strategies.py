@@ -1,4 +1,4 @@
-"""What it costs to mask other units than tokens, and to ask for more than a rate."""
+"""Measures the cost of strategies other than token masking, and of options."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_strategy(interleaved, report, benchmark, tokenizer, name, batch_size, l
     seen = with_tags(examples) if name == "entity" else examples
     collator = masking(tokenizer, strategy=STRATEGIES[name])
     token = masking(tokenizer)
-    if not name.startswith(("entity", "position")):  # the first have a rate of their own; blocks are all or nothing
+    if not name.startswith(("entity", "position")):  # own rates; a block is masked as a whole or not at all
         check(collator(seen), examples)
     benchmark.group = f"strategies, {batch_size} x {length}"
     seconds = interleaved({"ours": lambda: collator(seen), "token": lambda: token(examples)})
@@ -65,6 +65,6 @@ def masking(tokenizer: Any, strategy: str | Strategy = "token", **options: Any) 
 
 
 def with_tags(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Entities as in CoNLL-2003, where one word in six is part of one."""
+    """Adds entities, as in CoNLL-2003, where one word in six belongs to one."""
     random = np.random.default_rng(1)
     return [{**each, "labels": random.binomial(1, 1 / 6, len(each["input_ids"]))} for each in examples]

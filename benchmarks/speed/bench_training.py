@@ -1,4 +1,4 @@
-"""End to end: a loader over a data set, and a `Trainer` that waits for its batches."""
+"""Measures end to end: a loader over a dataset, and a `Trainer` that waits for its batches."""
 
 import time
 from statistics import median
@@ -9,14 +9,15 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
-from benchmarks.ner.observed import mlm_counts
-from benchmarks.ner.speed import StepTimer, TimedTrainer, speed_summary
+from benchmarks.ner.training.speed import StepTimer, speed_summary
+from benchmarks.ner.training.token_counts import mlm_counts
+from benchmarks.ner.training.trainer import TimedTrainer
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, list_examples
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 from hf_dynmask.trainer.training_audit import TrainerAudit
 
 ROWS, LENGTH, BATCH_SIZE = 4096, 128, 32
-_DEPTH = [0]  # of timed calls
+_DEPTH = [0]  # nesting of timed calls
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def dataset() -> Dataset:
 
 @pytest.mark.parametrize("format_", [None, "numpy"], ids=["lists", "numpy"])
 def test_loader(report, benchmark, tokenizer, dataset, format_) -> None:
-    """Passes over the data without workers and with 2, in turn."""
+    """Times passes over the data without workers and with 2 workers, interleaved."""
     data = dataset.with_format(format_)
     loaders = {
         workers: DataLoader(
@@ -78,7 +79,7 @@ def _arguments(directory: Any, **changes: Any) -> TrainingArguments:
 
 @pytest.mark.parametrize("audit", [True, "every_step"])
 def test_audit(report, benchmark, tokenizer, dataset, audit, tmp_path, monkeypatch) -> None:
-    """The share of a training's time that the audit takes: tiny BERT on a CPU, a log every 20 steps."""
+    """Measures the fraction of training time that the audit takes: tiny BERT on a CPU, a log every 20 steps."""
     seconds = [0.0]
     for name in ("begin_step", "note", "end_step", "check"):
         monkeypatch.setattr(TrainerAudit, name, _timed(getattr(TrainerAudit, name), seconds))
@@ -98,7 +99,7 @@ def test_audit(report, benchmark, tokenizer, dataset, audit, tmp_path, monkeypat
 
 
 def _timed(method: Any, seconds: list[float]) -> Any:
-    """Adds up the time of the outermost calls."""
+    """Accumulates the time of the outermost calls."""
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         begin, outermost = time.perf_counter(), _DEPTH[0] == 0
@@ -114,7 +115,7 @@ def _timed(method: Any, seconds: list[float]) -> Any:
 
 @pytest.mark.parametrize("name", ["ours", "stock"])
 def test_waiting(report, benchmark, tokenizer, dataset, name, tmp_path) -> None:
-    """The share of a training's time that it waits for its batches, without workers: tiny BERT on a CPU."""
+    """Measures the fraction of training time spent waiting for batches, without workers: tiny BERT on a CPU."""
     ours = name == "ours"
     collator: Any = (DataCollatorForDynamicMasking if ours else DataCollatorForLanguageModeling)(tokenizer)
     timer = StepTimer(warmup_steps=4)

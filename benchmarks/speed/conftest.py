@@ -1,4 +1,4 @@
-"""Interleaved measurement, and the figures that come of it."""
+"""Interleaved measurements, and the figures of the table."""
 
 import time
 from collections.abc import Callable
@@ -18,13 +18,13 @@ Functions = dict[str, Callable[[], Any]]
 
 
 class Figure(NamedTuple):
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
         measure, size: what is measured, and on what.
         value: the figure, in `unit`: "x", "%", "ms", ...
-        goal: what it should at least be (`more` is better) or at most; None if it is only reported.
-        more: whether more is better.
+        goal: its minimum (if `more`) or maximum; None if the figure is only reported.
+        more: whether higher values are better.
     """
 
     measure: str
@@ -36,16 +36,16 @@ class Figure(NamedTuple):
 
 
 class Interleaved:
-    """Times several functions in turn, so that all of them see the same machine.
+    """Times several functions in turn, so that the load of the machine affects all of them equally.
 
-    pytest-benchmark times `timed`; all others are run, and timed, before each of its rounds.
+    pytest-benchmark times `timed`; all others run, and are timed, before each of its rounds.
     """
 
     def __init__(self, benchmark: BenchmarkFixture) -> None:
         self.benchmark = benchmark
 
     def __call__(self, functions: Functions, timed: str = "ours", rounds: int = 20) -> dict[str, float]:
-        """The median of the seconds that each function takes."""
+        """Returns the median seconds of each function."""
         seconds: dict[str, list[float]] = {name: [] for name in functions if name != timed}
 
         def others() -> None:
@@ -70,7 +70,7 @@ def interleaved(benchmark: BenchmarkFixture) -> Interleaved:
 
 @pytest.fixture
 def report(benchmark: BenchmarkFixture) -> Callable[..., None]:
-    """Has a figure appear in the table."""
+    """Adds a figure to the table."""
     benchmark.extra_info["versions"] = {each.__name__: each.__version__ for each in (torch, transformers, numpy)}
     figures = benchmark.extra_info.setdefault("figures", [])
     return lambda *args, **kwargs: figures.append(Figure(*args, **kwargs)._asdict())

@@ -1,7 +1,7 @@
-"""What masking costs on the device that the batch is on: `python -m benchmarks.speed.on_device`.
+"""Measures masking on the device of the batch: `python -m benchmarks.speed.on_device`.
 
-The yardstick is a copy of the same bytes, which nothing that reads and writes a batch can beat: two copies are the
-least, as ids come in, and masked ids and labels go out. All take turns, so that a busy machine slows all alike.
+The reference is a copy of the same bytes. The minimum is two copies, because masking reads ids and writes masked ids
+and labels. The functions run in turn, so that the load of the machine affects all of them equally.
 """
 
 import argparse
@@ -28,25 +28,25 @@ def main() -> None:
     input_ids = _batch(arguments.length).to(device)
     steps = _steps(input_ids, plan)
     expected = _collated(tokenizer, input_ids)
-    for name, step in steps.items():  # compiles as well
+    for name, step in steps.items():  # the first call also compiles
         if name != "copy" and not all(map(torch.equal, (part.cpu() for part in step()), expected)):
-            raise SystemExit(f"{name}: the masks are not the collator's.")
+            raise SystemExit(f"{name}: the masks differ from those of the collator.")
     print(f"{_named(device)}, torch {torch.__version__}: median of {arguments.repeats}, {TOKENS:,} tokens, ms")
     medians = _medians(steps, arguments.repeats, device)
     for name, median in medians.items():
         print(f"{name:>10} {1000 * median:9.3f} {median / medians['copy']:8.1f} copies")
-    print("the masks are the collator's, to the bit")
+    print("the masks are equal to those of the collator, bit by bit")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--length", type=int, default=512, help="tokens a sequence, a divisor of 2**20")
+    parser.add_argument("--length", type=int, default=512, help="tokens per sequence, a divisor of 2**20")
     parser.add_argument("--repeats", type=int, default=20)
     return parser.parse_args()
 
 
 def _batch(length: int) -> torch.Tensor:
-    """int64 `[batch, length]`: up to a tenth of each sequence is padding."""
+    """Returns int64 `[batch, length]`, with up to a tenth of each sequence as padding."""
     generator = torch.Generator().manual_seed(0)
     shape = TOKENS // length, length
     input_ids = torch.randint(len(batches.SPECIAL), batches.VOCABULARY_SIZE, shape, generator=generator)
@@ -72,7 +72,7 @@ def _collated(tokenizer: PreTrainedTokenizerFast, input_ids: torch.Tensor) -> tu
 
 
 def _medians(steps: dict[str, Step], repeats: int, device: torch.device) -> dict[str, float]:
-    """Seconds."""
+    """Returns seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats):
         for name, step in steps.items():

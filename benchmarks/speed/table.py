@@ -1,7 +1,7 @@
-"""The figures of a run of `tox -e bench` as one table, and tokens a second by length as a picture.
+"""Shows the figures of `tox -e bench` as a table, and tokens per second by length as a plot.
 
-`python -m benchmarks.speed.table RESULT.json [--write]`; `--write` puts the picture beside this file and the figures
-into `result.json`, from which `python -m benchmarks.readme` makes the table in the README beside.
+`python -m benchmarks.speed.table RESULT.json [--write]`; `--write` saves the plot next to this file and the figures in
+`result.json`, from which `python -m benchmarks.readme` generates the table in the README.
 """
 
 import argparse
@@ -20,7 +20,7 @@ HEADINGS = ("measure", "batch", "figure", "goal", "")
 
 
 def kept(result: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a result of pytest-benchmark: the machine, the versions, the figures, the medians."""
+    """Extracts the machine, the versions, the figures and the medians from a result of pytest-benchmark."""
     benchmarks = result["benchmarks"]
     cpu = result["machine_info"]["cpu"]
     return {
@@ -38,7 +38,7 @@ def kept(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(figures: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """The table's rows: what was measured, on which batch, the figure, its goal, and whether it was met."""
+    """Returns the rows of the table: measure, batch, figure, goal, and whether the goal is met."""
     return [(each["measure"], each["size"], _number(each), _goal(each), _verdict(each)) for each in figures]
 
 
@@ -50,7 +50,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def draw(tokens_per_second: dict[str, dict[str, float]], path: Path) -> None:
-    """Tokens a second by the length of sequences, both on logarithmic axes."""
+    """Draws tokens per second by sequence length, with logarithmic axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -95,8 +95,8 @@ def _verdict(figure: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("result", type=Path, help="what pytest-benchmark wrote")
-    parser.add_argument("--write", action="store_true", help="the picture and result.json")
+    parser.add_argument("result", type=Path, help="result file of pytest-benchmark")
+    parser.add_argument("--write", action="store_true", help="write the plot and result.json")
     arguments = parser.parse_args()
     result = kept(json.loads(arguments.result.read_text(encoding="utf-8")))
     table = Table(*HEADINGS, title=f"{result['machine']}, {result['date']}")

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from benchmarks.ner.report.__main__ import write_report
-from benchmarks.readme import README, RESULTS, parts, with_parts
+from benchmarks.ner.report.write import write_report
+from benchmarks.readme import README, RESULTS, insert_parts, parts
 
 
 def test_what_is_written_shows_the_committed_results() -> None:
     for file, made in parts().items():
         text = file.read_text(encoding="utf-8")
-        assert with_parts(text, made) == text, "run `python -m benchmarks.readme`"
+        assert insert_parts(text, made) == text, "run `python -m benchmarks.readme`"
 
 
 def test_the_committed_report_is_that_of_the_committed_results(tmp_path) -> None:
@@ -35,6 +35,6 @@ def test_what_the_readme_shows_is_there() -> None:
 
 def test_a_part_goes_between_its_marks() -> None:
     text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n"
-    assert with_parts(text, {"x": r"\1 new" + "\n"}) == "a\n<!-- x: begin -->\n\\1 new\n<!-- x: end -->\nb\n"
-    with pytest.raises(ValueError, match="must have the marks of 'y' once, but got them 0 times"):
-        with_parts(text, {"y": ""})
+    assert insert_parts(text, {"x": r"\1 new" + "\n"}) == "a\n<!-- x: begin -->\n\\1 new\n<!-- x: end -->\nb\n"
+    with pytest.raises(ValueError, match="must have the markers of 'y' once, but has them 0 times"):
+        insert_parts(text, {"y": ""})

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling, set_seed
 
-from benchmarks.ner.launch import leave
+from benchmarks.ner.experiments.distributed import exit_all_ranks
 from hf_dynmask import DataCollatorForDynamicMasking
 
 BATCHES, ROWS, LENGTH = 6, 4, 64
@@ -51,4 +51,4 @@ seen = {name: gather_object([_masked(collator, state.process_index)]) for name, 
 seen["adaptive"] = gather_object([_weights(tokenizer, state.process_index)])
 if state.is_main_process:
     print("RANKS", json.dumps(seen))
-leave(0)
+exit_all_ranks(0)

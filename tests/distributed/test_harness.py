@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.ner.curve import columns
-from benchmarks.ner.grammar import embedded_corpus
+from benchmarks.ner.data.synthetic import embedded_corpus
+from benchmarks.ner.training.curve import columns
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = ROOT / "benchmarks" / "ner" / "launch"
+LAUNCH = ROOT / "benchmarks" / "ner" / "config" / "launch"
 SHORT = ["--mlm_epochs", "2", "--ner_epochs", "1", "--mlm_batch_size", "4", "--seeds", "0"]
 
 
@@ -37,7 +37,7 @@ def files(tmp_path_factory) -> list[str]:
 def _start(config: str, output_dir: Path, *arguments: str) -> subprocess.Popen:
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{config}.yaml")]
     return subprocess.Popen(
-        [*accelerate, "benchmarks/ner/run.py", "--output_dir", str(output_dir), *SHORT, *arguments],
+        [*accelerate, "-m", "benchmarks.ner", "--output_dir", str(output_dir), *SHORT, *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
         stdout=subprocess.PIPE,
@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, files) -> None:
     process = _start("cpu_1_fp32", tmp_path, *files, *arms)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    assert f"not trusted {broken.name}" in " ".join(output.split())
+    assert f"rejected {broken.name}" in " ".join(output.split())
     assert len(list(tmp_path.glob(f"{broken.name}.rejected.*"))) == 1
     assert len(_results(tmp_path)) == 3
 
@@ -128,5 +128,5 @@ def test_a_launch_that_does_less_than_asked_is_failed(tmp_path, files) -> None:
     assert process.returncode == 1, output
     (result,) = _results(tmp_path / "runs").values()
     assert result["status"] == "failed"
-    assert "computes in float16, float32 was seen" in result["reason"]
+    assert "computes in float16, but float32 was observed" in result["reason"]
     assert "Failed" in output

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "benchmarks" / "ner" / "launch"
+CONFIGS = ROOT / "benchmarks" / "ner" / "config" / "launch"
 
 SCRIPT = """
 import json, sys, torch
 from accelerate import Accelerator
 from transformers import TrainingArguments
-from benchmarks.ner.launch import (
-    ComputeDtype, leave, mismatch, observed_launch, requested_launch, training_strategy
-)
+from benchmarks.ner.experiments.distributed import exit_all_ranks
+from benchmarks.ner.experiments.launch import mismatch, requested_launch
+from benchmarks.ner.training.observed_launch import ComputeDtype, observed_launch, training_strategy
 
 requested = requested_launch()
 arguments = TrainingArguments(output_dir=sys.argv[1], use_cpu=requested["use_cpu"], report_to=[])
@@ -31,7 +31,7 @@ observed = observed_launch(arguments, compute.dtype, training_strategy(wrapped))
 if accelerator.is_main_process:
     seen = {"requested": requested, "observed": observed, "reason": mismatch(requested, observed)}
     print(json.dumps(seen))
-leave(0)
+exit_all_ranks(0)
 """
 
 TWO_ON_CPU = "num_processes: 2\nnum_machines: 1\nmixed_precision: 'no'\nuse_cpu: true\nmain_process_port: 0\n"
@@ -75,16 +75,16 @@ def test_two_processes_are_connected_and_compute_as_asked(launched, name, dtype)
 
 def test_a_multi_cpu_config_starts_one_process_and_is_found_out(launched):
     assert launched["multi_cpu"]["observed"]["world_size"] == 1
-    assert launched["multi_cpu"]["reason"] == "2 processes were asked for, 1 train together"
+    assert launched["multi_cpu"]["reason"] == "2 processes were requested, but 1 train together"
 
 
 def test_fsdp_on_the_cpu_is_ddp_and_is_found_out(launched):
     """accelerate shards on an accelerator only, and does not say so."""
     assert launched["fsdp2"]["observed"]["world_size"] == 2
-    assert launched["fsdp2"]["reason"] == "FSDP2 was asked for, DDP trains"
+    assert launched["fsdp2"]["reason"] == "FSDP2 was requested, but DDP trains"
 
 
 def test_the_cpu_flag_starts_one_process_in_float32_and_is_found_out(launched):
     reason = launched["cpu_flag"]["reason"]
-    assert "2 processes were asked for, 1 train together" in reason
-    assert "fp16 computes in float16, float32 was seen" in reason
+    assert "2 processes were requested, but 1 train together" in reason
+    assert "fp16 computes in float16, but float32 was observed" in reason

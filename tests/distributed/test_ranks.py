@@ -19,7 +19,7 @@ def masks(wordpiece, tmp_path_factory) -> dict[str, list]:
     """What two ranks mask, `[ranks, batches, places]` for each collator."""
     folder = tmp_path_factory.mktemp("tokenizer")
     wordpiece.save_pretrained(folder)
-    config = ROOT / "benchmarks" / "ner" / "launch" / "cpu_2_fp32.yaml"
+    config = ROOT / "benchmarks" / "ner" / "config" / "launch" / "cpu_2_fp32.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     script = Path(__file__).with_name("ranks.py")

@@ -20,7 +20,7 @@ from corpora import example
 from packaging.version import Version
 from sharded import EPOCHS, EXAMPLES, GLOBAL_BATCH, SCHEDULE, STEPS, collator_of, seen
 
-from benchmarks.ner.launches import named_launch, written_launches
+from benchmarks.ner.experiments.launch_configs import combine_launches, load_launch
 
 ROOT = Path(__file__).parents[2]
 CPUS_SHARD = hasattr(torch.cpu.Stream, "record_event")  # torch 2.6 has no such method, and `fully_shard` calls it
@@ -83,13 +83,13 @@ def tokenizer(wordpiece, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def one(tokenizer) -> dict[str, Result]:
-    return _launched(named_launch("cpu_1_fp32"), ONE, tokenizer)
+    return _launched(load_launch("cpu_1_fp32"), ONE, tokenizer)
 
 
 @pytest.fixture(scope="module")
 def two(tokenizer) -> dict[str, Result]:
     fully_shard, by_trainer = FULLY_SHARD if CPUS_SHARD else {}, BY_TRAINER if TRAINER_SHARDS else {}
-    return _launched(named_launch("cpu_2_fp32"), TENSOR_PARALLEL | fully_shard | by_trainer, tokenizer)
+    return _launched(load_launch("cpu_2_fp32"), TENSOR_PARALLEL | fully_shard | by_trainer, tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_tensor_parallel_ranks_see_one_batch_where_it_is_dispatched(two) -> None
 @pytest.mark.skipif(not is_deepspeed_available(), reason="no DeepSpeed: install deepspeed")
 def test_zero_2_on_two_processes_is_as_one_process(tokenizer, one, expected) -> None:
     choices = {"device": ["cpu"], "processes": [2], "precision": ["fp32"], "strategy": ["zero2"]}
-    (launch,) = written_launches(choices)
+    (launch,) = combine_launches(choices)
     scenario = {"engine": None, "batch": 2, **TRAINER}
     sharded = _launched(launch, {"ZeRO-2": scenario}, tokenizer)["ZeRO-2"]
     assert sharded["strategy"] == "DEEPSPEED"
@@ -172,7 +172,7 @@ def test_gpus_in_bf16_are_as_one_cpu(tokenizer, expected, strategy, seen_as) -> 
     """On two GPUs where there are two, on one otherwise."""
     processes = min(2, torch.cuda.device_count())
     choices = {"device": ["gpu"], "processes": [processes], "precision": ["bf16"], "strategy": [strategy]}
-    (launch,) = written_launches(choices)
+    (launch,) = combine_launches(choices)
     scenario = {"engine": None, "batch": GLOBAL_BATCH // processes, **TRAINER}
     found = _launched(launch, {"GPU": scenario}, tokenizer)["GPU"]
     assert (found["strategy"], found["dtype"], len(found["ranks"])) == (seen_as, "torch.bfloat16", processes)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import ROOT, corpus
+from support.harness import ROOT, corpus
 
 from benchmarks.ner import sweep
-from benchmarks.ner.results import read_results
+from benchmarks.ner.experiments.result_reader import read_results
 
 SHORT = {"mlm_epochs": 1, "ner_epochs": 1, "mlm_batch_size": 4}
 
@@ -74,7 +74,7 @@ def test_real_cells_that_do_what_they_can_and_a_sweep_that_is_killed(tmp_path, s
     reasons = {result["launch"]["requested"]["config"]: result["reason"] for result in results}
     assert (len(results), rejected) == (6, [])
     assert reasons["cpu_1_fp32"] is reasons["cpu_2_bf16"] is None
-    assert "computes in float16, float32 was seen" in reasons["cpu_1_fp16"]
+    assert "computes in float16, but float32 was observed" in reasons["cpu_1_fp16"]
     assert "must be a multiple of the 3 processes" in reasons["cpu_3_fp32"]
     assert {result["status"] for result in results} >= {"ok", "failed", "skipped"} or "gpu_1_fp32" in reasons
     report_figure("sweeps", "killed once, then all of 6 cells with a result, none run twice")
@@ -96,7 +96,7 @@ def test_two_machines_run_a_cell_together(tmp_path, stress) -> None:
     ]
     outputs = [process.communicate(timeout=600)[0] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], outputs
-    assert all("skipped: processes must be a multiple of the 2 machines, and are 1" in text for text in outputs)
+    assert all("skipped: processes must be a multiple of the 2 machines, but got 1" in text for text in outputs)
     results, rejected = read_results(output_dir)
     assert (sorted(result["status"] for result in results), rejected) == (["ok", "skipped"], [])
     (ok,) = (result for result in results if result["status"] == "ok")

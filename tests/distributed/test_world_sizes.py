@@ -59,7 +59,7 @@ def _launch(
     settings = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": examples}
     settings |= {"arguments": {"max_steps": EPOCHS * 11, "save_strategy": "no", **arguments}, "rates": rates}
     settings["stream"] = "stream" in way
-    config = ROOT / "benchmarks" / "ner" / "launch" / f"cpu_{processes}_fp32.yaml"
+    config = ROOT / "benchmarks" / "ner" / "config" / "launch" / f"cpu_{processes}_fp32.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     done = subprocess.run(
         [*launch, str(ROOT / "tests" / "training.py"), json.dumps({**settings, "stop": stop})],

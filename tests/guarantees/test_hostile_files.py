@@ -17,15 +17,15 @@ import pyarrow.parquet
 import pytest
 import transformers.dynamic_module_utils
 from datasets import Dataset
-from hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
 from hypothesis import strategies as st
+from support.hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
 from unprivileged import unprivileged
 
-from benchmarks.ner.data import load_ner
-from benchmarks.ner.models import initial_model, load_tokenizer
-from benchmarks.ner.readers import ner_dataset, read_file
-from benchmarks.ner.results import RejectedResult, load
-from benchmarks.ner.sentences import check_sentence
+from benchmarks.ner.data.iob2 import check_sentence
+from benchmarks.ner.data.load import load_ner
+from benchmarks.ner.data.readers import ner_dataset, read_file
+from benchmarks.ner.experiments.result_reader import RejectedResult, load
+from benchmarks.ner.training.models import initial_model, load_tokenizer
 
 MULTIPLE = 80  # times a file's size, the most memory that reading it takes: one-word sentences are the worst
 PIECES = (
@@ -72,12 +72,12 @@ def check_refusal(error: ValueError, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> dict[str, list[bytes]]:
-    """Sound files of each suffix."""
-    folder = tmp_path_factory.mktemp("sound")
+def valid_files(tmp_path_factory) -> dict[str, list[bytes]]:
+    """Valid files of each suffix."""
+    folder = tmp_path_factory.mktemp("valid")
     words, tags = [["Ann", "ran"], ["to", "Rome", "é"]], [["B-PER", "O"], ["O", "B-LOC", "I-LOC"]]
     ner_dataset(words * 9, tags * 9).to_parquet(folder / "names.parquet")
-    pyarrow.parquet.write_table(labelled([["a", "b"]], [[1, 0]], ["O", "B-LOC"]), folder / "numbers.parquet")
+    pyarrow.parquet.write_table(labeled([["a", "b"]], [[1, 0]], ["O", "B-LOC"]), folder / "numbers.parquet")
     sentences = [list(zip(*sentence, strict=True)) for sentence in zip(words, tags, strict=True)]
     return {
         "txt": ["\n\n".join("\n".join(map("\t".join, sentence)) for sentence in sentences).encode()],
@@ -86,7 +86,7 @@ def sound(tmp_path_factory) -> dict[str, list[bytes]]:
     }
 
 
-def labelled(words: Any, tags: Any, names: Any) -> pyarrow.Table:
+def labeled(words: Any, tags: Any, names: Any) -> pyarrow.Table:
     """A table with numbers as tags, as `datasets` writes it."""
     features = {"tags": {"feature": {"names": names, "_type": "ClassLabel"}, "_type": "Sequence"}}
     table = pyarrow.table({"words": words, "tags": pyarrow.array(tags, pyarrow.list_(pyarrow.int64()))})
@@ -94,8 +94,8 @@ def labelled(words: Any, tags: Any, names: Any) -> pyarrow.Table:
 
 
 @pytest.mark.parametrize("suffix", MADE)
-def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, sound, suffix, report_figure) -> None:
-    path, contents, (made, pieces) = tmp_path / f"corpus.{suffix}", sound[suffix], MADE[suffix]
+def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, valid_files, suffix, report_figure) -> None:
+    path, contents, (made, pieces) = tmp_path / f"corpus.{suffix}", valid_files[suffix], MADE[suffix]
     examples = 5_000 if stress else 100
     for content in contents:
         path.write_bytes(content)
@@ -112,11 +112,11 @@ def test_a_corpus_is_read_or_refused_by_its_line(tmp_path, stress, sound, suffix
 def test_a_corpus_that_is_no_readable_file_is_refused(name) -> None:
     with unprivileged() as folder:
         (folder / name).mkdir()
-        with pytest.raises(ValueError, match=r":1: the file must exist; found no file there; "):
+        with pytest.raises(ValueError, match=r":1: the file must exist; there is no such file; "):
             read_file(folder / name)
         (folder / name).rmdir()
         os.mkfifo(folder / name)  # to open it would wait for a writer for ever
-        with pytest.raises(ValueError, match=r":1: the file must exist; found no file there; "):
+        with pytest.raises(ValueError, match=r":1: the file must exist; there is no such file; "):
             read_file(folder / name)
         (folder / name).unlink()
         (folder / name).write_bytes(b"a O\n")
@@ -128,14 +128,14 @@ def test_a_corpus_that_is_no_readable_file_is_refused(name) -> None:
 
 @pytest.mark.parametrize("tags", [[[0, 9]], [[0, -1]], [[0, None]], [None]])
 def test_numbers_that_are_no_label_are_refused(tmp_path, tags) -> None:
-    pyarrow.parquet.write_table(labelled([["a", "b"]], tags, ["O"]), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"a\.parquet:1: tags must be numbers of the 1 labels; got a list|None; label"):
+    pyarrow.parquet.write_table(labeled([["a", "b"]], tags, ["O"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet:1: tags must be ids of the 1 labels; got a list|None; give"):
         read_file(tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize("names", ["OB", [0, 1], {"0": "O"}, None, []])
 def test_numbers_without_names_are_refused(tmp_path, names) -> None:
-    pyarrow.parquet.write_table(labelled([["a", "b"]], [[0, 1]], names), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(labeled([["a", "b"]], [[0, 1]], names), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"a\.parquet:1: tags must be [^;]*; got .+; .+"):
         read_file(tmp_path / "a.parquet")
 

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
 from hypothesis import strategies as st
 from rich.console import Console
+from support.hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
 from unprivileged import OBEDIENT
 
-from benchmarks.ner.report.blocks import Picture, markdown, terminal
-from benchmarks.ner.report.content import report
-from benchmarks.ner.report.labels import printable
-from benchmarks.ner.report.page import page
-from benchmarks.ner.results import RejectedResult, configuration, file_name, finished, load, read_results, run_id
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.result import configuration, file_name, run_id
+from benchmarks.ner.experiments.result_reader import RejectedResult, finished_result, load, read_results
+from benchmarks.ner.report.blocks import Figure, markdown, terminal
+from benchmarks.ner.report.document import report
+from benchmarks.ner.report.html_page import to_html
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "benchmarks" / "results"
@@ -114,9 +115,9 @@ def printed(results: list[dict], folder: Path, drawn: bool) -> str:
     console.print(terminal(blocks))
     text = markdown(blocks)
     if drawn:
-        for picture in (block for block in blocks if isinstance(block, Picture)):
+        for picture in (block for block in blocks if isinstance(block, Figure)):
             picture.draw(folder / picture.file)
-        assert page("hostile", text, folder)
+        assert to_html("hostile", text, folder)
     return "\n".join([console.file.getvalue(), text])
 
 
@@ -130,7 +131,7 @@ def trusted_or_rejected(path: Path, content: bytes) -> str:
     except RejectedResult as error:
         results = [RESULT]
         with pytest.raises(RejectedResult, match=re.escape(str(error))):
-            finished(path, configuration(RESULT))
+            finished_result(path, configuration(RESULT))
     text = printed(results, path.parent, drawn=zlib.crc32(content) % 20 == 0)  # pictures take long
     assert text.encode()
     assert all(character == "\n" or character.isprintable() for character in text)
@@ -148,8 +149,8 @@ def test_a_result_is_trusted_and_printed_or_rejected(tmp_path, stress, report_fi
 
 
 def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(tmp_path) -> None:
-    sound = tmp_path / file_name(RESULT)
-    sound.write_text(json.dumps(RESULT))
+    valid = tmp_path / file_name(RESULT)
+    valid.write_text(json.dumps(RESULT))
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "nowhere.json").symlink_to("absent")
     (tmp_path / "loop.json").symlink_to("loop.json")
@@ -158,14 +159,14 @@ def test_what_is_no_readable_file_is_rejected_and_named_by_the_report(tmp_path) 
     (tmp_path / "secret.json").write_text("{}")
     (tmp_path / "secret.json").chmod(0)
     (tmp_path / os.fsdecode(b"[red]\xff\x1b.json")).write_text("{}")
-    places = [path for path in tmp_path.glob("*.json") if path != sound]
+    places = [path for path in tmp_path.glob("*.json") if path != valid]
     for path in places:
         with pytest.raises((RejectedResult, FileNotFoundError)):
             load(path)
     command = [*OBEDIENT, sys.executable, "-m", "benchmarks.ner.report", str(tmp_path)]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1"}
     output = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout.decode()
-    _, _, untrusted = output.partition("Not trusted")
+    _, _, untrusted = output.partition("Rejected")
     assert len(places) == 7
     assert all(printable(path.name) in untrusted for path in places)
     assert RESULT["arm"]["name"] in output

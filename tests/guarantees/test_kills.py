@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import resumable
 
-from benchmarks.ner.children import mark_of, run_to_the_end
+from benchmarks.ner.experiments.process_tree import process_mark, run_and_clean_up
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 44  # in batches of 2, 3 a step: the last step of an epoch is incomplete
@@ -37,7 +37,7 @@ def _run(tokenizer: Path, output_dir: Path, record: str, max_steps: int, **setti
     path = f"PYTHONPATH={ROOT}{os.pathsep}{ROOT / 'tests'}"
     command = ["env", path, sys.executable, training, json.dumps({**asked, "arguments": arguments, **settings})]
     # also ends a worker whose parent dies while it starts, which never learns of that
-    status = run_to_the_end(command, mark_of(output_dir), log, seconds=300)
+    status = run_and_clean_up(command, process_mark(output_dir), log, seconds=300)
     assert status in (0, -signal.SIGKILL), log.read_text()
     return status
 

@@ -15,17 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from harness import ROOT, corpus, finish, start
+from support.harness import ROOT, corpus, finish, start
 from unprivileged import unprivileged
 
-from benchmarks.ner.keeping import check_writable, keep_result, set_aside
-from benchmarks.ner.results import configuration, finished, load, read_results
+from benchmarks.ner.experiments.result import configuration
+from benchmarks.ner.experiments.result_reader import finished_result, load, read_results
+from benchmarks.ner.experiments.storage import check_writable, rename_rejected, save_result
 
 COMMITTED = ROOT / "benchmarks" / "results"
 RESULT_FILE = min(COMMITTED.glob("static-*.json"))
 RESULT = load(RESULT_FILE)
 LIMIT = 4096  # bytes of a file that the disk takes
-IMPORTS = "import json, resource, sys\nfrom pathlib import Path\nfrom benchmarks.ner.keeping import *\n"
+IMPORTS = "import json, resource, sys\nfrom pathlib import Path\nfrom benchmarks.ner.experiments.storage import *\n"
 ARGUMENTS = "result, path = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])\n"
 WRITE_FOR_EVER = """
 result["env"] = "x" * 3_000_000  # so that most of the time is spent writing
@@ -33,8 +34,8 @@ for number in range(int(sys.argv[3]), 10**9):
     write_result(path, {**result, "env": number})
     print(number, flush=True)
 """
-KEEP_ON_A_FULL_DISK = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))\nkeep_result(path, result)"
-SET_ALL_ASIDE = "for file in sorted(path.glob('*.json')): set_aside(file)"
+KEEP_ON_A_FULL_DISK = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))\nsave_result(path, result)"
+SET_ALL_ASIDE = "for file in sorted(path.glob('*.json')): rename_rejected(file)"
 
 
 def run(script: str, path: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -57,13 +58,13 @@ def test_a_writer_that_is_killed_leaves_a_whole_result(tmp_path, stress, report_
     path, last = tmp_path / RESULT_FILE.name, -1
     for _ in range(kills):
         process = run(WRITE_FOR_EVER, path, str(last + 1))
-        told = [process.stdout.readline()]
+        lines = [process.stdout.readline()]
         time.sleep(moments.uniform(0, 0.1))
         process.kill()
         output, errors = process.communicate()
-        told += output.splitlines(keepends=True)
+        lines += output.splitlines(keepends=True)
         assert not errors
-        written = int([line for line in told if line.endswith("\n")][-1])
+        written = int([line for line in lines if line.endswith("\n")][-1])
         last = load(path)["env"]
         assert last in (written, written + 1), "the last that was told of, or the one after it"
     results, rejected = read_results(tmp_path)
@@ -87,11 +88,11 @@ def test_where_nothing_can_be_written_the_result_is_printed_whole(tmp_path) -> N
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "File too large" in errors
-    assert f"move the JSON printed above to {path}, and start the same command again" in errors
+    assert f"move the JSON printed above to {path}, and run the same command again" in errors
     assert path.read_text() == "{}", "what was there is as it was"
     assert not list(tmp_path.rglob("*.tmp"))
     path.write_text(output)
-    assert finished(path, configuration(RESULT)) == RESULT
+    assert finished_result(path, configuration(RESULT)) == RESULT
 
 
 def test_a_closed_folder_is_refused_before_any_training() -> None:
@@ -99,7 +100,9 @@ def test_a_closed_folder_is_refused_before_any_training() -> None:
         (folder / "file").touch()
         (folder / "closed").mkdir(mode=0o555)
         for place, kind in (("closed", PermissionError), ("closed/new", PermissionError), ("file", FileExistsError)):
-            with pytest.raises(kind, match=r"output_dir must be a folder .*; got .+; .* another --output_dir") as error:
+            with pytest.raises(
+                kind, match=r"output_dir must be a writable folder; got .+; .* another --output_dir"
+            ) as error:
                 check_writable(folder / place)
             assert error.value.filename == str(folder / place)
         check_writable(folder / "new" / "inner")
@@ -112,12 +115,12 @@ def test_a_result_that_cannot_be_written_is_kept_elsewhere_and_counts_when_it_is
         monkeypatch.setattr("tempfile.tempdir", str(folder))
         path = folder / "closed" / RESULT_FILE.name
         with pytest.raises(PermissionError, match="The result is not lost") as error:
-            keep_result(path, RESULT)
-        moved, to = re.search(r"move (\S+) to (\S+), and start the same command again", str(error.value)).groups()
+            save_result(path, RESULT)
+        moved, to = re.search(r"move (\S+) to (\S+), and run the same command again", str(error.value)).groups()
         assert Path(to) == path
         path.parent.chmod(0o755)
         shutil.move(moved, to)
-        assert finished(path, configuration(RESULT)) == RESULT
+        assert finished_result(path, configuration(RESULT)) == RESULT
 
 
 def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
@@ -130,7 +133,7 @@ def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
     try:
         check_writable(disk)
         path = disk / RESULT_FILE.name
-        keep_result(path, RESULT)
+        save_result(path, RESULT)
         before = path.read_bytes()
         with suppress_full(), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
@@ -138,7 +141,7 @@ def test_a_small_disk_that_is_full(tmp_path, stress) -> None:
         with pytest.raises(OSError, match=r"output_dir must be .*; got No space left on device; .*free space"):
             check_writable(disk)
         with pytest.raises(OSError, match=r"No space left on device.*The result is not lost") as error:
-            keep_result(path, {**RESULT, "env": 7})
+            save_result(path, {**RESULT, "env": 7})
         assert path.read_bytes() == before
         assert sorted(file.name for file in disk.iterdir()) == ["filler", path.name]
         (disk / "filler").unlink()
@@ -166,7 +169,7 @@ def test_what_many_set_aside_at_once_is_all_kept(tmp_path, stress, kind) -> None
             (tmp_path / f"{file}.json").write_text(f"{round_} {file}")
         if kind == "threads":
             with ThreadPoolExecutor(8) as pool:
-                list(pool.map(set_aside, [path for path in sorted(tmp_path.glob("*.json")) for _ in range(8)]))
+                list(pool.map(rename_rejected, [path for path in sorted(tmp_path.glob("*.json")) for _ in range(8)]))
         else:
             for process in [run(SET_ALL_ASIDE, tmp_path) for _ in range(3)]:
                 assert process.communicate(timeout=60)[1] == ""
@@ -187,7 +190,7 @@ def test_two_harnesses_may_run_the_same_cell_in_the_same_folder(tmp_path, stress
     assert ([result["status"] for result in results], rejected) == (["ok"], [])
     aside = [path for path in output_dir.iterdir() if ".rejected." in path.name]
     assert len(aside) == rounds - 1
-    assert len(list(output_dir.iterdir())) == rounds, "a result, what was set aside and nothing else"
+    assert len(list(output_dir.iterdir())) == rounds, "a result and the rejected files, nothing else"
     report_figure("results survive, two harnesses", f"{rounds} pairs on one cell, {len(aside)} broken files kept")
 
 
@@ -212,7 +215,7 @@ def test_a_harness_whose_folder_is_closed_does_not_start(tmp_path) -> None:
     process = start(tmp_path / "runs", "--arms", "none", "--seeds", "0", TMPDIR=str(tmp_path / "temporary"))
     status, output = finish(process)
     assert status == 1
-    assert "output_dir must be a folder that results can be written to; got Permission denied; " in output
+    assert "output_dir must be a writable folder; got Permission denied; " in output
     assert not list((tmp_path / "temporary").glob("hf_dynmask-*")), "nothing was trained"
 
 
@@ -230,7 +233,7 @@ def test_a_cell_whose_folder_was_closed_meanwhile_is_not_run_again(tmp_path, str
     output_dir.chmod(0o555)
     status, output = finish(process)
     assert status == 1
-    moved, to = re.search(r"move (\S+) to (\S+), and start the same command again", output).groups()
+    moved, to = re.search(r"move (\S+) to (\S+), and run the same command again", output).groups()
     assert not list(output_dir.iterdir())
 
     output_dir.chmod(0o755)

@@ -1,1 +1,1 @@
-"""What a folder of results says, for a terminal, as Markdown and as one page: `python -m benchmarks.ner.report DIR`."""
+"""Reports a folder of results in a terminal, as Markdown and as HTML: `python -m benchmarks.ner.report DIR`."""

@@ -1,4 +1,4 @@
-"""The blocks that a report is made of, and what they look like in Markdown and in a terminal."""
+"""The blocks of a report, and their representation in Markdown and in a terminal."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are none
+MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are not markup
 WITHIN_80_COLUMNS = 0
 
 
@@ -24,56 +24,56 @@ class Heading:
 @dataclass(frozen=True)
 class Paragraph:
     text: str
-    mark: str | None = None  # a word in front, such as a verdict, in bold
+    mark: str | None = None  # text in front, in bold, such as a verdict
 
 
 @dataclass(frozen=True)
-class Runs:
-    """A cell that names the runs a row is made of: in a terminal how many, else each with a link to its result file."""
+class RunLinks:
+    """A cell that names the runs of a row: their number in a terminal, a link to each result file elsewhere."""
 
     text: str
-    files: tuple[tuple[str, str], ...]  # what each is called, and the name of its file
+    files: tuple[tuple[str, str], ...]  # label and file name of each run
 
 
 @dataclass(frozen=True)
 class Table:
     title: str
     headings: tuple[str, ...]
-    rows: list[tuple[str | Runs, ...]]
-    words: bool = False  # in all columns, where otherwise numbers follow the first one
+    rows: list[tuple[str | RunLinks, ...]]
+    words: bool = False  # all columns are text; otherwise numbers follow the first column
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     file: str
     alt: str
-    draw: Callable[[Path], None] = field(compare=False)  # into a PNG file
+    draw: Callable[[Path], None] = field(compare=False)  # writes a PNG file
 
 
-Block = Heading | Paragraph | Table | Picture
+Block = Heading | Paragraph | Table | Figure
 
 
-def markdown(blocks: Iterable[Block], results: str | None = "", pictures: str = "") -> str:
-    """The blocks as Markdown; `results` and `pictures` are the folders of what it links to and shows.
+def markdown(blocks: Iterable[Block], results: str | None = "", figures: str = "") -> str:
+    """Renders blocks as Markdown; `results` and `figures` are the folders of linked result files and of figures.
 
-    Without `results`, tables tell how many runs there are, as in a terminal.
+    If `results` is None, tables have the number of runs, as in a terminal.
     """
-    return "\n\n".join(_block(block, results, pictures) for block in blocks) + "\n"
+    return "\n\n".join(_block(block, results, figures) for block in blocks) + "\n"
 
 
 def terminal(blocks: Iterable[Block]) -> Group:
-    """The blocks for `rich`; pictures are left out."""
-    return Group(*(_renderable(block) for block in blocks if not isinstance(block, Picture)))
+    """Renders blocks for `rich`, without figures."""
+    return Group(*(_renderable(block) for block in blocks if not isinstance(block, Figure)))
 
 
-def _block(block: Block, results: str | None, pictures: str) -> str:
+def _block(block: Block, results: str | None, figures: str) -> str:
     match block:
         case Heading():
             return f"{'#' * block.level} {escaped(block.text)}"
         case Paragraph():
             return (f"**{escaped(block.mark)}** " if block.mark else "") + escaped(block.text)
-        case Picture():
-            return f"![{escaped(block.alt)}]({pictures}{quote(block.file)})"
+        case Figure():
+            return f"![{escaped(block.alt)}]({figures}{quote(block.file)})"
         case Table():
             alignment = ["---", *["---" if block.words else "---:"] * (len(block.headings) - 1)]
             rows = [[_cell(cell, results) for cell in row] for row in block.rows]
@@ -82,7 +82,7 @@ def _block(block: Block, results: str | None, pictures: str) -> str:
             return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def _cell(cell: str | Runs, folder: str | None) -> str:
+def _cell(cell: str | RunLinks, folder: str | None) -> str:
     if isinstance(cell, str) or folder is None:
         return escaped(_shown(cell))
     links = (f"[{escaped(label)}]({folder}{quote(file, errors='backslashreplace')})" for label, file in cell.files)
@@ -90,11 +90,11 @@ def _cell(cell: str | Runs, folder: str | None) -> str:
 
 
 def escaped(text: str) -> str:
-    """For Markdown: a name is a name, not another column or a mark-up."""
+    """Escapes text for Markdown, so that names do not become columns or markup."""
     return MARKS.sub(r"\\\g<0>", text)
 
 
-def _shown(cell: str | Runs) -> str:
+def _shown(cell: str | RunLinks) -> str:
     return cell if isinstance(cell, str) else cell.text
 
 

@@ -1,32 +1,34 @@
-"""Which results stand together in a report: those of one task, and of these the ones under one launch."""
+"""Groups the results of a report by task, and those of a task by launch."""
 
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
-from benchmarks.ner.report.labels import Result, launch, task, told_apart
-from benchmarks.ner.results import canonical, configuration
+from benchmarks.ner.experiments.result import canonical_json, configuration
+from benchmarks.ner.report.labels import Result, disambiguate, launch, task
 
 
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """The results of one dataset, model and budget that were run, with what to call them; those of most arms first."""
-    found = _called([each for each in results if each["status"] != "skipped"], task, _task_settings)
+    """Groups results by dataset, model and budget, with labels; skips runs without results, sorts by number of arms."""
+    found = _group_with_labels([each for each in results if each["status"] != "skipped"], task, _task_settings)
     return sorted(found, key=lambda named: -len({each["arm"]["name"] for each in named[1]}))
 
 
 def launches(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """Of one task, the results under the same conditions."""
-    return _called(results, launch, lambda result: {"launch": result["launch"]["requested"], **_workers(result)})
+    """Groups the results of one task by launch."""
+    return _group_with_labels(
+        results, launch, lambda result: {"launch": result["launch"]["requested"], **_workers(result)}
+    )
 
 
-def _called(
+def _group_with_labels(
     results: Iterable[Result], name: Callable[[Result], str], settings: Callable[[Result], dict[str, Any]]
 ) -> list[tuple[str, list[Result]]]:
     def key(result: Result) -> tuple[str, str]:
-        return name(result), canonical(settings(result))
+        return name(result), canonical_json(settings(result))
 
     members = [list(runs) for _, runs in groupby(sorted(results, key=key), key=key)]
-    labels = told_apart([name(runs[0]) for runs in members], [settings(runs[0]) for runs in members])
+    labels = disambiguate([name(runs[0]) for runs in members], [settings(runs[0]) for runs in members])
     return list(zip(labels, members, strict=True))
 
 

@@ -1,8 +1,10 @@
-"""What results are called in a report: the task, the launch and the arm, told apart where these do not."""
+"""The labels of results in a report: task, launch and arm, disambiguated by their settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.ner.data.display import printable
 
 Result = Mapping[str, Any]
 
@@ -10,17 +12,10 @@ ORDER = (
     *("none", "finetune_static", "finetune_dynamic"),
     *("static", "static10", "dynamic", "constant_mean", "anneal"),
 )
-LONGEST = 1000  # characters of a text that are printed
-
-
-def printable(text: str) -> str:
-    """A text out of a file as one line that neither steers a terminal nor fills it."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST])
-    return "".join(shown) + ("..." if len(text) > LONGEST else "")
 
 
 def task(result: Result) -> str:
-    """Dataset, model, and epochs of pre-training and fine-tuning."""
+    """Returns the dataset, the model, and the epochs of pre-training and fine-tuning."""
     epochs = result["budget"]
     return printable(
         f"{result['dataset']['name']}, {Path(result['model']['name']).name}, "
@@ -29,7 +24,7 @@ def task(result: Result) -> str:
 
 
 def launch(result: Result) -> str:
-    """Processes and precision, and what most launches do not ask for: strategy, machines, workers."""
+    """Returns processes and precision, and settings that are not the default: strategy, machines, workers."""
     requested, budget = result["launch"]["requested"], result["budget"]
     processes, machines = requested["num_processes"], requested.get("num_machines", 1)
     workers, persistent = budget.get("dataloader_num_workers", 0), budget.get("dataloader_persistent_workers")
@@ -54,17 +49,17 @@ def run(result: Result) -> str:
 
 
 def rank(arm: str) -> tuple[int, str]:
-    """Sorts arms in the order of the comparison, others behind them."""
+    """Returns a sort key: arms in the order of the comparison, then all others."""
     return (ORDER.index(arm) if arm in ORDER else len(ORDER), arm)
 
 
-def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names, those that several settings share with what differs between these behind them."""
+def disambiguate(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the names; appends the differing settings to names that several settings share."""
     flat = [dict(_leaves(each)) for each in settings]
-    return [f"{name}{_further(flat, number, names)}" for number, name in enumerate(names)]
+    return [f"{name}{_differing_settings(flat, number, names)}" for number, name in enumerate(names)]
 
 
-def _further(flat: Sequence[Mapping[str, Any]], number: int, names: Sequence[str]) -> str:
+def _differing_settings(flat: Sequence[Mapping[str, Any]], number: int, names: Sequence[str]) -> str:
     own, absent = flat[number], object()
     namesakes = [other for other, name in zip(flat, names, strict=True) if name == names[number]]
     differing = [key for key in own if any(other.get(key, absent) != own[key] for other in namesakes)]

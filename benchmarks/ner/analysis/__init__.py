@@ -1,0 +1,1 @@
+"""Compares arms over several seeds: pairs of runs, confidence intervals, and verdicts."""

@@ -1,0 +1,1 @@
+"""Loads and validates sentences, and encodes them as model inputs."""

@@ -1,0 +1,121 @@
+"""Sentences of a NER dataset: words, each with an IOB2 tag.
+
+A malformed sentence raises `ValueError` with the message `FILE:LINE: rule; value; remedy`, which has at most a few
+hundred characters.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from datasets import Dataset, DatasetInfo, Features, Value
+from datasets import Sequence as SequenceFeature
+
+from benchmarks.ner.data.display import shorten
+
+WORD_COLUMNS = ("words", "tokens")
+TAG_COLUMNS = ("tags", "ner_tags")
+TAG = re.compile(r"O|[BI]-[^\s-]\S*")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def ner_dataset(
+    words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], documents: Sequence[int] | None = None
+) -> Dataset:
+    """Returns a dataset with the columns `words: list[str]` and `tags: list[str]`.
+
+    If `documents` is given, there is a column `document: int`, the index of each sentence's document.
+    """
+    strings = SequenceFeature(Value("string"))
+    features = Features(words=strings, tags=strings)
+    columns: list[Any] = [words, tags]
+    if documents is not None:
+        features["document"] = Value("int64")
+        columns.append(documents)
+    # `Dataset.from_dict` copies all lists first, which takes twice the memory.
+    return Dataset(pyarrow.table(columns, schema=features.arrow_schema), DatasetInfo(features=features))
+
+
+def document_lengths(split: Dataset) -> list[int] | None:
+    """Returns the number of sentences of each document in order, or None if the split has no documents."""
+    if "document" not in split.column_names:
+        return None
+    return [len(list(sentences)) for _, sentences in groupby(split["document"])]
+
+
+def from_rows(words: list[Any], tags: list[Any], names: list[str] | None, where: str) -> Dataset:
+    if names is not None:
+        tags = [_named(row, names, f"{where}:{number}") for number, row in enumerate(tags, start=1)]
+    for row, pair in enumerate(zip(words, tags, strict=True), start=1):
+        check_sentence(*pair, where=f"{where}:{row}")
+    return ner_dataset(words, tags)
+
+
+def _named(numbers: Any, names: list[str], where: str) -> list[str]:
+    if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < len(names) for n in numbers):
+        raise ValueError(
+            f"{where}: tags must be ids of the {len(names)} labels; got {shorten(numbers)}; give each word a label id"
+        )
+    return [names[number] for number in numbers]
+
+
+def one_of(names: tuple[str, str], found: list[str], where: str) -> str:
+    present = [name for name in found if name in names]
+    if len(present) != 1:
+        rule = f"there must be exactly one column of {' and '.join(names)}"
+        raise ValueError(
+            f"{where}: {rule}; got {', '.join(map(shorten, found[:10])) or 'none'}; rename or drop columns"
+        )
+    return present[0]
+
+
+def check_sentence(words: Any, tags: Any, where: str) -> None:
+    for name, values in (("words", words), ("tags", tags)):
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{where}: {name} must be a list of strings; got {_offending(values)}; write strings")
+    if len(words) != len(tags):
+        received = f"{len(words)} words and {len(tags)} tags"
+        raise ValueError(f"{where}: each word must have one tag; got {received}; align them")
+    for word, tag, previous in zip(words, tags, ["O", *tags[:-1]], strict=True):
+        check_word(word, where)
+        check_tag(tag, previous, where)
+
+
+def check_word(word: str, where: str) -> None:
+    if not word.strip(" "):
+        raise ValueError(f"{where}: a word must not be empty; got {shorten(word)}; remove it or fill it in")
+    if LONE_SURROGATE.search(word):
+        raise ValueError(f"{where}: a word must be valid Unicode; got {shorten(word)}; write complete surrogate pairs")
+
+
+def check_tag(tag: str, previous: str, where: str) -> None:
+    if not TAG.fullmatch(tag) or LONE_SURROGATE.search(tag):
+        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {shorten(tag)}; convert the tags to IOB2")
+    if tag.startswith("I-") and previous[2:] != tag[2:]:
+        rule = f"in IOB2 {_bare(tag)} must follow B-{_bare(tag[2:])} or {_bare(tag)}"
+        raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; convert the tags to IOB2 if they are IOB1")
+
+
+def _bare(tag: str) -> str:
+    return shorten(tag)[1:-1]
+
+
+def _offending(values: Any) -> str:
+    """Describes the first of `values` that is not a string, or `values` if it is not a list."""
+    return shorten(
+        next(value for value in values if not isinstance(value, str)) if isinstance(values, list) else values
+    )
+
+
+def check_exists(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise ValueError(f"{path}:1: the file must exist; there is no such file; check the path")
+
+
+def non_empty(dataset: Dataset, path: str | Path) -> Dataset:
+    if not len(dataset):
+        raise ValueError(f"{path}:1: a file must contain a sentence; got none; check the path and the format")
+    return dataset

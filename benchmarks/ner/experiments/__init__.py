@@ -1,0 +1,1 @@
+"""Defines, launches and stores experiments: cells, grids, launches and result files."""

@@ -1,0 +1,117 @@
+"""Plans what a sweep does with each cell of a grid: run it, skip it, or keep its finished result."""
+
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ner.data.unseen_entity_types import unseen_types
+from benchmarks.ner.experiments.arguments import HarnessArguments, load_task, make_budget, to_command_line
+from benchmarks.ner.experiments.cell import Task, configuration
+from benchmarks.ner.experiments.cli_errors import print_message
+from benchmarks.ner.experiments.grid import Grid, GridCell
+from benchmarks.ner.experiments.launch import parse_launch
+from benchmarks.ner.experiments.launch_configs import unsupported_reason
+from benchmarks.ner.experiments.result import result_path, run_id
+from benchmarks.ner.experiments.result_reader import RejectedResult, read_result
+from benchmarks.ner.training.arms import load_arm
+
+PROGRAM = "python -m benchmarks.ner.sweep"
+LAUNCHER = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+HARNESS = ["-m", "benchmarks.ner"]
+
+
+@dataclass
+class SweepArguments:
+    """The output folder of a sweep, and the machines that run it."""
+
+    output_dir: str = field(default="runs", metadata={"help": "Folder of the results, one JSON file per cell."})
+    dry_run: bool = field(default=False, metadata={"help": "Print the action for each cell and do nothing."})
+    num_machines: int = field(default=1, metadata={"help": "Machines that run each cell together."})
+    machine_rank: int = field(default=0, metadata={"help": "Index of this machine; machine 0 writes the results."})
+    main_process_ip: str = field(default="127.0.0.1", metadata={"help": "The address of machine 0."})
+    main_process_port: int = field(
+        default=29500, metadata={"help": "First port of machine 0; each cell uses the next one."}
+    )
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with its configuration, the path of its result, and the command that starts it."""
+
+    cell: GridCell
+    config: dict[str, Any]
+    path: Path
+    command: list[str]
+
+
+def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[PlannedCell]:
+    """Plans the command and the result path of each cell; writes launch configs to `folder`."""
+    if not 0 <= arguments.machine_rank < arguments.num_machines:
+        rule = f"`machine_rank` must be from 0 to num_machines - 1 = {arguments.num_machines - 1}"
+        raise ValueError(f"{rule}, but got {arguments.machine_rank}. Number the machines from 0.")
+    tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer are the slow parts of planning
+    launches: dict[str, dict[str, Any]] = {}
+    plan = []
+    for number, cell in enumerate(grid.cells):
+        own, name = cell.arguments, cell.launch.name
+        launch = [*LAUNCHER, "--config_file", str(folder / f"{name}.yaml"), *_machines(arguments, number), *HARNESS]
+        if name not in launches:
+            cell.launch.write(folder)
+            launches[name] = {**parse_launch(launch, os.environ), **({"tf32": True} if own.tf32 else {})}
+        key = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
+        if key not in tasks:
+            tasks[key] = _load_task(own, launches[name])
+        (arm,), (seed,) = own.arms, own.seeds
+        task = replace(tasks[key], requested=launches[name], budget=make_budget(own))
+        config = configuration(task, load_arm(arm), seed)
+        path = result_path(Path(own.output_dir), arm, seed, run_id(config))
+        plan.append(PlannedCell(cell, config, path, [*launch, *to_command_line(replace(own, retry_failed=True))]))
+    return plan
+
+
+def action(planned: PlannedCell) -> str:
+    """Returns the action for a cell: "run", "finished", or "skipped: " and the reason."""
+    if successful_result(planned):
+        return "finished"
+    reason = unsupported_reason(planned.config["launch"])
+    return f"skipped: {reason}" if reason else "run"
+
+
+def _machines(arguments: SweepArguments, number: int) -> list[str]:
+    """Returns the flags for several machines. Each cell has its own port, so that cells do not interfere."""
+    if arguments.num_machines == 1:
+        return []
+    flags = {
+        "num_machines": arguments.num_machines,
+        "machine_rank": arguments.machine_rank,
+        "main_process_ip": arguments.main_process_ip,
+        "main_process_port": arguments.main_process_port + number,
+    }
+    return [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+
+
+def _load_task(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
+    try:
+        task = load_task(arguments, requested, use_cpu=True, num_processes=1)
+    except (OSError, ValueError) as error:
+        rule = "`datasets` and `models` must be names or paths that load without errors"
+        got = f"{arguments.train_file or arguments.dataset!r} and {arguments.model!r}: {error}"
+        raise ValueError(f"{rule}, but got {got}. Correct the name, or download it first.") from error
+    if unseen := unseen_types(task.dataset["name"], task.data):
+        print_message(PROGRAM, "warning", unseen)
+    return task
+
+
+def successful_result(planned: PlannedCell) -> dict[str, Any] | None:
+    result = stored_result(planned)
+    return result if result and result["status"] == "ok" else None
+
+
+def stored_result(planned: PlannedCell) -> dict[str, Any] | None:
+    """Returns the result of a cell with any status, or None if there is no valid one."""
+    try:
+        return read_result(planned.path, planned.config)
+    except (FileNotFoundError, RejectedResult):
+        return None

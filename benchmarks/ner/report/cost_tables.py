@@ -1,0 +1,73 @@
+"""The training cost, in tokens and seconds, at which an arm reaches the loss of another arm."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from benchmarks.ner.report.blocks import RunLinks, Table
+from benchmarks.ner.report.labels import Result
+from benchmarks.ner.report.quality_tables import ArmRuns, number, runs_cell
+from benchmarks.ner.training.curve import columns
+
+COSTS = {"Million tokens": ("num_input_tokens_seen", 1e-6, "{:,.3f}"), "Seconds": ("train_seconds", 1, "{:,.0f}")}
+
+EXPLAINED = (
+    "A cost is the training that the arm in a row needs to reach the MLM evaluation loss of the arm in the heading, "
+    "which is the lowest loss that all runs of that arm reach; - means that a run does not reach it."
+)
+
+
+def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
+    """Builds tables of the mean cost of each arm to reach the loss of each arm, "-" if a run does not reach it.
+
+    A single arm has no tables.
+    """
+    timed = [arm for arm in arms if any(_timed(run) for run in arm.successful)]
+    if len(timed) < 2:
+        return
+    losses = [(arm.label, reached_loss(arm.successful)) for arm in timed]
+    headings = ("arm", "runs", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
+    for what, (name, unit, form) in COSTS.items():
+        rows: list[tuple[str | RunLinks, ...]] = [
+            (
+                arm.label,
+                runs_cell(arm.successful, len(arm.successful)),
+                *_cells(arm.successful, losses, name, unit, form),
+            )
+            for arm in timed
+        ]
+        yield Table(f"{what} of training until that MLM loss", headings, rows)
+
+
+def reached_loss(runs: Iterable[Result]) -> float:
+    """Returns the lowest MLM evaluation loss that all runs reach."""
+    return float(max(columns(run, "eval_loss").min() for run in runs if _timed(run)))
+
+
+def cost(result: Result, loss: float, name: str) -> float | None:
+    """Returns the value of `name` when the evaluation loss first reaches `loss`, or None if it never does.
+
+    The value is interpolated linearly from the previous evaluation.
+    """
+    costs, losses = columns(result, name, "eval_loss")
+    below = losses <= loss
+    if not below.any():
+        return None
+    first = int(below.argmax())
+    around = slice(max(first - 1, 0), first + 1)
+    return float(
+        np.interp(-loss, -losses[around], costs[around])
+    )  # np.interp needs increasing values, and -loss increases
+
+
+def _cells(
+    runs: Iterable[Result], losses: Iterable[tuple[str, float]], name: str, unit: float, form: str
+) -> Iterator[str]:
+    for _, loss in losses:
+        costs = [cost(run, loss, name) for run in runs if _timed(run)]
+        there = [each for each in costs if each is not None]
+        yield number(unit * float(np.mean(there)) if len(there) == len(costs) else None, form)
+
+
+def _timed(run: Result) -> bool:
+    return columns(run, "eval_loss", *(name for name, *_ in COSTS.values())).size > 0

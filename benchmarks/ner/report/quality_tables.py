@@ -1,0 +1,133 @@
+"""Tables of quality: F1 over seeds, planned contrasts, and exploratory comparisons."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from statistics import fmean
+from typing import NamedTuple
+
+from benchmarks.ner.analysis.comparison import LEVEL, Comparison
+from benchmarks.ner.analysis.seed_summary import spread
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.result import canonical_json, file_name
+from benchmarks.ner.report.blocks import Paragraph, RunLinks, Table
+from benchmarks.ner.report.labels import Result, disambiguate, rank
+
+HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
+COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "detectable", "verdict")
+NO_ENTITIES = Paragraph(
+    "No run found an entity of the test split. Increase --ner_epochs, or pass a pre-trained --model."
+)
+
+
+class ArmRuns(NamedTuple):
+    """The runs of one arm with one setting, under the same conditions."""
+
+    label: str
+    successful: list[Result]  # sorted by seed
+    runs: list[Result]  # including failed ones
+
+
+def by_arm(results: Iterable[Result]) -> list[ArmRuns]:
+    """Groups runs by arm, in the order of the comparison; labels include the settings of arms with the same name."""
+    ordered = sorted(results, key=lambda result: (*rank(result["arm"]["name"]), canonical_json(result["arm"])))
+    members = [list(runs) for _, runs in groupby(ordered, key=lambda result: canonical_json(result["arm"]))]
+    labels = disambiguate([printable(runs[0]["arm"]["name"]) for runs in members], [runs[0]["arm"] for runs in members])
+    return [ArmRuns(label, _successful(runs), runs) for label, runs in zip(labels, members, strict=True)]
+
+
+def _successful(runs: Iterable[Result]) -> list[Result]:
+    return sorted((run for run in runs if run["status"] == "ok"), key=lambda run: run["seed"])
+
+
+def runs_cell(
+    successful: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
+) -> RunLinks:
+    """Returns the cell with the number of successful runs and a link to each."""
+    text = str(len(successful)) if len(successful) == asked else f"{len(successful)} of {asked}"
+    return RunLinks(text, tuple((printable(label(run)), file_name(run)) for run in successful))
+
+
+def quality_table(title: str, results: Iterable[Result]) -> Table:
+    """Builds a table of F1 in percent, mean and standard deviation over seeds, under the same conditions."""
+    return Table(title, HEADINGS, [_row(arm) for arm in by_arm(results)])
+
+
+def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
+    """Yields advice if every successful run has an F1 of 0."""
+    scores = [run["quality"]["test_f1"] for run in results if run["status"] == "ok"]
+    if scores and not any(scores):
+        yield NO_ENTITIES
+
+
+def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
+    test = [100 * run["quality"]["test_f1"] for run in arm.successful]
+    return (
+        arm.label,
+        runs_cell(arm.successful, len(arm.runs)),
+        with_deviation([100 * run["quality"]["dev_f1"] for run in arm.successful]),
+        with_deviation(test),
+        _interval(*spread(test)[2:], decimals=1) if test else "-",
+        number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), "{:.1%}"),
+        number(_mean(run["mlm"]["eval_loss"] for run in arm.successful), "{:.3f}"),
+    )
+
+
+def with_deviation(values: list[float], form: str = "{:.2f}") -> str:
+    if not values:
+        return "-"
+    mean, deviation, *_ = spread(values)
+    return form.format(mean) + ("" if deviation is None else f" ± {form.format(deviation)}")
+
+
+def number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return fmean(there) if there else None
+
+
+def _interval(low: float | None, high: float | None, decimals: int = 2) -> str:
+    return "-" if low is None or high is None else f"{low:.{decimals}f} to {high:.{decimals}f}"
+
+
+def contrasts(found: Sequence[Comparison], labels: Mapping[str, str]) -> Iterator[Paragraph]:
+    """Yields a sentence for each planned contrast, after its verdict; `labels` name the conditions."""
+    for comparison in found:
+        if not comparison.exploratory:
+            verdict = printable(f"{comparison.first} against {comparison.second}: {comparison.verdict}.")
+            yield Paragraph(f"{labels[comparison.conditions]}: {_numbers(comparison)}", mark=verdict)
+
+
+def _numbers(comparison: Comparison) -> str:
+    points = f"{comparison.difference:+.2f} points of test F1"
+    if comparison.p_adjusted is None:
+        return f"{points}."
+    interval = f"{1 - LEVEL:.0%} interval {_interval(comparison.low, comparison.high)}"
+    return (
+        f"{points}, {interval}, p {_p(comparison.p_adjusted)} after Holm's adjustment, {len(comparison.seeds)} seeds."
+    )
+
+
+def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
+    """Builds tables of pairs of arms under the same conditions: planned contrasts, then exploratory comparisons."""
+    titles = {False: "Planned contrasts, p adjusted", True: "Exploratory comparisons, p not adjusted"}
+    for exploratory, members in groupby(found, key=lambda comparison: comparison.exploratory):
+        yield Table(titles[exploratory], COMPARED, [_compared(comparison) for comparison in members])
+
+
+def _compared(comparison: Comparison) -> tuple[str, ...]:
+    return (
+        printable(f"{comparison.first} minus {comparison.second}"),
+        str(len(comparison.seeds)),
+        f"{comparison.difference:+.2f}",
+        _interval(comparison.low, comparison.high),
+        _p(comparison.p if comparison.p_adjusted is None else comparison.p_adjusted),
+        number(comparison.smallest, "{:.2f}"),
+        printable(comparison.verdict.partition(" (")[0]),
+    )
+
+
+def _p(p: float | None) -> str:
+    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

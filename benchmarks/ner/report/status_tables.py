@@ -1,0 +1,41 @@
+"""Tables of the runs with results and of those without; a sweep prints them at its end."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.result import file_name
+from benchmarks.ner.report.blocks import Block, RunLinks, Table
+from benchmarks.ner.report.grouping import launches, tasks
+from benchmarks.ner.report.labels import Result, run
+from benchmarks.ner.report.quality_tables import no_entities, quality_table
+
+
+def overview(results: Sequence[Result]) -> Iterator[Block]:
+    """Builds a table for each dataset, model, budget and launch, with advice if no entity was found; then the runs
+    without results.
+    """
+    for label, members in tasks(results):
+        for launched, runs in launches(members):
+            yield quality_table(f"{label}, {launched}", runs)
+            yield from no_entities(runs)
+    yield from not_run(results)
+
+
+def not_run(results: Iterable[Result], rejected: Iterable[tuple[Path, str]] = ()) -> Iterator[Table]:
+    """Builds tables of failed runs, of skip reasons with the number of runs, and of rejected files."""
+    failed = [each for each in results if each["status"] == "failed"]
+    skipped = Counter(printable(str(each["reason"])) for each in results if each["status"] == "skipped")
+    tables: dict[str, tuple[tuple[str, ...], list[Any]]] = {
+        "Failed": (("run", "file", "reason"), [_failure(each) for each in failed]),
+        "Skipped": (("reason", "runs"), [(reason, str(count)) for reason, count in sorted(skipped.items())]),
+        "Rejected": (("file", "reason"), [(printable(path.name), printable(why)) for path, why in rejected]),
+    }
+    return (Table(title, headings, rows, words=True) for title, (headings, rows) in tables.items() if rows)
+
+
+def _failure(result: Result) -> tuple[str | RunLinks, ...]:
+    file = file_name(result)
+    return run(result), RunLinks(printable(file), ((printable(file), file),)), printable(str(result["reason"]))

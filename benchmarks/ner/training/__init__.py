@@ -1,0 +1,1 @@
+"""Pre-trains and fine-tunes one arm, and measures the quality, speed and memory of both stages."""

@@ -1,0 +1,97 @@
+"""The training budget that all arms share, and the `TrainingArguments` of both stages."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import TrainingArguments
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The training budget of every arm. Batch sizes are totals over all processes; lengths are in tokens."""
+
+    mlm_epochs: float
+    mlm_learning_rate: float
+    mlm_batch_size: int
+    mlm_block_size: int
+    ner_epochs: float
+    ner_learning_rate: float
+    ner_batch_size: int
+    ner_max_length: int
+    warmup_ratio: float
+    weight_decay: float
+    dataloader_num_workers: int
+    dataloader_persistent_workers: bool
+
+
+LEARNING_FIELDS = tuple(name for name in Budget.__annotations__ if not name.startswith("dataloader_"))
+
+
+def violated_rule(name: str, value: object) -> str | None:
+    """Returns the rule that the value of a field of [`Budget`] violates, or None."""
+    if Budget.__annotations__[name] is int:
+        return None if type(value) is int and value > 0 else "an integer >= 1"
+    return None if type(value) in (int, float) and 0 <= value < math.inf else "a number >= 0"  # type: ignore[operator]
+
+
+def check_budget(budget: Budget, num_processes: int) -> None:
+    """Raises `ValueError` for invalid values, and for batch sizes that the processes cannot share evenly."""
+    for name in LEARNING_FIELDS:
+        if rule := violated_rule(name, getattr(budget, name)):
+            raise ValueError(f"`{name}` must be {rule}, but got {getattr(budget, name)}. Change it.")
+    for name in ("mlm_batch_size", "ner_batch_size"):
+        if getattr(budget, name) % num_processes:
+            raise ValueError(
+                f"`{name}` must be a multiple of the {num_processes} processes, but got {getattr(budget, name)}. It "
+                "is the total over all processes."
+            )
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """How a stage runs: its launch, and what Trainer writes where. None of it may change what the model learns."""
+
+    num_processes: int
+    mixed_precision: str
+    use_cpu: bool
+    report_to: list[str]
+    work_dir: Path
+
+
+def training_arguments(
+    budget: Budget, runtime: RuntimeConfig, stage: str, examples: int, seed: int
+) -> TrainingArguments:
+    """Returns the arguments of stage "mlm" or "ner", which all arms share."""
+    epochs, learning_rate, batch_size = (
+        getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
+    )
+    return TrainingArguments(
+        output_dir=str(runtime.work_dir / stage),
+        num_train_epochs=epochs,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size // runtime.num_processes,
+        per_device_eval_batch_size=32,
+        warmup_steps=int(budget.warmup_ratio * math.ceil(examples / batch_size) * epochs),
+        weight_decay=budget.weight_decay,
+        seed=seed,
+        data_seed=seed,
+        eval_strategy="steps" if stage == "mlm" else "no",
+        eval_steps=0.1,  # ten evaluations per training
+        logging_steps=0.1,
+        save_strategy="no",
+        use_cpu=runtime.use_cpu,
+        bf16=runtime.mixed_precision == "bf16",
+        fp16=runtime.mixed_precision == "fp16",
+        dataloader_num_workers=budget.dataloader_num_workers,
+        dataloader_persistent_workers=budget.dataloader_persistent_workers,
+        dataloader_pin_memory=not runtime.use_cpu,
+        ddp_find_unused_parameters=False,  # there are none, and the search for them costs a pass over the graph
+        # If True, Trainer multiplies the loss by the number of processes, for models that divide it by the number of
+        # labels in all processes. BERT's masked language model accepts that number but ignores it.
+        average_tokens_across_devices=False,
+        report_to=runtime.report_to,
+        run_name=f"{runtime.work_dir.name}-{stage}",
+        disable_tqdm=True,
+        log_level="warning",
+    )

@@ -1,0 +1,46 @@
+"""A `Trainer` that measures its speed and counts its tokens, with public hooks."""
+
+from typing import Any
+
+import torch
+from transformers import Trainer
+from transformers.trainer_callback import PrinterCallback
+
+from benchmarks.ner.training.speed import StepTimer
+from benchmarks.ner.training.token_counts import Count, TokenCounter
+
+
+class TimedTrainer(Trainer):
+    """A `Trainer` that reports the time of waiting for data to a [`StepTimer`] among its callbacks.
+
+    It adds to its training logs `train_seconds`, without evaluation, and the logs of a [`TokenCounter`]. accelerate
+    prefetches one batch, so the waiting time is that of the next batch.
+
+    Args:
+        count: counts the tokens of a batch, see `token_counts.py`.
+    """
+
+    def __init__(self, *args: Any, count: Count, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)
+        self.timer = next((cb for cb in self.callback_handler.callbacks if isinstance(cb, StepTimer)), StepTimer())
+        self.count, self.observed = count, TokenCounter()
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        begin = self.timer.clock()
+        fetched = super().get_batch_samples(*args, **kwargs)
+        seconds = self.timer.clock() - begin
+        # The counts stay on the device: reading them would make the step wait for the device.
+        counts = [self.count(batch) for batch in fetched[0]]
+        self.timer.fetched(seconds, sum((each[0] for each in counts), 0))
+        for each in counts:
+            self.observed.add(each)
+        return fetched
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs:  # a training log, on all ranks
+            logs |= {"train_seconds": self.timer.seconds, **self.observed.logs(self._sum_over_ranks)}
+        super().log(logs, *args, **kwargs)
+
+    def _sum_over_ranks(self, counts: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(counts, reduction="sum")

@@ -1,0 +1,303 @@
+"""Verdicts from results: what is paired, adjusted and said. How sure they are is tested in `test_resampling.py`."""
+
+import math
+import re
+from itertools import groupby
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from support.harness import ROOT
+from support.made_results import SENTENCES, make_result, with_scores
+
+from benchmarks.ner.analysis.comparison import (
+    NO_ENTITY,
+    ONE_SEED,
+    PLANNED_CONTRASTS,
+    compare,
+    comparisons,
+    is_planned,
+    verdict,
+)
+from benchmarks.ner.analysis.pairing import has_counts
+from benchmarks.ner.analysis.seed_summary import summaries
+from benchmarks.ner.experiments.entity_counts import by_document
+from benchmarks.ner.experiments.result import result_path
+from benchmarks.ner.experiments.result_reader import load, read_results
+from benchmarks.ner.experiments.storage import write_result
+
+COMMITTED = ROOT / "benchmarks" / "results"
+
+
+def without_counts(result):
+    quality = {name: value for name, value in result["quality"].items() if name != "test_sentences"}
+    return {**result, "quality": quality}
+
+
+def arms(shares, seeds=range(5), **changes):
+    """Results of several arms, each of which finds its share of the entities."""
+    return [make_result(arm, seed, share, **changes) for arm, share in shares.items() for seed in seeds]
+
+
+# -- One comparison ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"), [(0.8, 0.5, "better"), (0.5, 0.8, "worse"), (0.6, 0.6, "no difference found")]
+)
+def test_the_verdict_is_that_of_the_interval(ours, theirs, said) -> None:
+    found = compare(arms({"dynamic": ours, "static10": theirs}), "dynamic", "static10")
+    assert found.verdict.startswith(said)
+    assert found.low < found.difference < found.high
+    assert (found.p < 0.05) == (found.low > 0 or found.high < 0) == (said in ("better", "worse"))
+    if said == "no difference found":
+        assert found.verdict == f"no difference found (minimum detectable difference: {found.smallest:.2f} points)"
+    assert (found.dataset, found.first, found.second, found.seeds) == ("tiny", "dynamic", "static10", (0, 1, 2, 3, 4))
+    assert not found.exploratory
+    assert found.p_adjusted == found.p
+
+
+def test_the_difference_is_that_of_the_means_in_the_table() -> None:
+    results = arms({"anneal": 0.75, "none": 0.6})
+    ours, theirs = summaries(results)
+    found = compare(results, "anneal", "none")
+    assert found.difference == pytest.approx(ours.mean - theirs.mean)
+    assert found.conditions == ours.conditions == theirs.conditions
+    assert found.p_sign_flips == 2 / 2**5, "of five seeds: never below 0.05"
+    assert (found.exploratory, found.p_adjusted) == (True, None)
+
+
+def test_results_in_any_order_say_the_same_each_time() -> None:
+    results = arms({"dynamic": 0.6, "static10": 0.5, "none": 0.3})
+    assert compare(results[::-1], "dynamic", "static10") == compare(results, "dynamic", "static10")
+    assert comparisons(results[::-1]) == comparisons(results)
+
+
+def test_other_seeds_other_arms_and_failed_runs_count_nothing() -> None:
+    results = arms({"dynamic": 0.6, "static10": 0.5})
+    more = [
+        make_result("dynamic", 7),
+        make_result("static10", 8),
+        make_result("none", 0),
+        make_result("dynamic", 9, status="failed", reason="launch"),
+        make_result("static10", 9),
+    ]
+    assert compare([*more, *results], "dynamic", "static10") == compare(results, "dynamic", "static10")
+
+
+def test_one_seed_has_no_verdict() -> None:
+    found = compare(arms({"dynamic": 0.9, "static10": 0.1}, seeds=[3]), "dynamic", "static10")
+    assert found.verdict == ONE_SEED
+    assert found.difference > 20
+    assert (found.low, found.high, found.p, found.p_adjusted, found.smallest, found.p_sign_flips) == (None,) * 6
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "difference", "said"),
+    [
+        (0.0, 0.0, 0.0, NO_ENTITY),
+        (1.0, 1.0, 0.0, "no verdict: both arms have the same score with every seed"),
+        (1.0, 0.0, 100.0, "no verdict: the difference is the same with every seed"),
+    ],
+)
+def test_the_same_difference_with_every_seed_has_no_verdict(ours, theirs, difference, said) -> None:
+    results = [
+        make_result(arm, seed, share, spurious=0)
+        for arm, share in {"dynamic": ours, "static10": theirs}.items()
+        for seed in range(3)
+    ]
+    (found,) = comparisons(results)
+    assert (found.difference, found.verdict) == (difference, said)
+    assert (found.low, found.high, found.p, found.p_adjusted, found.smallest, found.p_sign_flips) == (None,) * 6
+
+
+def test_sentences_of_one_document_are_drawn_together() -> None:
+    """All in one document: then nothing is known but the seeds, and the test is the paired t-test."""
+    results = arms({"dynamic": 0.65, "static10": 0.6}, documents=[SENTENCES])
+    scores = [[r["quality"]["test_f1"] for r in results if r["arm"]["name"] == arm] for arm in ("dynamic", "static10")]
+    assert compare(results, "dynamic", "static10").p == pytest.approx(stats.ttest_rel(*scores).pvalue, rel=1e-6)
+    alone = compare(arms({"dynamic": 0.65, "static10": 0.6}), "dynamic", "static10")
+    each = compare(arms({"dynamic": 0.65, "static10": 0.6}, documents=[1] * SENTENCES), "dynamic", "static10")
+    assert alone == each
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=1, max_size=4), min_size=1, max_size=5))
+def test_a_document_has_the_sums_of_its_sentences(documents) -> None:
+    columns = zip(*(sentence for sentences in documents for sentence in sentences), strict=True)
+    counts = dict(zip(("correct", "predicted", "gold"), map(list, columns), strict=True))
+    assert by_document({**counts, "documents": list(map(len, documents))}).tolist() == [
+        [sum(2 * correct for correct, _, _ in sentences), sum(found + gold for _, found, gold in sentences)]
+        for sentences in documents
+    ]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.floats(-9, 9).filter(bool), st.floats(0, 1), st.floats(0, 9))
+def test_the_words_follow_from_the_numbers(difference, p, smallest) -> None:
+    said = verdict(difference, p, smallest)
+    if p < 0.05:
+        assert said == ("better" if difference > 0 else "worse")
+    else:
+        assert float(re.search(r"minimum detectable difference: (.*) points", said)[1]) == pytest.approx(
+            smallest, abs=0.006
+        )
+
+
+# -- What is no pair --------------------------------------------------------------------------------------------------
+
+
+def other(**changes):
+    """Two arms of which one has a run that differs."""
+    return [*arms({"dynamic": 0.6}), *arms({"static10": 0.6}, seeds=range(4)), make_result("static10", 4, **changes)]
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        (
+            other(budget={"mlm_epochs": 9, "ner_epochs": 1.5}),
+            "share dataset, model, budget and launch; got another budget",
+        ),
+        (other(dataset={"name": "tiny", "fingerprint": "1f"}), "got another dataset in 'static10', seed 4 than"),
+        (other(model={"name": "big"}), "got another model"),
+        (
+            other(launch={"requested": {"num_processes": 2, "mixed_precision": "no"}, "observed": {}}),
+            "got another launch",
+        ),
+        (other(sentences=SENTENCES + 1), "the same test sentences; got other gold entities or documents in 'static10'"),
+        (other(documents=[SENTENCES]), "the same test sentences; got other gold"),
+        (other(rate=0.3), "one setting per arm; got several for"),
+        ([*other(), make_result("dynamic", 2)], "one run per arm and seed; got two of 'dynamic', seed 2"),
+        (
+            [*map(without_counts, other())],
+            "have entity counts per sentence; got no quality.test_sentences in 'dynamic', seed",
+        ),
+        (
+            arms({"dynamic": 0.5}, seeds=[0, 1]),
+            "a seed that first and second share; got 'dynamic' with 0, 1 and 'static10' with none",
+        ),
+        (
+            [*arms({"dynamic": 0.5}, seeds=[0, 1]), *arms({"static10": 0.5}, seeds=[2])],
+            "got 'dynamic' with 0, 1 and 'static10' with 2; run both with the same",
+        ),
+        ([], "got 'dynamic' with none and 'static10' with none"),
+    ],
+)
+def test_runs_that_are_no_pairs_are_refused(results, message) -> None:
+    with pytest.raises(ValueError, match=f"^results must .*{re.escape(message)}") as error:
+        compare(results, "dynamic", "static10")
+    assert str(error.value).count(";") == 2
+
+
+def test_an_arm_is_not_compared_with_itself() -> None:
+    with pytest.raises(ValueError, match="first and second must be different arms; both are 'none'; pass another"):
+        compare(arms({"none": 0.5}), "none", "none")
+
+
+# -- All comparisons --------------------------------------------------------------------------------------------------
+
+
+def test_what_was_declared_is_one_family_and_comes_first() -> None:
+    shares = {"none": 0.3, "dynamic": 0.65, "static10": 0.6, "anneal": 0.62, "constant_mean": 0.6}
+    names = ("one", "two", "three")
+    results = [
+        one
+        for name in names
+        for one in arms(shares, dataset={"name": name, "fingerprint": name}, sentences=len(name) * 15)
+    ]
+    found = comparisons(results)
+    assert len(found) == 3 * math.comb(5, 2)
+    assert [one.exploratory for one in found] == [False] * 6 + [True] * 24
+    declared = found[:6]
+    assert sorted((one.dataset, one.first, one.second) for one in declared) == sorted(
+        (name, *pair) for name in names for pair in PLANNED_CONTRASTS
+    )
+    in_order = sorted(declared, key=lambda one: one.p)
+    highest = np.maximum.accumulate([min(1.0, one.p * (6 - rank)) for rank, one in enumerate(in_order)])
+    assert [one.p_adjusted for one in in_order] == pytest.approx(highest.tolist())
+    for one in found:
+        alone = compare([r for r in results if r["dataset"]["name"] == one.dataset], one.first, one.second)
+        assert (one.p, one.difference, one.low, one.high) == (alone.p, alone.difference, alone.low, alone.high)
+        assert one.exploratory == alone.exploratory
+        decisive = one.p if one.exploratory else one.p_adjusted
+        assert (one.verdict in ("better", "worse")) == (decisive < 0.05)
+        assert (one.smallest == alone.smallest) if one.exploratory else (one.smallest > alone.smallest)
+        if decisive >= 0.05:
+            assert abs(one.difference) < one.smallest
+    assert any(one.p < 0.05 <= one.p_adjusted for one in declared), "or nothing here would show the adjustment"
+
+
+@pytest.mark.parametrize("pair", PLANNED_CONTRASTS)
+def test_a_declared_pair_may_be_named_in_either_order(pair) -> None:
+    results = arms(dict.fromkeys(pair, 0.6))
+    assert is_planned(*pair)
+    assert is_planned(*pair[::-1])
+    (one,) = comparisons(results)
+    assert (one.first, one.second, one.exploratory) == (*pair, False)
+    assert compare(results, *pair[::-1]).difference == pytest.approx(-one.difference)
+
+
+def test_a_declared_pair_of_one_seed_counts_in_the_family_and_has_no_verdict() -> None:
+    results = [*arms({"dynamic": 0.7, "static10": 0.6}), *arms({"anneal": 0.7, "constant_mean": 0.6}, seeds=[0])]
+    by_pair = {(one.first, one.second): one for one in comparisons(results)}
+    assert by_pair["anneal", "constant_mean"].verdict == ONE_SEED
+    assert by_pair["anneal", "constant_mean"].p_adjusted is None
+    assert by_pair["dynamic", "static10"].p_adjusted == pytest.approx(2 * by_pair["dynamic", "static10"].p)
+
+
+def test_what_cannot_be_compared_is_passed_over() -> None:
+    results = [
+        *arms({"dynamic": 0.7}, seeds=[0, 1]),
+        *arms({"none": 0.7}, seeds=[2, 3]),
+        *map(without_counts, arms({"static10": 0.6}, seeds=[0, 1])),
+        *arms({"anneal": 0.7}, seeds=[0, 1], budget={"mlm_epochs": 9, "ner_epochs": 1.5}),
+    ]
+    assert comparisons(results) == []
+    assert comparisons([]) == []
+
+
+# -- Summaries --------------------------------------------------------------------------------------------------------
+
+
+def test_a_summary_is_of_student_s_t() -> None:
+    results = [*arms({"dynamic": 0.6}, seeds=range(4)), make_result("dynamic", 9, status="failed", reason="launch")]
+    (found,) = summaries(results)
+    scores = np.array([100 * result["quality"]["test_f1"] for result in results[:4]])
+    interval = stats.ttest_1samp(scores, 0).confidence_interval(0.95)
+    assert (found.dataset, found.arm, found.seeds) == ("tiny", "dynamic", (0, 1, 2, 3))
+    assert (found.mean, found.deviation) == pytest.approx((scores.mean(), scores.std(ddof=1)))
+    assert (found.low, found.high) == pytest.approx(tuple(interval))
+
+
+@pytest.mark.parametrize(("scores", "interval"), [((0.02, 0.4), (0.0, 100.0)), ((0.0, 0.0), (0.0, 0.0))])
+def test_an_interval_of_f1_is_within_what_f1_can_be(scores, interval) -> None:
+    (found,) = summaries([with_scores(make_result("dynamic", seed), f1) for seed, f1 in enumerate(scores)])
+    assert (found.low, found.high) == interval
+
+
+def test_one_seed_has_no_spread() -> None:
+    (found,) = summaries([make_result("dynamic", 0)])
+    assert (found.deviation, found.low, found.high) == (None, None, None)
+
+
+def test_the_committed_results_have_summaries() -> None:
+    results, _ = read_results(COMMITTED)
+    found = summaries(results)
+    assert sum(len(one.seeds) for one in found) == sum(result["status"] == "ok" for result in results)
+    keys = [(one.conditions, one.arm) for one in found]
+    assert len(set(keys)) == len(keys)
+    for _, members in groupby(found, key=lambda one: one.conditions):
+        assert len({one.dataset for one in members}) == 1
+    assert all(one.seeds for one in comparisons(filter(has_counts, results)))
+
+
+def test_written_results_say_the_same(tmp_path) -> None:
+    results = arms({"dynamic": 0.6, "static10": 0.5}, documents=[20, SENTENCES - 20])
+    for result in results:
+        path = result_path(tmp_path, result["arm"]["name"], result["seed"], result["run_id"])
+        write_result(path, result)
+        assert load(path) == result
+    assert comparisons(read_results(tmp_path)[0]) == comparisons(results)

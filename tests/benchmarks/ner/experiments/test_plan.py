@@ -1,0 +1,47 @@
+"""The identity of a run: the grids still ask for the committed results, by the same file names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.harness import ROOT
+
+from benchmarks.ner.experiments import plan
+from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name, make_budget
+from benchmarks.ner.experiments.cell import Task
+from benchmarks.ner.experiments.grid import read_grid
+from benchmarks.ner.experiments.plan import SweepArguments, plan_cells
+from benchmarks.ner.experiments.result_reader import read_results
+
+COMMITTED = ROOT / "benchmarks" / "results"
+GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"
+
+
+@pytest.fixture
+def no_corpora(monkeypatch) -> None:
+    """Corpora and encoders are not part of the project: what results say of them takes their place."""
+    results, _ = read_results(COMMITTED)
+    datasets = {result["dataset"]["name"]: result["dataset"] for result in results}
+    models = {result["model"]["name"]: result["model"] for result in results}
+    tiny = {result["dataset"]["name"]: result["model"] for result in results if result["model"]["name"] == "tiny"}
+
+    def loaded(arguments: HarnessArguments, requested: dict) -> Task:
+        dataset, model = datasets[dataset_name(arguments)], models[Path(arguments.model).name]
+        model = tiny[dataset["name"]] if model["name"] == "tiny" else model
+        return Task(dataset, None, [], model["name"], model, None, make_budget(arguments), requested, None)
+
+    monkeypatch.setattr(plan, "_load_task", loaded)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for grid in GRIDS.glob("*.yaml"):
+        if "embedded" not in grid.read_text(encoding="utf-8"):
+            yield from (each.path.name for each in plan_cells(read_grid(grid), SweepArguments(), folder))
+
+
+def test_the_grids_ask_for_every_committed_result(tmp_path, no_corpora) -> None:
+    committed = {path.name for path in COMMITTED.glob("*.json")}
+    assert len(committed) > 70
+    assert committed <= set(_files(tmp_path))

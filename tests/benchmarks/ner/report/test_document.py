@@ -1,0 +1,292 @@
+"""The report of made-up results: its tables, that each number leads to its files, that names do no harm."""
+
+import io
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support.made_results import make_result, with_scores
+
+from benchmarks.ner.experiments.result import file_name
+from benchmarks.ner.experiments.storage import write_result
+from benchmarks.ner.report import __main__ as command
+from benchmarks.ner.report.blocks import Figure, Heading, Paragraph, Table, markdown, terminal
+from benchmarks.ner.report.document import NO_CONTRAST, report
+from benchmarks.ner.report.figures import f1_range
+from benchmarks.ner.report.html_page import to_html
+from benchmarks.ner.report.quality_tables import HEADINGS, NO_ENTITIES
+from benchmarks.ner.report.status_tables import not_run, overview
+
+RESULTS = [
+    with_scores(make_result("dynamic", 0), 0.80),
+    with_scores(make_result("dynamic", 1), 0.82),
+    with_scores(make_result("dynamic", 2, status="failed", reason="2 processes were requested, but 1 trains"), 0.99),
+    with_scores(make_result("static", 0), 0.75),
+    with_scores(make_result("none", 0, mlm={"eval_loss": 8.0}), 0.70),
+]
+
+
+def printed(blocks, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(terminal(blocks))
+    return console.file.getvalue()
+
+
+def quality_tables(results):
+    return [block for block in overview(results) if isinstance(block, Table) and block.headings == HEADINGS]
+
+
+def rows(results):
+    (table,) = quality_tables(results)
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def stored(folder, results):
+    folder.mkdir(exist_ok=True)
+    for result in results:
+        write_result(folder / file_name(result), result)
+    return folder
+
+
+# -- F1 ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_the_mean_and_sample_deviation_over_sound_seeds():
+    # The sample standard deviation of 80 and 82 is the root of 2, that of their mean 1, and t(1 degree, 95 %) = 12.706.
+    seeds, *cells = rows(RESULTS)["dynamic"]
+    assert cells == ["50.00 ± 0.00", "81.00 ± 1.41", "68.3 to 93.7", "90.0%", "2.500"]
+    assert seeds.text == "2 of 3"
+    assert seeds.files == (("seed 0", file_name(RESULTS[0])), ("seed 1", file_name(RESULTS[1])))
+
+
+def test_one_seed_has_no_spread():
+    assert rows(RESULTS)["static"][1:4] == ("50.00", "75.00", "-")
+
+
+def test_an_arm_whose_runs_all_failed_keeps_its_row():
+    failed = with_scores(make_result("static", 0, status="failed", mlm={"eval_loss": None}), None, None)
+    seeds, *cells = rows([failed])["static"]
+    assert (seeds.text, cells) == ("0 of 1", ["-"] * 5)
+
+
+def test_arms_stand_in_the_order_of_the_comparison_below_what_they_share():
+    (table,) = quality_tables([*RESULTS, make_result("zebra", 0)])
+    assert table.title == "tiny, toy, 12 + 6.5 epochs, 1 process, fp32"
+    assert [row[0] for row in table.rows] == ["none", "static", "dynamic", "zebra"]
+
+
+@pytest.mark.parametrize(
+    ("requested", "budget", "ending"),
+    [
+        ({"num_processes": 2, "mixed_precision": "bf16"}, {}, "2 processes, bf16"),
+        ({"tf32": True}, {}, "1 process, tf32"),
+        ({"strategy": "FSDP", "num_machines": 2}, {}, "1 process, fp32, FSDP, 2 machines"),
+        ({}, {"dataloader_num_workers": 2}, "1 process, fp32, 2 workers"),
+        ({}, {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}, "fp32, 2 persistent workers"),
+        ({}, {"mlm_epochs": 3.0}, "tiny, toy, 3 + 6.5 epochs, 1 process, fp32"),
+        ({}, {"mlm_learning_rate": 1e-4}, "epochs, budget.mlm_learning_rate=0.0001, 1 process, fp32"),
+        ({"use_cpu": True}, {}, "fp32, launch.use_cpu=True"),
+    ],
+)
+def test_what_was_run_in_another_way_has_its_own_table(requested, budget, ending):
+    (other,) = quality_tables([make_result("static", 0, requested=requested, budget=budget)])
+    tables = quality_tables([*RESULTS, make_result("static", 0, requested=requested, budget=budget)])
+    assert len(tables) == 2
+    assert any(table.title.endswith(ending) for table in tables)
+    assert [len(table.rows) for table in tables if table.title.endswith(ending)] == [len(other.rows)]
+
+
+def test_the_comparison_of_most_arms_comes_first():
+    alone = make_result("dynamic", 0, budget={"mlm_epochs": 1.0})
+    tables = quality_tables([alone, *RESULTS])
+    assert [len(table.rows) for table in tables] == [3, 1]
+
+
+def test_arms_that_share_a_name_are_told_apart_and_not_compared():
+    results = [make_result("dynamic", 0), make_result("dynamic", 0, rate=0.3), make_result("static10", 0)]
+    assert list(rows(results)) == ["static10", "dynamic, mlm_probability=0.15", "dynamic, mlm_probability=0.3"]
+    text = markdown(report(results, []))
+    assert "These arms cannot be compared: " in text
+    assert "one run per arm and seed" in text
+
+
+# -- Runs that found nothing, and axes of their scores ----------------------------------------------------------------
+
+
+def test_runs_that_found_no_entity_have_no_verdict_and_the_report_says_what_to_do():
+    results = [make_result(arm, seed, found=0) for arm in ("anneal", "dynamic") for seed in range(2)]
+    blocks = report(results, [])
+    (compared,) = (block for block in blocks if isinstance(block, Table) and block.headings[0] == "difference")
+    assert compared.rows == [
+        ("anneal minus dynamic", "2", "+0.00", "-", "-", "-", "no verdict: no run of either arm found an entity")
+    ]
+    assert NO_ENTITIES in blocks
+    assert "Increase --ner_epochs, or pass a pre-trained --model." in NO_ENTITIES.text
+    assert list(overview(results))[1:] == [NO_ENTITIES]
+
+
+def test_runs_of_which_one_found_an_entity_have_no_such_line():
+    results = [make_result("anneal", 0, found=0), make_result("anneal", 1)]
+    assert NO_ENTITIES not in report(results, [])
+    assert NO_ENTITIES not in overview([*results, make_result("static", 0, status="failed", reason="")])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "shown"), [((-0.04, 0.04), (0, 1)), ((-1.6, 4.2), (0, 4.2)), ((30, 50), (30, 50)), ((95, 104), (95, 100))]
+)
+def test_the_axis_of_f1_shows_no_score_that_cannot_be(drawn, shown):
+    assert f1_range(*drawn) == shown
+
+
+# -- What did not run -------------------------------------------------------------------------------------------------
+
+
+def test_what_failed_is_named_with_its_reason_and_its_file():
+    (table,) = not_run(RESULTS)
+    ((name, file, reason),) = table.rows
+    assert name == "tiny, toy, 12 + 6.5 epochs, 1 process, fp32, dynamic, seed 2"
+    assert (file.text, reason) == (file_name(RESULTS[2]), "2 processes were requested, but 1 trains")
+
+
+def test_what_was_skipped_is_counted_by_its_reason_and_has_no_row():
+    skipped = [make_result("static", seed, status="skipped", reason="no GPU") for seed in range(3)]
+    assert quality_tables(skipped) == []
+    (table,) = not_run(skipped)
+    assert (table.title, table.rows) == ("Skipped", [("no GPU", "3")])
+
+
+# -- The whole --------------------------------------------------------------------------------------------------------
+
+
+class Links(HTMLParser):
+    """What a page links to and shows, and the elements it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.pictures, self.elements = [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.links += [value for name, value in attrs if name == "href"]
+        self.pictures += [value for name, value in attrs if name == "src"]
+
+
+@pytest.fixture
+def compared():
+    """Two arms that were to be compared, and a launch of two processes."""
+    arms = {"anneal": 0.8, "constant_mean": 0.5, "dynamic": 0.6}
+    found = [make_result(arm, seed, share) for arm, share in arms.items() for seed in range(4)]
+    return [*found, make_result("dynamic", 0, requested={"num_processes": 2}), RESULTS[2]]
+
+
+def test_a_folder_is_reported_in_the_terminal_and_in_files(tmp_path, monkeypatch, capsys, compared):
+    folder = stored(tmp_path / ":snake:", compared)  # is not to become a picture of one
+    (folder / "changed:bug:.json").write_text("{")
+    monkeypatch.setattr(sys, "argv", ["report", str(folder)])
+    monkeypatch.setenv("COLUMNS", "200")
+    command.main()
+    output = capsys.readouterr().out
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    for said in (
+        "anneal against constant_mean: better.",
+        "2 processes were requested, but 1 trains",
+        "changed:bug:.json",
+    ):
+        assert said in output
+        assert said in text
+    assert f"Report: {folder / 'report' / 'report.html'}" in output
+
+
+def test_every_run_is_linked_and_every_link_leads_to_a_file(tmp_path, compared):
+    folder = stored(tmp_path / "results", compared)
+    command.write_report(folder, tmp_path / "elsewhere")
+    parsed = Links((tmp_path / "elsewhere" / "report.html").read_text(encoding="utf-8"))
+    found = {(tmp_path / "elsewhere" / link).resolve() for link in parsed.links}
+    assert found == {(folder / file_name(result)).resolve() for result in compared}
+
+
+def test_the_page_is_whole_and_shows_what_the_markdown_shows(tmp_path, compared):
+    folder = stored(tmp_path / "results", compared)
+    blocks = command.write_report(folder, tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert {Path(name).name for name in shown} == {path.name for path in tmp_path.glob("*.png")}
+    pictures = Links((tmp_path / "report.html").read_text(encoding="utf-8")).pictures
+    assert len(pictures) == len(shown) == sum(isinstance(block, Figure) for block in blocks) > 0
+    assert all(picture.startswith("data:image/png;base64,iVBOR") for picture in pictures)
+
+
+def test_a_report_of_the_same_results_is_the_same(tmp_path, compared):
+    folder = stored(tmp_path / "results", compared)
+    texts = []
+    for name in ("one", "two"):
+        command.write_report(folder, tmp_path / name)
+        texts.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert texts[0] == texts[1]
+
+
+def test_no_results_are_a_short_report():
+    assert Paragraph(NO_CONTRAST) in report([], [])
+
+
+def test_contrasts_that_are_not_there_are_named_and_whose_they_are_is_said():
+    (said,) = (block.text for block in report(RESULTS, []) if getattr(block, "text", None) == NO_CONTRAST)
+    assert "this project declared" in said
+    assert "dynamic against static10, anneal against constant_mean" in said
+
+
+@pytest.mark.parametrize(
+    ("results", "output_dir", "message"),
+    [
+        ("results", "file", "output_dir must be a writable folder"),
+        ("nowhere", "report", "`directory` must be a folder of results"),
+    ],
+)
+def test_a_folder_that_is_none_is_named_on_one_line(tmp_path, monkeypatch, capsys, results, output_dir, message):
+    stored(tmp_path / "results", RESULTS[:1])
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / results), "--output_dir", str(tmp_path / output_dir)])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith(f"python -m benchmarks.ner.report: error: {message}")
+    assert said.err.count("\n") == 1
+
+
+def test_the_tables_fit_eighty_columns_uncut(compared):
+    text = printed(report(compared, []))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "81.00 ± 1.41" in printed(quality_tables(RESULTS))
+
+
+# -- Names ------------------------------------------------------------------------------------------------------------
+
+NAME = "[red]a|b\x1b[2J:smile:<script>alert(1)</script>$x$_y_ [l](javascript:x) \u4e2d"
+
+
+def test_names_are_printed_as_they_are_and_steer_nothing(tmp_path):
+    results = [make_result(NAME, seed, dataset={"name": NAME}, reason=NAME) for seed in range(2)]
+    results += [make_result("dynamic", seed, dataset={"name": NAME}) for seed in range(2)]
+    results += [make_result(NAME, 0, status="failed", reason=NAME)]
+    shown = NAME.replace("\x1b", r"\x1b")
+    blocks = report(results, [(Path(NAME), NAME)])
+    assert shown in printed(blocks, width=400)
+    for block in blocks:
+        if isinstance(block, Figure):
+            block.draw(tmp_path / block.file)
+    parsed = Links(to_html("names", markdown(blocks), tmp_path))
+    assert not {"script", "em"} & parsed.elements
+    assert not any(link.startswith("javascript") for link in parsed.links)
+
+
+def test_markdown_escapes_what_is_mark_up_and_leaves_words():
+    assert markdown([Heading("constant_mean"), Paragraph("a|b *c* _d_", mark="1 < 2")]) == (
+        "## constant_mean\n\n**1 \\< 2** a\\|b \\*c\\* \\_d\\_\n"
+    )
+    assert markdown([Table("", ("a", "b"), [("x", "1")])]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
