@@ -122,7 +122,7 @@ def test_a_single_epoch_which_has_no_losses_to_follow_is_warned_of(wordpiece, tm
         _trainer(wordpiece, tmp_path, num_train_epochs=1).train()
 
 
-@pytest.mark.parametrize("restore", [False, True])
+@pytest.mark.parametrize("restore", every(2, [False, True]))
 @pytest.mark.parametrize(
     "step", [pytest.param(17, marks=resumable.in_order, id="within an epoch"), pytest.param(24, id="between epochs")]
 )
@@ -339,7 +339,7 @@ def _reduces(rank: int, directory: str, notes: bool, told: object) -> None:
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("noting", every(2, [((0,),), ((1,),), ((),)]))
+@pytest.mark.parametrize("noting", every(3, [((0,),), ((1,),), ((),)]))
 def test_a_rank_without_a_loss_takes_part(tmp_path, noting) -> None:
     """Otherwise the others wait for it for ever; only if none has a loss, all of them say so."""
     context = torch.multiprocessing.get_context("spawn")

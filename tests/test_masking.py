@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support.extended import pairs
+from support.extended import every, pairs
 from variants import (
     INDEPENDENT_UNITS,
     KEEPS_THE_RATE,
@@ -129,7 +129,7 @@ def test_a_mask_at_a_lower_rate_is_a_subset(strategy, exact_count, rows, rates, 
         assert all(more == label for label, more in zip(few, many, strict=True) if label != -100)
 
 
-@pytest.mark.parametrize("strategy", VARIANTS)
+@pytest.mark.parametrize("strategy", every(4, VARIANTS))
 @EVERY
 @given(rows=ROWS, rate=RATES, data=st.data())
 def test_a_mask_does_not_depend_on_the_batch(strategy, rows, rate, data) -> None:

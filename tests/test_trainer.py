@@ -420,7 +420,7 @@ class OutOfMemory(Witness):
         return super().forward(input_ids, attention_mask, labels)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", every(2, [0, 2]))
 def test_a_smaller_batch_that_is_found_begins_the_schedule_anew(wordpiece, tmp_path, workers) -> None:
     arguments = {"dataloader_num_workers": workers, "dataloader_persistent_workers": workers > 0}
     callbacks = [MaskRateCallback(SCHEDULE)]

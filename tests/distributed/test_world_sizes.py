@@ -149,6 +149,7 @@ def test_a_dispatched_batch_that_is_filled_up(tokenizer, tmp_path, whole_stream,
     assert seen.items() <= whole_stream.items()
 
 
+@pytest.mark.extended
 @resumable.with_other_processes
 def test_ranks_that_share_a_stream_and_resume(tokenizer, tmp_path, whole_stream, shared) -> None:
     begun = _launch(tokenizer, tmp_path, shared, FALLING, stop=5)

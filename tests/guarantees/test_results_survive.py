@@ -177,6 +177,7 @@ def test_what_many_set_aside_at_once_is_all_kept(tmp_path, stress, kind) -> None
     assert found == sorted(f"{round_} {file}" for round_ in range(3) for file in range(number))
 
 
+@pytest.mark.extended
 def test_two_harnesses_may_run_the_same_cell_in_the_same_folder(tmp_path, stress, report_figure) -> None:
     files, output_dir = corpus(tmp_path), tmp_path / "runs"
     rounds = 4 if stress else 1

@@ -1,1 +1,1 @@
-"""Helpers of the harness's tests."""
+"""Helpers of the tests; no test module imports another."""
