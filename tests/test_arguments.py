@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from transformers import DataCollatorWithPadding
 
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithDynamicMasking
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithTokenDropout
 from hf_dynmask.on_device import device_plan
 
 TAKERS = {
     "language modeling": DataCollatorForDynamicMasking,
     "span corruption": DataCollatorForSpanCorruption,
-    "fine-tuning": lambda tokenizer: DataCollatorWithDynamicMasking(DataCollatorWithPadding(None), tokenizer=tokenizer),
+    "fine-tuning": lambda tokenizer: DataCollatorWithTokenDropout(DataCollatorWithPadding(None), tokenizer=tokenizer),
     "on a device": lambda tokenizer: device_plan(tokenizer, "cpu"),
 }
 Encoding = type("Encoding", (), {"__module__": "tiktoken.core"})

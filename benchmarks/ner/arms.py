@@ -8,7 +8,7 @@ import yaml
 from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
 import hf_dynmask
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithDynamicMasking, MaskRateCallback
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithTokenDropout, MaskRateCallback
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -22,7 +22,7 @@ class Arm:
         pretrain: False to skip pre-training.
         mlm_probability: a number, or one `hf_dynmask` schedule and its arguments: `{"linear": [0.30, 0.15]}`.
         num_mask_patterns: see `DataCollatorForDynamicMasking`, as for `strategy`.
-        fine_tuning: arguments of `DataCollatorWithDynamicMasking`, which then masks the inputs of fine-tuning; the rate
+        fine_tuning: arguments of `DataCollatorWithTokenDropout`, which then masks the inputs of fine-tuning; the rate
             as above. None for no masks there.
     """
 
@@ -52,7 +52,7 @@ class Arm:
 
     def fine_tuning_collator(
         self, tokenizer: PreTrainedTokenizerBase
-    ) -> DataCollatorForTokenClassification | DataCollatorWithDynamicMasking:
+    ) -> DataCollatorForTokenClassification | DataCollatorWithTokenDropout:
         """The collator of fine-tuning; one that masks needs [`fine_tuning_callbacks`], which also keep evaluation
         without masks.
         """
@@ -60,7 +60,7 @@ class Arm:
         if self.fine_tuning is None:
             return collator
         rate = _rate(self.fine_tuning["mlm_probability"])
-        return DataCollatorWithDynamicMasking(collator, **{**self.fine_tuning, "mlm_probability": rate})
+        return DataCollatorWithTokenDropout(collator, **{**self.fine_tuning, "mlm_probability": rate})
 
     def fine_tuning_callbacks(self) -> list[MaskRateCallback]:
         """What [`fine_tuning_collator`] needs."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class DataCollatorWithDynamicMasking(EpochAwareCollator):
+class DataCollatorWithTokenDropout(EpochAwareCollator):
     """Masks tokens in the batch of another collator, afresh in every epoch, to regularise fine-tuning.
 
     Each token `x` of a sequence becomes `x * m`, where `m` is 0 with the odds of the rate: word dropout (Iyyer et al.
@@ -74,7 +74,7 @@ class DataCollatorWithDynamicMasking(EpochAwareCollator):
 
         >>> from transformers import DataCollatorForTokenClassification
         >>> inner = DataCollatorForTokenClassification(tokenizer)
-        >>> collator = DataCollatorWithDynamicMasking(inner, mlm_probability=0.3, seed=7)
+        >>> collator = DataCollatorWithTokenDropout(inner, mlm_probability=0.3, seed=7)
         >>> collator.set_epoch(0)
         >>> batch = collator([{**tokenizer("the cat sat on a mat"), "labels": [-100, 0, 1, 0, 0, 0, 1, -100]}])
         >>> " ".join(tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist()))

@@ -19,7 +19,7 @@ from variants import VARIANTS, tags, variant
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     DataCollatorForSpanCorruption,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     cosine_rate,
     cosine_schedule,
     linear_schedule,
@@ -159,7 +159,7 @@ def fine_tuning() -> Iterator[tuple[str, str]]:
     for target in ("input_ids", "attention_mask"):
         for seed in SEEDS:
             inner = DataCollatorWithPadding(tokenizer(), return_tensors="np")
-            collator = DataCollatorWithDynamicMasking(inner, 0.3, target, seed=seed)
+            collator = DataCollatorWithTokenDropout(inner, 0.3, target, seed=seed)
             collator.set_epoch(1)
             batch = collator(_examples())
             yield f"fine-tuning, {target}, seed {seed}", shown(batch["input_ids"], batch["attention_mask"] * -100)
