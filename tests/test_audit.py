@@ -517,7 +517,7 @@ class TestSpanCorruption:
         collator = DataCollatorForSpanCorruption(
             tokenizer,
             rate,
-            data.draw(st.sampled_from([1.0, 3.0])),
+            mean_noise_span_length=data.draw(st.sampled_from([1.0, 3.0])),
             num_mask_patterns=data.draw(st.sampled_from([None, 1, 3])),
             pad_to_multiple_of=data.draw(st.sampled_from([None, 8])),
             seed=42,

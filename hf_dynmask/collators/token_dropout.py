@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from hf_dynmask.batching.inner_batch import (
     with_values_at,
 )
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_choice, checked_rate
 from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of
 from hf_dynmask.masking.mlm import MaskingPlan, replacement_ids, select
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+@explain_arguments
 @dataclass
 class DataCollatorWithTokenDropout(EpochAwareCollator):
     """Masks tokens in the batch of another collator, afresh in every epoch, to regularise fine-tuning.
@@ -87,6 +89,7 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     collator: Callable[..., Any]
     mlm_probability: Rate = 0.15
+    _: KW_ONLY
     target: str = "input_ids"
     strategy: str | Strategy = "token"
     seed: int | None = None
