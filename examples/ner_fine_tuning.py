@@ -26,7 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_dynmask import DataCollatorWithDynamicMasking, MaskRateCallback
+from hf_dynmask import DataCollatorWithTokenDropout, MaskRateCallback
 
 
 @dataclass
@@ -69,7 +69,7 @@ def main() -> Trainer:
         training,
         train_dataset=data["train"],
         eval_dataset=data["validation"],
-        data_collator=DataCollatorWithDynamicMasking(inner, arguments.mask_rate, strategy="whole_word"),
+        data_collator=DataCollatorWithTokenDropout(inner, arguments.mask_rate, strategy="whole_word"),
         compute_metrics=partial(scored, names=names),
         callbacks=[MaskRateCallback()],  # evaluation is without masks
     )

@@ -19,7 +19,7 @@ from hf_dynmask.rates.schedules import (
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
-    from hf_dynmask.collators.token_dropout import DataCollatorWithDynamicMasking
+    from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
     from hf_dynmask.trainer.audit import audit_batch
     from hf_dynmask.trainer.callback import MaskRateCallback
     from hf_dynmask.trainer.training_audit import MaskAuditError
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DataCollatorForDynamicMasking",
     "DataCollatorForSpanCorruption",
-    "DataCollatorWithDynamicMasking",
+    "DataCollatorWithTokenDropout",
     "MaskAuditError",
     "MaskRateCallback",
     "audit_batch",
@@ -48,7 +48,7 @@ __all__ = [
 
 _ON_DEMAND = {
     "DataCollatorForSpanCorruption": "collators.span_corruption",
-    "DataCollatorWithDynamicMasking": "collators.token_dropout",
+    "DataCollatorWithTokenDropout": "collators.token_dropout",
     "MaskAuditError": "trainer.training_audit",
     "MaskRateCallback": "trainer.callback",
     "audit_batch": "trainer.audit",

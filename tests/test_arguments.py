@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import inspect
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from transformers import DataCollatorWithPadding
 
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithDynamicMasking
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithTokenDropout
 from hf_dynmask.on_device import device_plan
 
 TAKERS = {
     "language modeling": DataCollatorForDynamicMasking,
     "span corruption": DataCollatorForSpanCorruption,
-    "fine-tuning": lambda tokenizer: DataCollatorWithDynamicMasking(DataCollatorWithPadding(None), tokenizer=tokenizer),
+    "fine-tuning": lambda tokenizer: DataCollatorWithTokenDropout(DataCollatorWithPadding(None), tokenizer=tokenizer),
     "on a device": lambda tokenizer: device_plan(tokenizer, "cpu"),
 }
 Encoding = type("Encoding", (), {"__module__": "tiktoken.core"})
@@ -48,3 +50,64 @@ def test_the_remedy_for_a_tokenizer_of_the_library_tokenizers_works(wordpiece) -
         tokenizer_object=wordpiece.backend_tokenizer, mask_token="[MASK]", pad_token="[PAD]"
     )
     assert DataCollatorForDynamicMasking(tokenizer)([[5, 6], [7]])["labels"].shape == (2, 2)
+
+
+def collator_arguments(wordpiece: Any, kind: type) -> list[Any]:
+    return [DataCollatorWithPadding(wordpiece) if kind is DataCollatorWithTokenDropout else wordpiece, 0.15]
+
+
+COLLATORS = [DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithTokenDropout]
+
+
+@pytest.mark.parametrize("kind", COLLATORS)
+def test_a_third_argument_by_position_is_refused_in_words(with_sentinels, kind) -> None:
+    first_two = list(inspect.signature(kind).parameters)[:2]
+    with pytest.raises(
+        TypeError, match=f"^{kind.__name__} takes `{first_two[0]}` and `{first_two[1]}` by position"
+    ) as e:
+        kind(*collator_arguments(with_sentinels, kind), "token", 0.8)
+    assert "but got 4." in str(e.value)
+    assert all(each.kind is each.KEYWORD_ONLY for each in list(inspect.signature(kind).parameters.values())[2:])
+    kind(*collator_arguments(with_sentinels, kind))
+
+
+@pytest.mark.parametrize("order", [(True, 0.15), (True, False, 0.15), (False, False)])
+def test_the_order_of_the_stock_collator_is_explained(wordpiece, order) -> None:
+    with pytest.raises(TypeError, match=r"the second and third arguments are `mlm` and .*: pass `mlm=True`"):
+        DataCollatorForDynamicMasking(wordpiece, *order)
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip", "meant"),
+    [
+        (DataCollatorForDynamicMasking, "mlm_prob", "Did you mean `mlm_probability`?"),
+        (DataCollatorForDynamicMasking, "masking_probability", "Did you mean `mlm_probability`?"),
+        (DataCollatorForDynamicMasking, "mask_prob", "The mask rate is `mlm_probability`"),
+        (DataCollatorForDynamicMasking, "noise_density", "The mask rate is `mlm_probability`"),
+        (DataCollatorForDynamicMasking, "random_prob", "Did you mean `random_replace_prob`?"),
+        (DataCollatorForDynamicMasking, "pad_to_multiple", "Did you mean `pad_to_multiple_of`?"),
+        (DataCollatorForSpanCorruption, "mlm_probability", "The mask rate is `noise_density`"),
+        (DataCollatorForSpanCorruption, "mean_span_length", "Did you mean `mean_noise_span_length`?"),
+        (DataCollatorWithTokenDropout, "dropout_prob", "The mask rate is `mlm_probability`"),
+    ],
+)
+def test_an_unknown_name_gets_the_one_that_was_meant(with_sentinels, kind, slip, meant) -> None:
+    with pytest.raises(TypeError, match=f"^{kind.__name__} takes no argument `{slip}`. .*{re.escape(meant)}"):
+        kind(collator_arguments(with_sentinels, kind)[0], **{slip: 0.3})
+
+
+def test_a_subclass_has_a_constructor_of_its_own(wordpiece) -> None:
+    class Mine(DataCollatorForDynamicMasking):
+        def __init__(self, tokenizer: Any, one: int, two: int, *, three: int) -> None:
+            super().__init__(tokenizer, (one + two + three) / 10)
+
+    assert Mine(wordpiece, 1, 2, three=3).mlm_probability == 0.6
+
+
+def test_an_error_of_the_constructor_itself_is_left_as_it_is(wordpiece) -> None:
+    class Odd(DataCollatorForDynamicMasking):
+        def __post_init__(self) -> None:
+            raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match=r"^of its own$"):
+        Odd(wordpiece)

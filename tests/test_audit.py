@@ -16,7 +16,7 @@ from variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, VARIANTS, variant
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     DataCollatorForSpanCorruption,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     linear_schedule,
     strategies,
     uniform_rate,
@@ -475,13 +475,13 @@ class TestNone:
 
     def test_collators_whose_batch_does_not_tell(self, wordpiece) -> None:
         causal = _collator(wordpiece, mlm=False)
-        dropout = DataCollatorWithDynamicMasking(DataCollatorWithPadding(wordpiece))
+        dropout = DataCollatorWithTokenDropout(DataCollatorWithPadding(wordpiece))
         stock = DataCollatorForLanguageModeling(wordpiece)
         batch = _epoch_of(_collator(wordpiece), _long(wordpiece), 0)
         assert "a tuple and no mapping" in audit_batch(causal, (1, 2), epoch=0).reason
         for collator, reason in (
             (causal, "`mlm=False`"),
-            (dropout, "DataCollatorWithDynamicMasking does not hold the original ids"),
+            (dropout, "DataCollatorWithTokenDropout does not hold the original ids"),
             (stock, "the masks of a DataCollatorForLanguageModeling"),
         ):
             audit = audit_batch(collator, batch, epoch=0)
@@ -517,7 +517,7 @@ class TestSpanCorruption:
         collator = DataCollatorForSpanCorruption(
             tokenizer,
             rate,
-            data.draw(st.sampled_from([1.0, 3.0])),
+            mean_noise_span_length=data.draw(st.sampled_from([1.0, 3.0])),
             num_mask_patterns=data.draw(st.sampled_from([None, 1, 3])),
             pad_to_multiple_of=data.draw(st.sampled_from([None, 8])),
             seed=42,

@@ -14,7 +14,7 @@ from witness import witnessed
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     DataCollatorForSpanCorruption,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     MaskRateCallback,
     constant_schedule,
     cosine_schedule,
@@ -98,9 +98,9 @@ def test_no_masks_are_no_masks(wordpiece) -> None:
 
 def test_the_other_collators_say_theirs(wordpiece, with_sentinels) -> None:
     tagging = DataCollatorForTokenClassification(wordpiece)
-    said = str(DataCollatorWithDynamicMasking(tagging, target="attention_mask"))
+    said = str(DataCollatorWithTokenDropout(tagging, target="attention_mask"))
     assert "; single tokens; masked tokens stay, and are not attended to; over DataCollatorForToken" in said
-    assert "tokens become 100 % the mask token; over" in str(DataCollatorWithDynamicMasking(tagging))
+    assert "tokens become 100 % the mask token; over" in str(DataCollatorWithTokenDropout(tagging))
     assert "; spans of 3 tokens in the mean become one sentinel each;" in str(
         DataCollatorForSpanCorruption(with_sentinels)
     )

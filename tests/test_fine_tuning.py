@@ -33,7 +33,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     MaskRateCallback,
     linear_schedule,
     strategies,
@@ -44,8 +44,8 @@ TARGETS = ("input_ids", "attention_mask")
 SCHEDULE = linear_schedule(0.6, 0.1)
 
 
-def _masking(collator: Any, **options: Any) -> DataCollatorWithDynamicMasking:
-    return DataCollatorWithDynamicMasking(collator, **{"seed": 42, **options})
+def _masking(collator: Any, **options: Any) -> DataCollatorWithTokenDropout:
+    return DataCollatorWithTokenDropout(collator, **{"seed": 42, **options})
 
 
 def _padded(tokenizer, rows: list[list[int]], columns: tuple[str, ...]) -> list[dict]:
@@ -419,9 +419,7 @@ def _trainer(wordpiece, tmp_path, target: str, callbacks: list, data: Any = None
         args=TrainingArguments(**{**defaults, **arguments}),
         train_dataset=Numbers() if data is None else data,
         eval_dataset=torch.utils.data.Subset(Numbers(), range(6)),
-        data_collator=DataCollatorWithDynamicMasking(
-            DataCollatorWithPadding(wordpiece), target=target, exact_count=True
-        ),
+        data_collator=DataCollatorWithTokenDropout(DataCollatorWithPadding(wordpiece), target=target, exact_count=True),
         callbacks=callbacks,
     )
 

@@ -12,7 +12,7 @@ from transformers import DataCollatorWithPadding
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     DataCollatorForSpanCorruption,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     constant_schedule,
     cosine_rate,
     cosine_schedule,
@@ -117,7 +117,7 @@ FACTORIES = [
         (lambda make, _: with_warmup(make, 0.1), "schedule"),
         (lambda make, tokenizer: DataCollatorForDynamicMasking(tokenizer, make), "mlm_probability"),
         (
-            lambda make, tokenizer: DataCollatorWithDynamicMasking(
+            lambda make, tokenizer: DataCollatorWithTokenDropout(
                 DataCollatorWithPadding(tokenizer), mlm_probability=make
             ),
             "mlm_probability",

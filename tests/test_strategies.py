@@ -50,7 +50,9 @@ def _collator(family: str, strategy: str, rate: float, **options) -> DataCollato
         "return_tensors": "np",
         "per_token_columns": ["tags"],
     }
-    return DataCollatorForDynamicMasking(ZOO[family](), rate, _strategy(strategy, family), **{**defaults, **options})
+    return DataCollatorForDynamicMasking(
+        ZOO[family](), rate, strategy=_strategy(strategy, family), **{**defaults, **options}
+    )
 
 
 def _examples(family: str, texts: list[str]) -> list[dict[str, np.ndarray]]:
@@ -230,14 +232,14 @@ class TestEntities:
         ]
         special = vocabulary(tokenizer).special
         strategy = strategies.entity(1.0, tag_names=["O", "B-ORG", "I-ORG", "B-LOC"], unit=unit)
-        collate = DataCollatorForDynamicMasking(tokenizer, 0.0, strategy, min_masked=0)
+        collate = DataCollatorForDynamicMasking(tokenizer, 0.0, strategy=strategy, min_masked=0)
         batch = collate([{"input_ids": encoding["input_ids"], "labels": labels}])
         masked = [label != -100 for label in batch["labels"][0].tolist()]
         assert masked == [
             word in (2, 3, 4, 6) and not special[id_] for word, id_ in zip(places, encoding["input_ids"], strict=True)
         ]
         half = DataCollatorForDynamicMasking(
-            tokenizer, 0.3, strategies.entity(0.5, tag_names=["O", "B-ORG", "I-ORG", "B-LOC"], unit=unit)
+            tokenizer, 0.3, strategy=strategies.entity(0.5, tag_names=["O", "B-ORG", "I-ORG", "B-LOC"], unit=unit)
         )
         mention = [
             i
@@ -341,7 +343,7 @@ class TestAlignedLabels:
         labels = [-100, 1, -100, 1, -100, -100]
         assert len(example["input_ids"]) == len(labels)
         strategy = strategies.span(unit=strategies.whole_word(segmenter=_in_pairs))
-        collate = DataCollatorForDynamicMasking(tokenizer, 1.0, strategy, num_mask_patterns=1)
+        collate = DataCollatorForDynamicMasking(tokenizer, 1.0, strategy=strategy, num_mask_patterns=1)
         batch = collate([{"input_ids": example["input_ids"], "labels": labels}])
         assert (batch["labels"][0] != -100).tolist() == [False, True, True, True, True, False]
 
@@ -433,7 +435,7 @@ class TestWeights:
         weights = strategies.rarity_weights(counts, power=0.5)
         the, summer = wordpiece.convert_tokens_to_ids(["the", "summer"])
         assert weights[summer] / weights[the] == pytest.approx((counts[the] / counts[summer]) ** 0.5)
-        collate = DataCollatorForDynamicMasking(wordpiece, 0.3, strategies.weighted(weights), min_masked=0)
+        collate = DataCollatorForDynamicMasking(wordpiece, 0.3, strategy=strategies.weighted(weights), min_masked=0)
         masked = {the: 0, summer: 0}
         for epoch in range(300):
             collate.set_epoch(epoch)
@@ -458,7 +460,9 @@ class TestWeights:
         weights[5:8] = 0
         row = [{"input_ids": [5, 6, 7, 8, 9, 10]}]
         for rate, masked in ((0.5, 3), (1.0, 6)):
-            collate = DataCollatorForDynamicMasking(wordpiece, rate, strategies.weighted(weights), exact_count=True)
+            collate = DataCollatorForDynamicMasking(
+                wordpiece, rate, strategy=strategies.weighted(weights), exact_count=True
+            )
             for epoch in range(20):
                 collate.set_epoch(epoch)
                 labels = collate(row)["labels"][0]
@@ -521,7 +525,7 @@ def _where_told(tokens) -> np.ndarray:
 )
 def test_units_that_read_a_column_are_made_into_others(wordpiece, make) -> None:
     unit = strategies.Strategy("told", _where_told, columns=("begins",))
-    collate = DataCollatorForDynamicMasking(wordpiece, 0.5, make(unit))
+    collate = DataCollatorForDynamicMasking(wordpiece, 0.5, strategy=make(unit))
     example = {"input_ids": [5, 6, 7, 8, 9, 10], "begins": [1, 0, 0, 1, 0, 0], "tags": [0, 1, 0, 0, 0, 0]}
     for epoch in range(20):
         collate.set_epoch(epoch)
@@ -601,7 +605,7 @@ def test_what_units_that_stay_are_given_does_not_matter(wordpiece, argument) -> 
 
     strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: half})
     for exact_count in (False, True):
-        collate = DataCollatorForDynamicMasking(wordpiece, 0.6, strategy, exact_count=exact_count)
+        collate = DataCollatorForDynamicMasking(wordpiece, 0.6, strategy=strategy, exact_count=exact_count)
         labels = collate([{"input_ids": [2, 5, 6, 7, 8, 3]}])["labels"][0]
         assert (labels != -100).any()
         assert labels[0] == labels[5] == -100

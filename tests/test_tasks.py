@@ -24,7 +24,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithDynamicMasking, MaskRateCallback, linear_schedule
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithTokenDropout, MaskRateCallback, linear_schedule
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
 
@@ -83,7 +83,7 @@ def test_token_classification(wordpiece, tmp_path) -> None:
 
     model = _bert(BertForTokenClassification, wordpiece, num_labels=3)
     inner = DataCollatorForTokenClassification(wordpiece)
-    collator = DataCollatorWithDynamicMasking(inner, strategy="whole_word")
+    collator = DataCollatorWithTokenDropout(inner, strategy="whole_word")
     before, after = _losses(model, collator, _data(wordpiece, "random", tags), tmp_path)
     assert after < 0.4 * before
 
@@ -93,7 +93,7 @@ def test_sequence_classification(wordpiece, tmp_path) -> None:
         return {"label": WORDS.index(words[0]) % 3}
 
     model = _bert(BertForSequenceClassification, wordpiece, num_labels=3)
-    collator = DataCollatorWithDynamicMasking(DataCollatorWithPadding(wordpiece))
+    collator = DataCollatorWithTokenDropout(DataCollatorWithPadding(wordpiece))
     before, after = _losses(
         model, collator, _data(wordpiece, "one word", topic), tmp_path, num_train_epochs=8, learning_rate=5e-3
     )
@@ -117,7 +117,7 @@ def test_sequence_to_sequence_without_a_mask_token(metaspace, tmp_path) -> None:
     def answer(words: list[str]) -> dict:
         return {"labels": metaspace(words[0], add_special_tokens=False)["input_ids"] + [metaspace.eos_token_id]}
 
-    collator = DataCollatorWithDynamicMasking(
+    collator = DataCollatorWithTokenDropout(
         DataCollatorForSeq2Seq(metaspace, model=model), target="attention_mask", strategy="whole_word"
     )
     before, after = _losses(model, collator, _data(metaspace, "one word", answer), tmp_path)

@@ -14,7 +14,7 @@ from tokenizers_zoo import ZOO
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding
 
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithDynamicMasking
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithTokenDropout
 from hf_dynmask.collators import base as clocked
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
@@ -25,7 +25,7 @@ COLLATORS: dict[str, Callable[[Any], Any]] = {
     "flattened": lambda tokenizer: DataCollatorForDynamicMasking(tokenizer, 0.5, padding_free=True, **ALWAYS),
     "causal": lambda tokenizer: DataCollatorForDynamicMasking(tokenizer, mlm=False, **ALWAYS),
     "spans": lambda tokenizer: DataCollatorForSpanCorruption(tokenizer, 0.5, **ALWAYS),
-    "fine-tuning": lambda tokenizer: DataCollatorWithDynamicMasking(DataCollatorWithPadding(tokenizer), 0.5, **ALWAYS),
+    "fine-tuning": lambda tokenizer: DataCollatorWithTokenDropout(DataCollatorWithPadding(tokenizer), 0.5, **ALWAYS),
 }
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "a new special token": lambda tokenizer: tokenizer.add_special_tokens({"additional_special_tokens": ["<new>"]}),

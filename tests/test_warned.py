@@ -13,7 +13,7 @@ from worker_starts import workers_started_by
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     MaskRateCallback,
     linear_schedule,
     uniform_rate,
@@ -101,7 +101,7 @@ def test_attention_that_sees_one_sequence_in_a_row_without_padding(implementatio
 
 def test_fine_tuning_is_evaluated_without_masks_and_needs_no_rate(wordpiece, run) -> None:
     inner = DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True, num_mask_patterns=1)
-    assert not run(DataCollatorWithDynamicMasking(_Plain(inner), mlm_probability=0.4), MaskRateCallback())
+    assert not run(DataCollatorWithTokenDropout(_Plain(inner), mlm_probability=0.4), MaskRateCallback())
 
 
 class _Plain:

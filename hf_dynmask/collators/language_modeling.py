@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from hf_dynmask.batching.eligibility import (
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_indices
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_flag, checked_integer
 from hf_dynmask.core.ragged import (
     IGNORE_INDEX,
@@ -43,6 +44,7 @@ _FLAGS = ("mlm", "whole_word_mask", "return_mask_rate", "padding_free", "return_
 _NOT_FOR_THE_MODEL = ("special_tokens_mask", "offset_mapping")
 
 
+@explain_arguments
 @dataclass
 class DataCollatorForDynamicMasking(EpochAwareCollator):
     """Pads examples and masks their tokens for masked language modeling (MLM), afresh in every epoch.
@@ -133,6 +135,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
     tokenizer: PreTrainedTokenizerBase
     mlm_probability: Rate = 0.15
+    _: KW_ONLY
     strategy: str | Strategy = "token"
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
@@ -142,14 +145,14 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     seed: int | None = None
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
-    mlm: bool = field(default=True, kw_only=True)
-    whole_word_mask: bool = field(default=False, kw_only=True)
-    return_mask_rate: bool = field(default=False, kw_only=True)
-    padding_free: bool = field(default=False, kw_only=True)
-    position_ids_start: int = field(default=0, kw_only=True)
-    return_seq_idx: bool = field(default=False, kw_only=True)
-    return_flash_attn_kwargs: bool = field(default=True, kw_only=True)
-    per_token_columns: Sequence[str] = field(default=(), kw_only=True)
+    mlm: bool = True
+    whole_word_mask: bool = False
+    return_mask_rate: bool = False
+    padding_free: bool = False
+    position_ids_start: int = 0
+    return_seq_idx: bool = False
+    return_flash_attn_kwargs: bool = True
+    per_token_columns: Sequence[str] = ()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
         """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.

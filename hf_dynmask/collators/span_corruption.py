@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ from hf_dynmask.batching.eligibility import attended_tokens, check_columns, mask
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, padded
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended
 from hf_dynmask.masking.sentinels import corrupt, find_sentinels, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 
+@explain_arguments
 @dataclass
 class DataCollatorForSpanCorruption(EpochAwareCollator):
     """Corrupts spans of tokens for encoder-decoder models, afresh in every epoch: T5's objective.
@@ -95,12 +97,13 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
 
     tokenizer: PreTrainedTokenizerBase
     noise_density: Rate = 0.15
+    _: KW_ONLY
     mean_noise_span_length: float = 3.0
     num_mask_patterns: int | None = None
     seed: int | None = None
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
-    per_token_columns: Sequence[str] = field(default=(), kw_only=True)
+    per_token_columns: Sequence[str] = ()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForSpanCorruption:
         """A collator like this one for evaluation: each example corrupted in one fixed way, at a fixed density.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from hf_dynmask.batching.inner_batch import (
     with_values_at,
 )
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_choice, checked_rate
 from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of
 from hf_dynmask.masking.mlm import MaskingPlan, replacement_ids, select
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+@explain_arguments
 @dataclass
-class DataCollatorWithDynamicMasking(EpochAwareCollator):
+class DataCollatorWithTokenDropout(EpochAwareCollator):
     """Masks tokens in the batch of another collator, afresh in every epoch, to regularise fine-tuning.
 
     Each token `x` of a sequence becomes `x * m`, where `m` is 0 with the odds of the rate: word dropout (Iyyer et al.
@@ -74,7 +76,7 @@ class DataCollatorWithDynamicMasking(EpochAwareCollator):
 
         >>> from transformers import DataCollatorForTokenClassification
         >>> inner = DataCollatorForTokenClassification(tokenizer)
-        >>> collator = DataCollatorWithDynamicMasking(inner, mlm_probability=0.3, seed=7)
+        >>> collator = DataCollatorWithTokenDropout(inner, mlm_probability=0.3, seed=7)
         >>> collator.set_epoch(0)
         >>> batch = collator([{**tokenizer("the cat sat on a mat"), "labels": [-100, 0, 1, 0, 0, 0, 1, -100]}])
         >>> " ".join(tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist()))
@@ -87,6 +89,7 @@ class DataCollatorWithDynamicMasking(EpochAwareCollator):
 
     collator: Callable[..., Any]
     mlm_probability: Rate = 0.15
+    _: KW_ONLY
     target: str = "input_ids"
     strategy: str | Strategy = "token"
     seed: int | None = None

@@ -19,7 +19,7 @@ from variants import VARIANTS, tags, variant
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     DataCollatorForSpanCorruption,
-    DataCollatorWithDynamicMasking,
+    DataCollatorWithTokenDropout,
     cosine_rate,
     cosine_schedule,
     linear_schedule,
@@ -159,7 +159,7 @@ def fine_tuning() -> Iterator[tuple[str, str]]:
     for target in ("input_ids", "attention_mask"):
         for seed in SEEDS:
             inner = DataCollatorWithPadding(tokenizer(), return_tensors="np")
-            collator = DataCollatorWithDynamicMasking(inner, 0.3, target, seed=seed)
+            collator = DataCollatorWithTokenDropout(inner, 0.3, target=target, seed=seed)
             collator.set_epoch(1)
             batch = collator(_examples())
             yield f"fine-tuning, {target}, seed {seed}", shown(batch["input_ids"], batch["attention_mask"] * -100)
@@ -170,7 +170,9 @@ def span_corruption() -> Iterator[tuple[str, str]]:
     t5 = tokenizer(more=tuple(SENTINELS), eos_token="[SEP]")
     for seed in SEEDS:
         for density, length in ((0.15, 3.0), (0.5, 2.0), (uniform_rate(), 4.5)):
-            collator = DataCollatorForSpanCorruption(t5, density, length, seed=seed, return_tensors="np")
+            collator = DataCollatorForSpanCorruption(
+                t5, density, mean_noise_span_length=length, seed=seed, return_tensors="np"
+            )
             collator.set_epoch(1)
             batch = collator(_examples())
             density_shown = density if isinstance(density, float) else "uniform"

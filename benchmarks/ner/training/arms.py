@@ -8,7 +8,7 @@ import yaml
 from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
 import hf_dynmask
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithDynamicMasking, MaskRateCallback
+from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithTokenDropout, MaskRateCallback
 
 PRESETS = Path(__file__).parents[1] / "config" / "presets"
 
@@ -22,7 +22,7 @@ class Arm:
         pretrain: False to skip pre-training.
         mlm_probability: a number, or one `hf_dynmask` schedule and its arguments: `{"linear": [0.30, 0.15]}`.
         num_mask_patterns: see `DataCollatorForDynamicMasking`, also for `strategy`.
-        fine_tuning: arguments of `DataCollatorWithDynamicMasking`, which masks the inputs of fine-tuning; the rate
+        fine_tuning: arguments of `DataCollatorWithTokenDropout`, which masks the inputs of fine-tuning; the rate
             may be a schedule. None to fine-tune without masks.
     """
 
@@ -54,7 +54,7 @@ class Arm:
 
     def fine_tuning_collator(
         self, tokenizer: PreTrainedTokenizerBase
-    ) -> DataCollatorForTokenClassification | DataCollatorWithDynamicMasking:
+    ) -> DataCollatorForTokenClassification | DataCollatorWithTokenDropout:
         """Returns the collator of fine-tuning.
 
         A collator that masks needs [`fine_tuning_callbacks`], which also turn masks off in evaluation.
@@ -63,7 +63,7 @@ class Arm:
         if self.fine_tuning is None:
             return collator
         rate = _rate(self.fine_tuning["mlm_probability"])
-        return DataCollatorWithDynamicMasking(collator, **{**self.fine_tuning, "mlm_probability": rate})
+        return DataCollatorWithTokenDropout(collator, **{**self.fine_tuning, "mlm_probability": rate})
 
     def fine_tuning_callbacks(self) -> list[MaskRateCallback]:
         """Returns the callbacks that [`fine_tuning_collator`] needs."""
