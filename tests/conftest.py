@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.trained import train
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from trained import train
 from transformers import PreTrainedTokenizerFast
 
 # Python 3.14 starts workers from a fork server. It imports these modules once, and not again in each worker.

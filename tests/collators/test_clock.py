@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_evaluation_loaders import _arguments
-from test_trainer import Numbers, Witness, _masks_by_epoch
+from support.long_sequences import Numbers, Witness, masks_by_epoch, quiet_arguments
+from support.worker_starts import workers_started_by
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from worker_starts import workers_started_by
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 from hf_dynmask.collators import warned
@@ -31,13 +30,13 @@ def _trained(collator: Any, directory: Any, *callbacks: TrainerCallback, of: typ
     """How many of three epochs have masks of their own."""
     trainer = of(
         model=Witness(),
-        args=_arguments(directory, **arguments),
+        args=quiet_arguments(directory, **arguments),
         train_dataset=Numbers(),
         data_collator=collator,
         callbacks=list(callbacks),
     )
     trainer.train()
-    return len({tuple(sorted(masks.items())) for masks in _masks_by_epoch(trainer.model)})
+    return len({tuple(sorted(masks.items())) for masks in masks_by_epoch(trainer.model)})
 
 
 @pytest.mark.filterwarnings(f"ignore:{OLD}")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.variants import VARIANTS, tags, variant
 from torch.utils.data import DataLoader
 from transformers import BatchEncoding, DataCollatorForLanguageModeling, set_seed
-from variants import VARIANTS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking
 

@@ -11,9 +11,9 @@ import torch
 from conftest import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.trained import train
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.utils.data import DataLoader
-from trained import train
 from transformers import (
     BatchEncoding,
     ByT5Tokenizer,

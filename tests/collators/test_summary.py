@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 from datasets import Dataset
+from support.witness import witnessed
 from transformers import DataCollatorForTokenClassification
-from witness import witnessed
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import resumable
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from support import resumable
 from support.extended import pairs
 from torch import nn
 from torch.utils.data import DataLoader

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from witness import witnessed
-from worker_starts import workers_started_by
+from support.witness import witnessed
+from support.worker_starts import workers_started_by
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support import oracle
 
 from hf_dynmask.core.draws import (
     Purpose,

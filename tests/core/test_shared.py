@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from corpora import Numbered
+from support.corpora import Numbered
 from support.extended import every
 from torch.utils.data import DataLoader
 

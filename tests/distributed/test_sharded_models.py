@@ -16,9 +16,9 @@ import pytest
 import torch
 import transformers
 from accelerate.utils import is_deepspeed_available
-from corpora import example
 from packaging.version import Version
-from sharded import EPOCHS, EXAMPLES, GLOBAL_BATCH, SCHEDULE, STEPS, collator_of, seen
+from support.corpora import example
+from support.sharded import EPOCHS, EXAMPLES, GLOBAL_BATCH, SCHEDULE, STEPS, collator_of, seen
 
 from benchmarks.ner.experiments.launch_configs import combine_launches, load_launch
 
@@ -55,7 +55,7 @@ def _launched(launch: Any, scenarios: dict[str, dict], tokenizer: Path) -> dict[
     process = subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--config_file", str(config)),
-            *(str(ROOT / "tests" / "sharded.py"), str(tokenizer), named),
+            *(str(ROOT / "tests" / "support" / "sharded.py"), str(tokenizer), named),
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},

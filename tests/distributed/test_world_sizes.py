@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import resumable
+from support import resumable
 from support.extended import every
 from transformers import trainer_pt_utils
 
@@ -62,7 +62,7 @@ def _launch(
     config = ROOT / "benchmarks" / "ner" / "config" / "launch" / f"cpu_{processes}_fp32.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     done = subprocess.run(
-        [*launch, str(ROOT / "tests" / "training.py"), json.dumps({**settings, "stop": stop})],
+        [*launch, str(ROOT / "tests" / "support" / "training.py"), json.dumps({**settings, "stop": stop})],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         capture_output=True,

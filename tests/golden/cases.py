@@ -12,9 +12,9 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from support.variants import VARIANTS, tags, variant
 from tokenizers import Tokenizer, models
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
-from variants import VARIANTS, tags, variant
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,

@@ -19,7 +19,7 @@ import transformers.dynamic_module_utils
 from datasets import Dataset
 from hypothesis import strategies as st
 from support.hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
-from unprivileged import unprivileged
+from support.unprivileged import unprivileged
 
 from benchmarks.ner.data.iob2 import check_sentence
 from benchmarks.ner.data.load import load_ner

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from guarantees.anything import ANYTHING, SCALARS, nearly_examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.anything import ANYTHING, SCALARS, nearly_examples
 from torch.utils.data import DataLoader
 
 import hf_dynmask

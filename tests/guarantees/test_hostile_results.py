@@ -18,7 +18,7 @@ import pytest
 from hypothesis import strategies as st
 from rich.console import Console
 from support.hostile import ODD_BYTES, Splice, explore, no_code_runs, spliced, splices
-from unprivileged import OBEDIENT
+from support.unprivileged import OBEDIENT
 
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import configuration, file_name, run_id

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import resumable
+from support import resumable
 
 from benchmarks.ner.experiments.process_tree import process_mark, run_and_clean_up
 
@@ -33,7 +33,7 @@ def _run(tokenizer: Path, output_dir: Path, record: str, max_steps: int, **setti
     }
     output_dir.mkdir(exist_ok=True)
     asked = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": EXAMPLES}
-    log, training = output_dir / f"{record}.log", str(ROOT / "tests" / "training.py")
+    log, training = output_dir / f"{record}.log", str(ROOT / "tests" / "support" / "training.py")
     path = f"PYTHONPATH={ROOT}{os.pathsep}{ROOT / 'tests'}"
     command = ["env", path, sys.executable, training, json.dumps({**asked, "arguments": arguments, **settings})]
     # also ends a worker whose parent dies while it starts, which never learns of that

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import datasets
 import numpy as np
 import pytest
-from corpora import Numbered, Stream, example
+from support.corpora import Numbered, Stream, example
 from support.extended import every, pairs
+from support.witness import Witness, witnessed
+from support.worker_starts import workers_started_by
 from torch.utils.data import DataLoader
 from transformers import TrainingArguments
-from witness import Witness, witnessed
-from worker_starts import workers_started_by
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 

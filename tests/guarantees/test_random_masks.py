@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guarantees.generators import OURS, WEAK, Generator, real_rows
 from scipy import stats
+from support.generators import OURS, WEAK, Generator, real_rows
 
 from hf_dynmask import strategies
 from hf_dynmask.core.draws import Purpose

@@ -7,8 +7,8 @@ are fixed, so that a test passes always or never.
 from __future__ import annotations
 
 import pytest
-from guarantees.checks import AXES, Size, collisions, fine_uniformity, joint, neighbours
-from guarantees.generators import OURS, WEAK
+from support.generators import OURS, WEAK
+from support.uniformity_checks import AXES, Size, collisions, fine_uniformity, joint, neighbours
 
 from hf_dynmask.core.draws import Purpose
 

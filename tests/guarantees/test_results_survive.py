@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.harness import ROOT, corpus, finish, start
-from unprivileged import unprivileged
+from support.unprivileged import unprivileged
 
 from benchmarks.ner.experiments.result import configuration
 from benchmarks.ner.experiments.result_reader import finished_result, load, read_results

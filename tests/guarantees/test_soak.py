@@ -27,7 +27,7 @@ def tokenizer(wordpiece, tmp_path_factory) -> str:
 
 def _start(tokenizer: str, batches: int) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "soak.py"), tokenizer, str(batches)],
+        [sys.executable, str(ROOT / "tests" / "support" / "soak.py"), tokenizer, str(batches)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,

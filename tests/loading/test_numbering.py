@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import Numbered, Stream, example
+from support.corpora import Numbered, Stream, example
 from support.extended import pairs
+from support.witness import TellsTheTime, Witness, witnessed
+from support.worker_starts import workers_started_by
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from witness import TellsTheTime, Witness, witnessed
-from worker_starts import workers_started_by
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 from hf_dynmask.loading.loaders import collated_per_batch, find_collator, torch_loader

@@ -8,11 +8,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
-from corpora import Numbered
+from support.corpora import Numbered
+from support.witness import TellsTheTime, Witness, witnessed
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 from transformers import Trainer
-from witness import TellsTheTime, Witness, witnessed
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 

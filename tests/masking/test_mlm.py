@@ -3,13 +3,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support import oracle
 from support.extended import every, pairs
-from variants import (
+from support.variants import (
     INDEPENDENT_UNITS,
     KEEPS_THE_RATE,
     NESTED,

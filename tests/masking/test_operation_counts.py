@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.extended import every
-from variants import VARIANTS, tags, variant
+from support.variants import VARIANTS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
 from hf_dynmask.vocabulary.vocabulary import read_vocabulary

@@ -5,11 +5,11 @@ import math
 from collections import Counter
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support import oracle
 
 from hf_dynmask import uniform_rate
 from hf_dynmask.core.ragged import RaggedTokens

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, TrainingArguments
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 from hf_dynmask.cli.main import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),

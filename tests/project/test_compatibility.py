@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # not what a user installs
 OUR_TOOLS = {"hatch-fancy-pypi-readme", "hatchling", "mkdocs", "mkdocs-material", "mkdocs-same-dir", "mkdocstrings"}
 

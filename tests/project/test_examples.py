@@ -17,7 +17,7 @@ from transformers import BertConfig, BertForTokenClassification, TrainingArgumen
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import accelerate_loop
 import chinese_words

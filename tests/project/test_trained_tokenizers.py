@@ -1,7 +1,7 @@
 """What is tested with random draws must be tested with the same ones every time, and so with the same tokens."""
 
 import pytest
-from tokenizers_zoo import ZOO
+from support.tokenizers_zoo import ZOO
 
 
 @pytest.mark.parametrize("family", ["bert_cased", "roberta", "xlm_r", "t5", "clip", "openai_gpt"])

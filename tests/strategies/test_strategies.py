@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from support.extended import pairs
-from tokenizers_zoo import TEXTS, ZOO
-from variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, NESTED, VARIANTS, WHOLE_WORDS, tags, variant
+from support.tokenizers_zoo import TEXTS, ZOO
+from support.variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, NESTED, VARIANTS, WHOLE_WORDS, tags, variant
 
 from hf_dynmask import DataCollatorForDynamicMasking, strategies
 from hf_dynmask.collators import base as clocked

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import resumable
 import torch
+from support import resumable
 from support.extended import every
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader

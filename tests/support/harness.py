@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from unprivileged import OBEDIENT
-
 from benchmarks.ner.data.synthetic import embedded_corpus
+from support.unprivileged import OBEDIENT
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "benchmarks" / "ner" / "config" / "launch" / "cpu_1_fp32.yaml"

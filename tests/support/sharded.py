@@ -22,7 +22,6 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedType, gather_object
-from corpora import Numbered, Stream
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -34,6 +33,7 @@ from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArgume
 from benchmarks.ner.experiments.distributed import exit_all_ranks
 from benchmarks.ner.training.observed_launch import ComputeDtype, training_strategy
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
+from support.corpora import Numbered, Stream
 
 EXAMPLES, EPOCHS, GLOBAL_BATCH = 24, 2, 4
 STEPS = EPOCHS * EXAMPLES // GLOBAL_BATCH

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import psutil
 import torch
-from corpora import Numbered
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
+from support.corpora import Numbered
 
 EPOCH = 1000  # batches
 

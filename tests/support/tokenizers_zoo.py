@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from trained import train
 from transformers import (
     ByT5Tokenizer,
     CanineTokenizer,
@@ -22,6 +21,8 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+
+from support.trained import train
 
 TEXTS = {
     "latin": "The naïve café-owner didn't say “hello, world” (twice)... She'll pay €5 at 20°; isn't it über-groß?!",

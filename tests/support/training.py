@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from corpora import Numbered, Stream
 from transformers import (
     AutoTokenizer,
     BertConfig,
@@ -31,6 +30,7 @@ from transformers import (
 
 from benchmarks.ner.experiments.distributed import exit_all_ranks
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
+from support.corpora import Numbered, Stream
 
 
 def newest_complete_checkpoint(output_dir: Path) -> str | None:

@@ -7,10 +7,10 @@ from itertools import islice, permutations
 from typing import NamedTuple
 
 import numpy as np
-from guarantees.generators import Generator, real_rows
 from scipy import stats
 
 from hf_dynmask.core.draws import Purpose
+from support.generators import Generator, real_rows
 
 
 class Size(NamedTuple):

@@ -4,14 +4,14 @@ import copy
 import re
 
 import numpy as np
-import oracle
 import pytest
 import torch
 from conftest import SENTENCE, TEXTS, WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import oracle
+from support.variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, VARIANTS, variant
 from transformers import DataCollatorForLanguageModeling, DataCollatorWithPadding
-from variants import INDEPENDENT_UNITS, KEEPS_THE_RATE, VARIANTS, variant
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from accelerate.state import GradientState
-from test_trainer import Numbers, Witness
+from support.long_sequences import Numbers, Witness
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule

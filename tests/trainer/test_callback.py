@@ -6,59 +6,19 @@ import copy
 import itertools
 import math
 import warnings
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
-import resumable
 import torch
+from support import resumable
 from support.extended import every
-from torch import nn
-from torch.utils.data import Dataset, IterableDataset
+from support.long_sequences import BATCH, EXAMPLES, LENGTH, Numbers, Stream, Witness, masks_by_epoch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, constant_schedule, linear_schedule
 
-EXAMPLES, LENGTH, BATCH = 20, 400, 2
 SCHEDULE = linear_schedule(0.6, 0.1)
-
-
-class Numbers(Dataset):
-    """Long sequences, so that a batch's masked fraction tells its rate; each begins with its own id."""
-
-    def __len__(self) -> int:
-        return EXAMPLES
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return {"input_ids": [5 + (index + i) % 40 for i in range(LENGTH)]}
-
-
-class Stream(IterableDataset):
-    def __iter__(self):
-        return (Numbers()[index] for index in range(EXAMPLES))
-
-
-class Witness(nn.Module):
-    """A model that notes what it sees: (training, rate, first tokens, masked places) a batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(()))
-        self.seen: list[tuple[bool, float, tuple[int, ...], tuple[tuple[bool, ...], ...]]] = []
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> dict:
-        masked = labels != -100
-        ids = torch.where(masked, labels, input_ids)
-        rate = masked.float().mean().item()
-        self.seen.append((self.training, rate, tuple(ids[:, 0].tolist()), tuple(map(tuple, masked.tolist()))))
-        return {"loss": self.weight**2 + 1.0, "logits": ids[:, :1].float()}
-
-    def training_rates(self) -> list[float]:
-        return [rate for training, rate, _, _ in self.seen if training]
-
-    def evaluations(self) -> list[tuple]:
-        return [(rate, masks) for training, rate, _, masks in self.seen if not training]
 
 
 class NewCheckpoint(TrainerCallback):
@@ -158,15 +118,6 @@ def test_a_callback_that_sets_an_attribute_is_late(wordpiece, tmp_path, workers,
     assert followed == (False, False)
 
 
-def _masks_by_epoch(model: Witness, batches: int = EXAMPLES // BATCH) -> list[dict]:
-    """For each epoch, what is masked in each example (by its first token)."""
-    epochs: list[dict] = defaultdict(dict)
-    training = [entry for entry in model.seen if entry[0]]
-    for number, (_, _, ids, masks) in enumerate(training):
-        epochs[number // batches].update(zip(ids, masks, strict=True))
-    return [epochs[number] for number in sorted(epochs)]
-
-
 @pytest.mark.parametrize(("patterns", "distinct"), [(None, 4), (1, 1), (2, 2)])
 def test_masks_are_new_each_epoch_static_or_in_turn_whatever_the_workers(
     wordpiece, tmp_path, patterns, distinct
@@ -182,7 +133,7 @@ def test_masks_are_new_each_epoch_static_or_in_turn_whatever_the_workers(
             num_train_epochs=4,
         )
         trainer.train()
-        runs.append(_masks_by_epoch(trainer.model))
+        runs.append(masks_by_epoch(trainer.model))
     assert runs[0] == runs[1]
     assert all(len(epoch) == EXAMPLES for epoch in runs[0])
     for i in range(4):
@@ -204,7 +155,7 @@ def test_without_a_seed_of_its_own_the_collator_takes_the_trainers(wordpiece, tm
     for options, seed in (({}, 1), ({"seed": 1}, 5), ({}, 2)):
         trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback()], collator_options=options, seed=seed)
         trainer.train()
-        masks.append(_masks_by_epoch(trainer.model))
+        masks.append(masks_by_epoch(trainer.model))
     assert masks[0] == masks[1] != masks[2]
 
 
@@ -279,7 +230,7 @@ def test_the_users_collator_is_left_as_it_is(wordpiece, tmp_path) -> None:
     second.data_collator = plain.data_collator = collator
     for trainer in (first, second, plain):
         trainer.train()
-    epochs = _masks_by_epoch(plain.model)
+    epochs = masks_by_epoch(plain.model)
     assert len({tuple(sorted(masks.items())) for masks in epochs}) == 3
     first.evaluate()
     assert first.model.evaluations()[0][0] == pytest.approx(0.05, abs=0.01)
@@ -311,7 +262,7 @@ def test_after_an_epoch_that_was_stopped_early_the_rate_is_right(wordpiece, tmp_
     )
     trainer.train()
     assert _follows(trainer.model, [SCHEDULE(step / 20) for step in range(14)])
-    epochs = _masks_by_epoch(trainer.model, batches=4)
+    epochs = masks_by_epoch(trainer.model, batches=4)
     assert epochs[0] != {first: epochs[1].get(first) for first in epochs[0]}
 
 
@@ -330,7 +281,7 @@ def test_streamed_data_repeats_with_new_masks_and_resumes(wordpiece, tmp_path, d
     run = trainer([MaskRateCallback(SCHEDULE), NewCheckpoint(7)])
     run.train()
     assert _follows(run.model, _expected())
-    first, second = _masks_by_epoch(run.model)
+    first, second = masks_by_epoch(run.model)
     assert first.keys() == second.keys()
     assert all(first[example] != second[example] for example in first)
     resumed = trainer([MaskRateCallback(SCHEDULE)])

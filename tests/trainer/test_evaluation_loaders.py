@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
-from pathlib import Path
 from typing import Any
 
 import pytest
-from test_trainer import Numbers, Witness, _masks_by_epoch
+from support.long_sequences import Numbers, Witness, masks_by_epoch, quiet_arguments
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments, default_data_collator
+from transformers import Trainer, default_data_collator
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback
 
@@ -26,7 +25,7 @@ def made(collator, tmp_path):
     def made(*callbacks: MaskRateCallback, of: type[Trainer] = Trainer, using: Any = collator, **arguments: Any) -> Any:
         return of(
             model=Witness(),
-            args=_arguments(tmp_path, **arguments),
+            args=quiet_arguments(tmp_path, **arguments),
             train_dataset=Numbers(),
             eval_dataset=Numbers(),
             data_collator=using,
@@ -34,20 +33,6 @@ def made(collator, tmp_path):
         )
 
     return made
-
-
-def _arguments(directory: Path, **arguments: Any) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(directory),
-        use_cpu=True,
-        report_to="none",
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_strategy="no",
-        dataloader_pin_memory=False,
-        per_device_train_batch_size=2,
-        **arguments,
-    )
 
 
 def _rate(batch: Any) -> float:
@@ -74,7 +59,7 @@ def test_another_trainer_takes_over_the_collator(made) -> None:
     trainer = made(using=made(MaskRateCallback()).data_collator)
     trainer.train()
     assert trainer.model.training_rates() == pytest.approx([0.6] * 30, abs=0.08)
-    assert len({tuple(sorted(masks.items())) for masks in _masks_by_epoch(trainer.model)}) == 3
+    assert len({tuple(sorted(masks.items())) for masks in masks_by_epoch(trainer.model)}) == 3
 
 
 @pytest.mark.filterwarnings("ignore:Evaluation uses the training collator")
@@ -82,7 +67,7 @@ def test_a_callback_that_was_removed_serves_no_more(made) -> None:
     trainer = made(MaskRateCallback())
     trainer.remove_callback(MaskRateCallback)
     trainer.train()
-    assert len({tuple(sorted(masks.items())) for masks in _masks_by_epoch(trainer.model)}) == 3
+    assert len({tuple(sorted(masks.items())) for masks in masks_by_epoch(trainer.model)}) == 3
     trainer.evaluate()
     assert trainer.model.evaluations()[0][0] == pytest.approx(0.6, abs=0.05)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from corpora import Numbered, Stream, example
+from support.corpora import Numbered, Stream, example
 from torch.utils.data import get_worker_info
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 

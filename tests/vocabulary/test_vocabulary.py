@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.tokenizers_zoo import ZOO
 from tokenizers import AddedToken
-from tokenizers_zoo import ZOO
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding
 

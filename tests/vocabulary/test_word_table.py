@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pytest
-import word_marks_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import word_table_oracle as word_marks_oracle
+from support.tokenizers_zoo import ZOO
 from tokenizers import pre_tokenizers
-from tokenizers_zoo import ZOO
 
 from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 from hf_dynmask.vocabulary.word_table import _byte_alphabet, word_table

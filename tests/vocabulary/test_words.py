@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tokenizers_zoo import TEXTS, ZOO
 from tokenizers import Tokenizer, models, pre_tokenizers
-from tokenizers_zoo import TEXTS, ZOO
 from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_dynmask.core.ragged import RaggedTokens
