@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hf_dynmask import strategies
+from hf_dynmask.collators.arrays import mask_tokens
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.rates.distributions import cosine_rate, truncated_normal_rate, uniform_rate
 from hf_dynmask.rates.schedules import (
@@ -16,8 +17,10 @@ from hf_dynmask.rates.schedules import (
     step_schedule,
     with_warmup,
 )
+from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
+    from hf_dynmask import on_device
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
     from hf_dynmask.trainer.audit import audit_batch
@@ -32,11 +35,14 @@ __all__ = [
     "DataCollatorWithTokenDropout",
     "MaskAuditError",
     "MaskRateCallback",
+    "Strategy",
     "audit_batch",
     "constant_schedule",
     "cosine_rate",
     "cosine_schedule",
     "linear_schedule",
+    "mask_tokens",
+    "on_device",
     "polynomial_schedule",
     "step_schedule",
     "strategies",
@@ -56,11 +62,13 @@ _ON_DEMAND = {
 
 
 def __getattr__(name: str) -> Any:
-    """What not everybody needs is imported when it is asked for; the callback brings in transformers' trainer."""
+    """Imports a name that few users need at its first use; `MaskRateCallback` imports transformers' trainer."""
+    if name == "on_device":
+        return import_module("hf_dynmask.on_device")
     if name in _ON_DEMAND:
         return getattr(import_module(f"hf_dynmask.{_ON_DEMAND[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted({*globals(), *__all__})

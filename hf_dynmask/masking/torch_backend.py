@@ -118,6 +118,9 @@ def mask_tokens(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Masks a padded batch, to the bit as the collator masks the same examples in the same epoch.
 
+    It takes torch tensors on any device and masks single tokens there. For numpy arrays on the host, with any strategy,
+    use `hf_dynmask.mask_tokens`.
+
     What changes from call to call may be a tensor, so that the host need not know it and nothing is compiled anew.
     Values on the device are not checked, as the host would have to wait for them; those that are out of their range
     give masks that mean nothing, or torch's own error.
