@@ -13,8 +13,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers_zoo import ZOO
-from variants import VARIANTS, tags, variant
+from support.tokenizers_zoo import ZOO
+from support.variants import VARIANTS, tags, variant
 
 import hf_dynmask
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule, mask_tokens, strategies, uniform_rate
