@@ -12,7 +12,7 @@ from hf_dynmask.collators.clock import Clock
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
 from hf_dynmask.core.shared import INT64_MAX
 from hf_dynmask.loading.position import BatchPosition, current_position, record_columns
-from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, checked_fixed_rate, rate_at
+from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, check_schedule, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, resolve_strategy
 from hf_dynmask.strategies.token_losses import TokenLosses
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
@@ -50,7 +50,9 @@ class EpochAwareCollator:
         return self._make_plan()
 
     def _check_rate(self) -> None:
-        if not callable(self.rate):
+        if callable(self.rate):
+            check_schedule(self.rate, self.rate_argument)
+        else:
             checked_fixed_rate(self.rate, self.rate_argument)
 
     def _make_plan(self) -> Any:

@@ -194,8 +194,12 @@ def _keep_one_attended(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
 
 
 def _check_unmasked(collator: Any) -> None:
-    if not callable(collator):
-        raise ValueError(f"`collator` must be a data collator, but got {collator!r}. Pass one that pads your examples.")
+    if isinstance(collator, type) or not callable(collator) or hasattr(collator, "get_vocab"):
+        got = f"a {type(collator).__name__}" if hasattr(type(collator), "get_vocab") else repr(collator)
+        raise ValueError(
+            f"`collator` must be a data collator, but got {got}. Pass the one that pads your examples, such as "
+            "`DataCollatorForTokenClassification(tokenizer)`."
+        )
     if isinstance(collator, EpochAwareCollator) or getattr(collator, "mlm", False):
         raise ValueError(
             f"`collator` must not mask tokens itself, but got a {type(collator).__name__}: there would be two masks. "

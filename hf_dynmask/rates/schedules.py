@@ -113,14 +113,19 @@ def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -
     (0.0, 0.15, 0.3, 0.2)
     """
     if not (isinstance(warmup, Real) and 0 < warmup < 1):
-        raise ValueError(f"`warmup` must be a fraction of training in (0, 1), but got {warmup!r}.")
+        raise ValueError(
+            f"`warmup` must be a fraction of training in (0, 1), but got {warmup!r}. Divide steps by the total."
+        )
     return partial(_warmed, schedule=as_schedule(schedule), warmup=warmup, start=checked_rate(start, "start"))
 
 
 def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
     """`rate` itself where it is a function, else the constant function."""
     check_not_a_factory(rate, argument)
-    return rate if callable(rate) else partial(_constant, rate=checked_rate(rate, argument, _SCHEDULE))
+    if callable(rate):
+        check_schedule(rate, argument)
+        return rate
+    return partial(_constant, rate=checked_rate(rate, argument, _SCHEDULE))
 
 
 def check_not_a_factory(rate: object, argument: str) -> None:
@@ -139,18 +144,34 @@ def check_not_a_factory(rate: object, argument: str) -> None:
             )
 
 
-def checked_fixed_rate(rate: object, argument: str) -> FixedRate:
-    """`rate`, a number as a float, or a distribution.
+def check_schedule(schedule: Callable[..., object], argument: str) -> None:
+    """Refuses a callable that gives no rate at the start of training, such as a class or a rate in percent.
+
+    Raises:
+        ValueError: if it fails, or gives something else than a number in [0, 1].
+    """
+    try:
+        rate = schedule(0.0)
+    except Exception as error:
+        raise ValueError(
+            f"`{argument}` must be a function from training progress, 0 to 1, to a rate, but {schedule!r} fails at 0: "
+            f"{type(error).__name__}: {error}. Pass a number, or a schedule such as `linear_schedule(0.30, 0.15)`."
+        ) from error
+    checked_rate(rate, f"{argument}(progress=0)")
+
+
+def checked_fixed_rate(rate: object, argument: str, other: str = _SCHEDULE) -> FixedRate:
+    """`rate`, a number as a float, or a distribution; `other` says what else may be passed.
 
     Raises:
         ValueError: if it is neither a number in [0, 1] nor a distribution.
     """
-    return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument, _SCHEDULE)
+    return rate if isinstance(rate, RateDistribution) else checked_rate(rate, argument, other)
 
 
 def checked_evaluation_rate(rate: object) -> FixedRate:
     """`rate`, checked, of which each sequence has its own part, whatever the batch."""
-    checked = checked_fixed_rate(rate, "mlm_probability")
+    checked = checked_fixed_rate(rate, "mlm_probability", other="")
     return dataclasses.replace(checked, low_discrepancy=False) if isinstance(checked, RateDistribution) else checked
 
 

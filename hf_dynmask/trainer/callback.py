@@ -20,6 +20,7 @@ from hf_dynmask.rates.schedules import (
     FixedRate,
     Rate,
     check_not_a_factory,
+    check_schedule,
     checked_evaluation_rate,
     checked_fixed_rate,
     rate_at,
@@ -91,9 +92,11 @@ class MaskRateCallback(TrainerCallback):
         if audit not in (True, False, "every_step"):
             raise ValueError(f'`audit` must be True, False or "every_step", but got {audit!r}.')
         self.audit = audit
+        if callable(schedule):
+            check_schedule(schedule, "schedule")
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
         chosen = _EVALUATION_RATE if eval_mlm_probability is None else eval_mlm_probability
-        self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability")
+        self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability", other="")
         self._evaluates_as_chosen = eval_mlm_probability is not None
         self._binding = Binding()
         self._training: Training | None = None

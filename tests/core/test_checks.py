@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from transformers import DataCollatorWithPadding
 
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, DataCollatorWithTokenDropout
+from hf_dynmask import (
+    DataCollatorForDynamicMasking,
+    DataCollatorForSpanCorruption,
+    DataCollatorWithTokenDropout,
+    MaskRateCallback,
+    linear_schedule,
+    with_warmup,
+)
 from hf_dynmask.on_device import device_plan
 
 TAKERS = {
@@ -111,3 +118,46 @@ def test_an_error_of_the_constructor_itself_is_left_as_it_is(wordpiece) -> None:
 
     with pytest.raises(TypeError, match=r"^of its own$"):
         Odd(wordpiece)
+
+
+BAD_SCHEDULES: dict[str, tuple[Any, str]] = {
+    "no argument": (lambda: 0.3, r"must be a function from training progress.* fails at 0: TypeError"),
+    "two arguments": (lambda step, total: 0.3, r"must be a function from training progress.* fails at 0: TypeError"),
+    "a class": (MaskRateCallback, r"\(progress=0\)` must be a number between 0 and 1, but got <hf_dynmask"),
+    "in percent": (lambda progress: 30 - 15 * progress, r"\(progress=0\)` must be a number .*, but got 30"),
+    "no return": (lambda progress: None, r"\(progress=0\)` must be a number .*, but got None"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SCHEDULES)
+def test_a_callable_that_is_no_schedule_is_refused_at_once(with_sentinels, name) -> None:
+    schedule, message = BAD_SCHEDULES[name]
+    for kind in COLLATORS:
+        with pytest.raises(ValueError, match=f"^`{list(inspect.signature(kind).parameters)[1]}.*{message}"):
+            kind(collator_arguments(with_sentinels, kind)[0], schedule)
+    with pytest.raises(ValueError, match=f"^`schedule.*{message}"):
+        MaskRateCallback(schedule)
+    with pytest.raises(ValueError, match=f"^`schedule.*{message}"):
+        with_warmup(schedule, 0.1)
+    DataCollatorForDynamicMasking(with_sentinels, schedule, mlm=False)
+
+
+def test_a_tokenizer_as_schedule_is_refused(wordpiece) -> None:
+    with pytest.raises(ValueError, match=r"^`schedule"):
+        MaskRateCallback(wordpiece)
+
+
+@pytest.mark.parametrize("rate", ["15%", linear_schedule(0.3, 0.1)])
+def test_no_schedule_is_offered_where_none_is_taken(wordpiece, rate) -> None:
+    for call in (
+        lambda: DataCollatorForDynamicMasking(wordpiece).for_evaluation(rate),
+        lambda: MaskRateCallback(0.3, eval_mlm_probability=rate),
+    ):
+        with pytest.raises(ValueError, match=r"pass 0\.15 for 15 %\.$"):
+            call()
+
+
+def test_a_tokenizer_or_a_class_is_no_collator(wordpiece) -> None:
+    for given, got in ((wordpiece, f"a {type(wordpiece).__name__}"), (DataCollatorWithPadding, "<class ")):
+        with pytest.raises(ValueError, match=f"^`collator` must be a data collator, but got {got}.*Pass the one that"):
+            DataCollatorWithTokenDropout(given, tokenizer=wordpiece)

@@ -132,7 +132,7 @@ def test_schedules_and_distributions(name, stress) -> None:
 
 
 def test_what_a_schedule_returns(wordpiece, stress) -> None:
-    returned: list[Any] = [None]
+    returned: list[Any] = [0.15]
     collator = DataCollatorForDynamicMasking(wordpiece, lambda progress: returned[0])
 
     def run(value: Any) -> bool:
