@@ -72,14 +72,15 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         num_mask_patterns: how many masks an example has: None for a new one each epoch (dynamic masking), 1 for one and
             the same (static), k for k that take turns (BERT's duplicated data).
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence (rounded up or down at
-            random, so that the mean is right; to whole units), instead of each by its own chance. Under weights, the
-            odds of a unit are then only about in proportion to its weight.
+            random, so that the mean is right; to whole units), instead of each with its own probability. Under weights,
+            the probability of a unit is then only roughly in proportion to its weight.
         min_masked: at least so many labels in every sequence that has as many maskable tokens, so that no loss is NaN.
         seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise. Neither
             draws from nor touches any global random state.
         pad_to_multiple_of: pad to a multiple of this length.
         return_tensors: `"pt"` or `"np"`.
-        mlm: False for causal language modeling: nothing is masked, the labels are the ids, but for the pad token's.
+        mlm: False for causal language modeling: nothing is masked, and the labels equal `input_ids`, with -100 at
+            padding.
         whole_word_mask: True is `strategy="whole_word"`.
         return_mask_rate: the batch also holds `mask_rate`, the rate asked of each sequence, for weights of the loss.
             With weights of 1 / rate, pass `min_masked=0`: a token that is masked for sure would bias them.

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 @explain_arguments
 @dataclass
 class DataCollatorWithTokenDropout(EpochAwareCollator):
-    """Masks tokens in the batch of another collator, afresh in every epoch, to regularise fine-tuning.
+    """Masks tokens in the batch of another collator, with new masks in every epoch, to regularize fine-tuning.
 
-    Each token `x` of a sequence becomes `x * m`, where `m` is 0 with the odds of the rate: word dropout (Iyyer et al.
-    2015), token cutoff (Shen et al. 2020). Nothing is to be predicted there: the labels are the other collator's. Masks
-    are the pure function that [`DataCollatorForDynamicMasking`] has: of the seed, the sequence's token ids without
-    padding, the epoch, the mask rate and the strategy.
+    Each token `x` of a sequence becomes `x * m`, where `m` is 0 with the probability of the rate: word dropout (Iyyer
+    et al. 2015), token cutoff (Shen et al. 2020). Masked tokens are not predicted: the labels are those of the other
+    collator. As in [`DataCollatorForDynamicMasking`], masks are a pure function of the seed, the token ids of the
+    sequence without padding, the epoch, the mask rate and the strategy.
 
-    With [`MaskRateCallback`], evaluation is without masks. Otherwise give evaluation the other collator itself, which
-    is what [`for_evaluation`] returns.
+    With [`MaskRateCallback`], evaluation has no masks. Otherwise, evaluate with the other collator, which
+    [`for_evaluation`] returns.
 
     Args:
         collator: makes the batch: `DataCollatorForTokenClassification`, `DataCollatorWithPadding`,

@@ -137,7 +137,7 @@ def checked_positive(value: object, argument: str) -> float:
 
 
 def checked_length_probs(probs: Sequence[float]) -> list[float]:
-    """The odds of lengths 1, 2, 3, ..., made to sum to 1.
+    """The probabilities of lengths 1, 2, 3, ..., scaled to sum to 1.
 
     Raises:
         ValueError: if there is none, one is negative or not finite, or all are 0.
@@ -147,8 +147,8 @@ def checked_length_probs(probs: Sequence[float]) -> list[float]:
     total = sum(numbers)
     if len(numbers) < len(values) or not all(0 <= number < math.inf for number in numbers) or not 0 < total < math.inf:
         raise ValueError(
-            f"the odds of lengths must be finite, not negative and not all 0, but got {probs!r}. Pass those of length "
-            "1, 2, 3, ... in turn, such as `fixed_lengths(3)`."
+            f"the probabilities of lengths must be finite, not negative and not all 0, but got {probs!r}. Pass those of "
+            "lengths 1, 2, 3 and so on, such as `fixed_lengths(3)`."
         )
     return [number / total for number in numbers]
 

@@ -57,7 +57,7 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     """One number for each sequence, from its token ids in order: sum of (id + 1) * r[position], modulo 2**64.
 
     A multilinear hash (Carter and Wegman 1979) over fixed odd multipliers: two examples that differ in one token never
-    collide, any others with odds of about 2**-64.
+    collide, any others with a probability of about 2**-64.
 
     Args:
         input_ids: int64 `[tokens]`, the sequences one after the other, without padding.
@@ -118,11 +118,11 @@ def draw_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, p
 
 
 def below(draws: np.ndarray, probs: float | np.ndarray) -> np.ndarray:
-    """True where a draw falls under `probs`; what is true at some odds stays true at any higher ones.
+    """True where a draw is below `probs`; what is true at one probability stays true at any higher one.
 
     Args:
         numbers: uint32 `[n]` from [`draw`].
-        odds: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
+        probs: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
     """
     if isinstance(probs, np.ndarray):
         return draws < np.rint(probs * RANGE)

@@ -88,12 +88,12 @@ def draw(keys: torch.Tensor, spread_positions: torch.Tensor, purpose: Purpose) -
 
 
 def draw_limit(probs: float) -> int:
-    """Draws below it, in [0, 2**32], are those that [`core.draws.below`] finds below these odds."""
+    """Draws below it, in [0, 2**32], are those that [`core.draws.below`] finds below this probability."""
     return round(probs * RANGE)
 
 
 def draw_limits(probs: torch.Tensor) -> torch.Tensor:
-    """[`draw_limit`] each of the odds, floats of any shape: int64."""
+    """[`draw_limit`] of each probability, floats of any shape: int64."""
     exact = probs.to(torch.promote_types(probs.dtype, torch.float32))  # half precision does not reach 2**32
     return (exact * RANGE).round().long()
 

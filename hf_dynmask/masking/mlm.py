@@ -191,10 +191,10 @@ def causal_labels(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int
 
 
 class _Chances(NamedTuple):
-    """`[units]` arrays: a unit is masked when its number is below its odds.
+    """`[units]` arrays: a unit is masked if its draw is below its probability.
 
-    The odds are one number where they are the same for all. Where counts matter, the units with the lowest numbers come
-    first, in relation to their shares if they have any.
+    The probabilities are one number if they are the same for all. Where counts matter, the units with the lowest draws
+    come first, relative to their shares if they have any.
     """
 
     draws: np.ndarray
@@ -271,7 +271,7 @@ def _first_in_order(
 
     Args:
         turned: whether all begins at a random place, and goes round. For units in random order, so that each is taken
-            with the same odds, however long it is: the goal over all.
+            with the same probability, whatever its length: the goal divided by all.
     """
     keys, zeros = units.tokens.keys, np.zeros(len(goal), np.uint32)
     rounding = as_fraction(draw(keys, zeros, Purpose.ROUNDING))
@@ -287,10 +287,10 @@ def _first_in_order(
 
 
 def _systematic(units: Units, chances: _Chances) -> np.ndarray:
-    """Units, each with its own odds exactly, in a count that differs by no more than rounding: bool `[units]`.
+    """Units, each with exactly its own probability, in a count that differs by no more than rounding: bool `[units]`.
 
-    Systematic sampling (Madow 1949): the units stand one behind the other, each as long as its odds, those of a size
-    together, in random order; and those are taken in which one of the points lies that are 1 apart.
+    Systematic sampling (Madow 1949): the units are laid end to end, each as long as its probability. Units of one size
+    are together, in random order. Points at a distance of 1 select the units that they fall into.
     """
     order = np.lexsort((chances.draws, units.size, units.row))
     lengths = np.rint(np.where(units.maskable, chances.probs, 0.0)[order] * 2.0**32).astype(np.int64)  # exact sums

@@ -65,8 +65,8 @@ class Strategy:
     Args:
         name: what it is called.
         partition: `partition(tokens) -> bool [tokens]`, True where a unit begins. Units are masked whole or not at all.
-        weights: `weights(tokens, units) -> float64 [units]`, the relative odds of the units; the fraction of masked
-            tokens is still the rate. None: all alike.
+        weights: `weights(tokens, units) -> float64 [units]`, the relative probabilities of the units; the fraction of
+            masked tokens is still the rate. None: equal for all.
         probs: `probs(tokens, units, rates) -> float64 [units]`, the probability that each unit is masked, from the rate
             of each sequence, float64 `[sequences]`. Use it instead of `weights` where the rate need not be kept.
         draws: `draws(tokens, units, rates) -> float64 [units]` in [0, 1): a unit is masked if its draw is below its
@@ -155,18 +155,18 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
 def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> Strategy:
     """Spans of words of random length (Joshi et al. 2020, SpanBERT).
 
-    A sequence is cut into spans all over, whose lengths are independent draws, and each span is masked with the odds of
-    the rate. So a masked span begins at each word with the odds `rate / mean length`, the expected fraction of masked
-    tokens is the rate exactly, and two masked spans may touch, as in SpanBERT.
+    Each sequence is cut into spans whose lengths are independent draws, and each span is masked with the probability of
+    the rate. So a masked span begins at each word with the probability `rate / mean length`, the expected fraction of
+    masked tokens is exactly the rate, and two masked spans may touch, as in SpanBERT.
 
     Args:
-        lengths: the odds of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
+        lengths: the probabilities of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
             [`poisson_lengths`] (BART), [`fixed_lengths`], or your own.
         unit: what spans are made of: `"whole_word"`, `"token"`, a strategy made with arguments, or a function of your
             own; one that only says where units begin.
 
     Raises:
-        ValueError: if `lengths` are no odds, or `unit` says more than where units begin.
+        ValueError: if `lengths` are not probabilities, or `unit` says more than where units begin.
 
     >>> span(fixed_lengths(3), unit="token")
     <Strategy span>
@@ -211,7 +211,7 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
-    """Units with odds in proportion to their weights: `odds = min(1, c * weight)`, and `c` such that the rate is kept.
+    """Masks units in proportion to their weights: `prob = min(1, c * weight)`, with the `c` that keeps the rate.
 
     Args:
         weights: a number for each id of the vocabulary, of which a unit has the mean of its tokens, such as
@@ -245,7 +245,7 @@ def entity(
     With `exact_count`, each word keeps its own probability, and the number of masked tokens is what the two give.
 
     Args:
-        entity_probability: the odds of each entity word, or mention, to be masked, in [0, 1].
+        entity_probability: the probability that an entity word, or a mention, is masked, in [0, 1].
         column: the examples' column of tags.
         tag_names: the name of each tag (IOB2), such as `dataset.features["ner_tags"].feature.names`. With them, all
             words of one mention are masked together, and tags named "O" are outside.
@@ -279,7 +279,7 @@ def entity(
 
 
 def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
-    """Units with odds in proportion to how badly the model predicts their tokens (see [`TokenLosses`]).
+    """Masks units in proportion to the loss that the model has on their tokens (see [`TokenLosses`]).
 
     Hand `collator.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
     follow from epoch to epoch, and are saved and resumed with checkpoints; in the first epoch, and so in a training of

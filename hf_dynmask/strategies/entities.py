@@ -1,4 +1,4 @@
-"""Entities, told by the tags of the tokens: their odds, and mentions that are masked whole.
+"""Entities, as the tags of tokens mark them: their probability of being masked, and mentions that are masked whole.
 
 Data sets for named entity recognition tag the first token of each word, and the others -100. A token without a tag has
 that of the one before it.
@@ -17,7 +17,7 @@ from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Units, pa
 def entity_probs(
     tokens: MaskingTokens, units: Units, rates: np.ndarray, probability: float, column: str, outside: Collection[int]
 ) -> np.ndarray:
-    """Units that are part of an entity have their own odds, float64 `[units]`; all others those of the rate."""
+    """The probability of each unit, float64 `[units]`: `probability` for parts of entities, the rate for all others."""
     entity = ~_is_in(_tags(tokens, column), [*outside, IGNORE_INDEX])
     return np.where(units.any(entity), probability, units.from_sequences(rates))
 

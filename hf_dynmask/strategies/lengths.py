@@ -1,4 +1,4 @@
-"""The odds of spans of 1, 2, 3, ... units, as lists that sum to 1."""
+"""The probabilities of spans of 1, 2, 3, ... units, as lists that sum to 1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_length_probs, checked_positive
 
-_LONGEST = 1 << 16  # the odds are a list
+_LONGEST = 1 << 16  # the probabilities are a list
 
 
 def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
@@ -14,7 +14,7 @@ def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
 
     `p` outside of [0, 1], or a `max_length` below 1, raises a `ValueError`.
 
-    >>> [round(odds, 3) for odds in geometric_lengths(0.5, 3)]
+    >>> [round(prob, 3) for prob in geometric_lengths(0.5, 3)]
     [0.571, 0.286, 0.143]
     """
     checked_fraction(p, "p")
@@ -27,7 +27,7 @@ def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
 
     A `mean` not above 0, or a `max_length` below it, raises a `ValueError`.
 
-    >>> [round(odds, 3) for odds in poisson_lengths(1.0, 3)]
+    >>> [round(prob, 3) for prob in poisson_lengths(1.0, 3)]
     [0.6, 0.3, 0.1]
     """
     checked_integer(max_length, "max_length", 1, "It is the longest span.", _LONGEST)

@@ -200,12 +200,12 @@ def words(tokens: MaskingTokens, max_word_length: int | None = 16, segmenter: Se
 def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) -> np.ndarray:
     """Each run of consecutive units is a unit, of random lengths, independent of each other.
 
-    Run lengths are a stationary renewal process: of the first run only the rest is seen, with the odds
-    `P(rest = n) = P(length >= n) / mean length`. So a run begins at every place with the same odds, one in the mean
-    length, and at no place more likely than at another. What may not be masked is a run of its own, and ends one.
+    Run lengths are a stationary renewal process: only the rest of the first run is seen, with the probability
+    `P(rest = n) = P(length >= n) / mean length`. So a run begins at every position with the same probability, one
+    divided by the mean length. What may not be masked is a run of its own, and ends one.
 
     Args:
-        lengths: the odds of runs of 1, 2, 3, ... units; they sum to 1.
+        lengths: the probabilities of runs of 1, 2, 3, ... units; they sum to 1.
     """
     units = partition_units(tokens, partition)
     draws = draw_in_rows(tokens.keys, units.counts, positions_in_rows(units.counts), Purpose.LENGTH)
@@ -224,7 +224,7 @@ def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) 
 
 
 def _quantile(probs: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """1, 2, 3, ... with these odds, from uint32 draws: int64."""
+    """1, 2, 3, ... with these probabilities, from uint32 draws: int64."""
     limits = np.ceil(np.cumsum(probs)[:-1] * 2.0**32)
     if len(limits) > _FEW:
         return 1 + np.searchsorted(limits, draws, side="right")

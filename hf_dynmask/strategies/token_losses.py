@@ -29,7 +29,7 @@ _NO_LOSS_RECORDED = (
 
 
 class TokenLosses:
-    """A running mean of the masked language modeling loss of each token id, from which masks take their odds.
+    """A running mean of the masked language modeling loss of each token id, which adaptive masks follow.
 
     `weight(id) = max((sum(id) + smoothing * mean) / (count(id) + smoothing), floor * mean)`, where `sum` and `count`
     are over all losses of `id` so far, those of an epoch counting `decay` times as much as those of the next, and

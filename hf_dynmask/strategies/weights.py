@@ -22,10 +22,10 @@ def sum_by_row(values: np.ndarray, units: Units) -> np.ndarray:
 
 
 def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Odds in proportion to weights, such that the expected fraction of masked tokens is still the rate.
+    """Probabilities in proportion to weights, such that the expected fraction of masked tokens is still the rate.
 
-    `odds[u] = min(1, c * weight[u])`, with the `c` of each sequence that solves
-    `sum(size[u] * odds[u]) = rate * sum(size[u])` over its maskable units. As `c` grows with the rate, a mask at a
+    `prob[u] = min(1, c * weight[u])`, with the `c` of each sequence that solves
+    `sum(size[u] * prob[u]) = rate * sum(size[u])` over its maskable units. As `c` grows with the rate, a mask at a
     lower rate is a subset of one at a higher.
 
     Args:
@@ -41,11 +41,11 @@ def proportional(units: Units, weights: np.ndarray, rates: np.ndarray) -> np.nda
     goal = rates * sum_by_row(size, units)
     certain = np.zeros(len(units), dtype=bool)
     left, free = goal, sum_by_row(weight, units)
-    while True:  # each turn finds the units whose odds would exceed 1; a few turns, as seldom any is left to find
+    while True:  # each round finds the units whose probability would exceed 1; a few rounds suffice
         factor = np.divide(left, free, out=np.zeros(len(rates)), where=free > 0)
         probs = units.from_sequences(factor) * weights
         if left is goal and factor.max(initial=0.0) <= 1:
-            return probs  # no weight exceeds 1, and so no odds do
+            return probs  # no weight exceeds 1, and so no probability does
         exceeds = (probs > 1) & ~certain & units.maskable
         if not exceeds.any():
             return np.where(certain, 1.0, np.minimum(probs, 1.0))
@@ -82,8 +82,8 @@ def checked_weights(weights: Any) -> np.ndarray:
     if values.ndim != 1 or not right.all():
         came = f"shape {values.shape}" if values.ndim != 1 else values[~right][0]
         raise ValueError(
-            f"`weights` must be numbers, finite and not negative, but got {came}. They are relative odds: 0 for what "
-            "is to be masked last, and 1 for all to mask uniformly."
+            f"`weights` must be numbers, finite and not negative, but got {came}. They are relative probabilities: 0 "
+            "for tokens to mask last, and equal weights to mask uniformly."
         )
     return values
 

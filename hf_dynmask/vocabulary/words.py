@@ -7,7 +7,7 @@ in one of words that nothing can go on with, each token), and in every family:
 - a token of a script written without spaces between words (Han, Kana, Thai, ...) is a word of its own;
 - combining marks, joiners and the further bytes of a character stay with what they follow;
 - a special token is a word of its own, and what follows it begins another; so is a token that was added to the
-  vocabulary, but for scripts written without spaces.
+  vocabulary, except in scripts written without spaces.
 
 So words differ from a fast tokenizer's `word_ids()`, on purpose, where those
 
@@ -206,7 +206,7 @@ def _word_ends(segmenter: Segmenter, encoded: bytes) -> np.ndarray:
     words = list(segmenter(shown))
     if "".join(words) != shown:
         raise ValueError(
-            f"`segmenter` must return words that joined make up the text, but for {shown!r} returned {words!r}. "
+            f"`segmenter` must return words that join to the text {shown!r}, but returned {words!r}. "
             "Keep every character, in order."
         )
     ends = np.cumsum([0, *(len(character.encode("utf-8", "surrogateescape")) for character in text)])
