@@ -147,8 +147,8 @@ def checked_length_probs(probs: Sequence[float]) -> list[float]:
     total = sum(numbers)
     if len(numbers) < len(values) or not all(0 <= number < math.inf for number in numbers) or not 0 < total < math.inf:
         raise ValueError(
-            f"the probabilities of lengths must be finite, not negative and not all 0, but got {probs!r}. Pass those of "
-            "lengths 1, 2, 3 and so on, such as `fixed_lengths(3)`."
+            f"the probabilities of lengths must be finite, not negative and not all 0, but got {probs!r}. Pass "
+            "those of lengths 1, 2, 3 and so on, such as `fixed_lengths(3)`."
         )
     return [number / total for number in numbers]
 
