@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.extended  # test_harness.py has a launch of each kind
+
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "benchmarks" / "ner" / "config" / "launch"
 
@@ -65,7 +67,6 @@ def launched(tmp_path_factory):
     return {name: json.loads(output.splitlines()[-1]) for name, output in outputs.items()}
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("name", "dtype"), [("cpu_2_fp32", "float32"), ("cpu_2_bf16", "bfloat16")])
 def test_two_processes_are_connected_and_compute_as_asked(launched, name, dtype):
     seen = launched[name]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,11 +86,9 @@ def tokenizer(wordpiece, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tokenizer, tmp_path_factory) -> dict[tuple[float, float], Seen]:
-    """What one process sees that is never stopped: at rates of a schedule, and at one rate."""
-    return {
-        rates: _launch(tokenizer, tmp_path_factory.mktemp("whole"), "1 process", rates) for rates in (FALLING, FIXED)
-    }
+def whole(tokenizer, tmp_path_factory) -> Callable[[tuple[float, float]], Seen]:
+    """What one process sees that is never stopped, at some rates."""
+    return functools.cache(lambda rates: _launch(tokenizer, tmp_path_factory.mktemp("whole"), "1 process", rates))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_what_is_made_in_one_way_goes_on_in_another(tokenizer, tmp_path, whole, 
     last = WAYS[ways[1]][1].get("max_steps", EPOCHS * 11)
     begun = _launch(tokenizer, tmp_path, ways[0], rates, stop=min(STOP, last - 4))
     resumed = _launch(tokenizer, tmp_path, ways[1], rates)
-    expected = whole[rates]
+    expected = whole(rates)
     assert len(expected) == EPOCHS * EXAMPLES
     for seen in (begun, resumed):
         assert seen.items() <= expected.items()
@@ -141,7 +141,8 @@ def test_ranks_that_share_a_stream(tokenizer, tmp_path, whole_stream, shared) ->
     assert _launch(tokenizer, tmp_path, shared, FALLING) == whole_stream
 
 
-@pytest.mark.parametrize("way", every(2, ["stream, dispatched", "stream, split"]))
+@pytest.mark.extended
+@pytest.mark.parametrize("way", ["stream, dispatched", "stream, split"])
 def test_a_dispatched_batch_that_is_filled_up(tokenizer, tmp_path, whole_stream, way) -> None:
     """accelerate fills up the last batch for all ranks with the epoch's first, whose masks are those of its step."""
     seen = _launch(tokenizer, tmp_path, way, FALLING, examples=EXAMPLES - 1)
@@ -172,5 +173,5 @@ def test_ranks_and_workers_that_share_a_stream(tokenizer, tmp_path, whole, way, 
     if not stress:
         pytest.skip("under --stress only")
     seen = _launch(tokenizer, tmp_path, way, FIXED)
-    assert seen.items() <= whole[FIXED].items()
-    assert {number for number, _ in seen} == {number for number, _ in whole[FIXED]}
+    assert seen.items() <= whole(FIXED).items()
+    assert {number for number, _ in seen} == {number for number, _ in whole(FIXED)}

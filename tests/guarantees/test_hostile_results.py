@@ -139,7 +139,7 @@ def trusted_or_rejected(path: Path, content: bytes) -> str:
 
 
 def test_a_result_is_trusted_and_printed_or_rejected(tmp_path, stress, report_figure) -> None:
-    examples = 5_000 if stress else 200
+    examples = 5_000 if stress else 60
     (tmp_path / file_name(RESULT)).write_text(json.dumps(RESULT))
     path = tmp_path / "hostile.json"
     assert trusted_or_rejected(path, json.dumps(RESULT).encode()) == "trusted"
