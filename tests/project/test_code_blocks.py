@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from datasets import Dataset
-from transformers import BertConfig, BertForMaskedLM, TrainingArguments
+from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, TrainingArguments
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 from hf_dynmask.cli.main import main
@@ -157,3 +157,12 @@ def test_the_changes_to_run_mlm(names) -> None:
     assert isinstance(trainer.data_collator, DataCollatorForDynamicMasking)
     rates = [entry["mask_rate"] for entry in trainer.state.log_history if "mask_rate" in entry]
     assert rates == pytest.approx([0.30, 0.25])
+
+
+def test_the_guide_lists_what_the_stock_collator_has_and_ours_has_not(with_sentinels) -> None:
+    guide = (ROOT / "docs/guide.md").read_text("utf-8")
+    listed = guide.split("### Differences from `DataCollatorForLanguageModeling`")[1].split("\n## ")[0]
+    stock, ours = DataCollatorForLanguageModeling(with_sentinels), DataCollatorForDynamicMasking(with_sentinels)
+    public = {name for name in dir(stock) if not name.startswith("_")}
+    assert {"torch_call", "torch_mask_tokens", "generator"} <= public
+    assert {name for name in public if not hasattr(ours, name) and f"`{name}`" not in listed} == set()
