@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-from hf_dynmask.collators import warned
 from hf_dynmask.collators.clock import Clock
+from hf_dynmask.collators.epoch_warnings import warn_seed_without_epoch, warn_unstable_evaluation
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
 from hf_dynmask.core.shared import INT64_MAX
 from hf_dynmask.loading.position import BatchPosition, current_position, record_columns
@@ -287,6 +287,6 @@ class EpochAwareCollator:
         if self._plan is None:
             return
         if self.seed is not None and not self._clock.epoch_is_known:
-            warned.warn_seed_without_epoch()
+            warn_seed_without_epoch()
         if self._clock.is_evaluation():
-            warned.warn_unstable_evaluation()
+            warn_unstable_evaluation()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import SequentialSampler, get_worker_info
 
-from hf_dynmask.collators import warned
+from hf_dynmask.collators.epoch_warnings import warn_another_pass
 from hf_dynmask.core.draws import stream_keys
 from hf_dynmask.core.shared import SharedArray
 
@@ -65,7 +65,7 @@ class Clock:
         if not loader:
             self._announced.values[2:] = current[:2]
         elif current[:2] != (loader, iteration):
-            warned.warn_another_pass()
+            warn_another_pass()
             return None
         return epoch if self._is_of_this_pass(calls, current) else None
 
@@ -80,7 +80,7 @@ class Clock:
         used = self._used[1] if self._used[0] == calls else 0
         self._used = (calls, used + 1)
         if used * worker.num_workers + worker.id >= current.batches:  # workers take turns
-            warned.warn_another_pass()
+            warn_another_pass()
             return False
         return True
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import weakref
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -13,7 +10,6 @@ from transformers import Trainer
 from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from hf_dynmask.collators import warned
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.loading.position import EpochPlan
 from hf_dynmask.rates.schedules import (
@@ -28,12 +24,12 @@ from hf_dynmask.rates.schedules import (
 from hf_dynmask.trainer.binding import Binding, calling_trainer, check_needs_no_trainer
 from hf_dynmask.trainer.evaluation_loaders import check_evaluation_loader
 from hf_dynmask.trainer.loss_checkpoint import resume_losses
+from hf_dynmask.trainer.start_warnings import remember_masks, warn_about_evaluation, warn_at_start
 from hf_dynmask.trainer.training import Training
 from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
 
 _EVALUATION_RATE = 0.15
 _LOGGER = logging.getLogger("hf_dynmask")
-_TRAINED: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  # the mask seeds of each model
 
 
 class MaskRateCallback(TrainerCallback):
@@ -145,8 +141,10 @@ class MaskRateCallback(TrainerCallback):
             resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
-            evaluates = getattr(trainer, "eval_dataset", None) is not None
-            self._log_and_warn(training, state, kwargs.get("model"), evaluates)
+            _LOGGER.info("%s", training.collator)
+            warn_at_start(training, state, kwargs.get("model"))
+            if getattr(trainer, "eval_dataset", None) is not None and not self._evaluates_as_chosen:
+                warn_about_evaluation(training.collator, _EVALUATION_RATE, state.max_steps)
 
     def _begin_audit(self, training: Training, model: Any) -> None:
         self._end_audit()
@@ -169,29 +167,6 @@ class MaskRateCallback(TrainerCallback):
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the current training: a copy has none."""
         return {**self.__dict__, "_training": None, "_audit": None, "_hook": None}
-
-    def _log_and_warn(self, training: Training, state: TrainerState, model: Any, is_evaluation: bool) -> None:
-        """Logs a summary of the masking, and warns of settings that are probably a mistake."""
-        collator = training.collator
-        _LOGGER.info("%s", collator)
-        epochs = math.ceil(state.num_train_epochs)
-        if training.has_two_schedules:
-            warned.warn_two_schedules()
-        if state.global_step == 0 and collator.num_mask_patterns is None and collator.seed in _TRAINED.get(model, ()):
-            warned.warn_repeated_epochs(collator.seed)
-        warned.warn_patterns_never_repeat(collator.num_mask_patterns, epochs)
-        if collator.losses is not None:
-            warned.warn_single_epoch(epochs)
-        if getattr(collator, "padding_free", False):
-            warned.warn_attention_across_sequences(
-                getattr(getattr(model, "config", None), "_attn_implementation", None)
-            )
-        masked = isinstance(collator.for_evaluation(self.eval_mlm_probability), EpochAwareCollator)
-        if is_evaluation and masked and not self._evaluates_as_chosen:
-            with suppress(Exception):  # a schedule that fails at its end raises there, if training gets that far
-                warned.warn_easier_evaluation(
-                    rate_at(collator.rate, state.max_steps, state.max_steps), _EVALUATION_RATE
-                )
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -237,7 +212,7 @@ class MaskRateCallback(TrainerCallback):
         training, self._training = self._training, None
         if training is not None:
             training.end()
-            _TRAINED.setdefault(kwargs["model"], set()).add(training.collator.seed)
+            remember_masks(kwargs["model"], training.collator.seed)
 
     def on_log(
         self,

@@ -13,16 +13,16 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
-from hf_dynmask.collators import warned
+from hf_dynmask.collators import epoch_warnings
 
 WORKERS = [{}, {"dataloader_num_workers": 1}, {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}]
-OLD = "`set_epoch` tells the epoch of one pass over the data, but another pass has begun"
+OLD = "`set_epoch` sets the epoch of one pass over the data, but another pass has begun"
 
 
 @pytest.fixture
 def collator(wordpiece) -> DataCollatorForDynamicMasking:
-    warned.warn_another_pass.cache_clear()
-    warned.warn_seed_without_epoch.cache_clear()
+    epoch_warnings.warn_another_pass.cache_clear()
+    epoch_warnings.warn_seed_without_epoch.cache_clear()
     return DataCollatorForDynamicMasking(wordpiece)
 
 

@@ -475,7 +475,7 @@ class TestTrainer:
         assert len(trained[1]) == 4
         assert trained[1] == trained[0][8:]
 
-    @pytest.mark.filterwarnings("ignore:this model was trained before")
+    @pytest.mark.filterwarnings("ignore:This model was already trained")
     def test_a_second_training_is_masked_again_with_the_trainers_seed(self, wordpiece, tmp_path) -> None:
         masks = []
         for seed in (1, 2):

@@ -105,7 +105,7 @@ class TestWorkersThatBeganBefore:
         assert trainer.model.rates == RATES
         assert _masks(trainer) == _masks(expected)
 
-    @pytest.mark.filterwarnings("ignore:this model was trained before")
+    @pytest.mark.filterwarnings("ignore:This model was already trained")
     @pytest.mark.parametrize("workers", WORKERS)
     def test_in_the_training_before(self, trained, workers) -> None:
         trainer = trained(KeepsItsLoader, workers=workers)
@@ -380,7 +380,7 @@ def test_the_end_of_a_stream_leaves_no_position_behind(wordpiece) -> None:
 class TestWhatComesAfter:
     """A loader that was numbered once, without a plan or with another epoch told later."""
 
-    @pytest.mark.filterwarnings("ignore:`set_epoch` tells the epoch of one pass")
+    @pytest.mark.filterwarnings("ignore:`set_epoch` sets the epoch of one pass")
     @pytest.mark.parametrize("workers", WORKERS)
     def test_a_training(self, trained, collator, workers) -> None:
         trainer = trained(KeepsItsLoader, workers=workers)

@@ -118,7 +118,7 @@ def test_masks_move_to_what_is_not_yet_predicted(wordpiece, tmp_path, workers) -
 
 
 def test_a_single_epoch_which_has_no_losses_to_follow_is_warned_of(wordpiece, tmp_path) -> None:
-    with pytest.warns(UserWarning, match=r'`strategy="adaptive"` follows .* but training has a single one'):
+    with pytest.warns(UserWarning, match=r'`strategy="adaptive"` follows .* but this training has a single epoch'):
         _trainer(wordpiece, tmp_path, num_train_epochs=1).train()
 
 
@@ -153,7 +153,7 @@ def test_a_checkpoint_without_losses_resumes_and_saves(wordpiece, tmp_path) -> N
     _trainer(wordpiece, tmp_path, save_strategy="epoch").train(resume_from_checkpoint=get_last_checkpoint(tmp_path))
 
 
-@pytest.mark.filterwarnings("ignore:this model was trained before")
+@pytest.mark.filterwarnings("ignore:This model was already trained")
 def test_a_second_training_begins_with_nothing_known(wordpiece, tmp_path) -> None:
     trainer = _trainer(wordpiece, tmp_path)
     for _ in range(2):

@@ -18,12 +18,13 @@ from hf_dynmask import (
     linear_schedule,
     uniform_rate,
 )
-from hf_dynmask.collators import warned
+from hf_dynmask.collators import epoch_warnings
+from hf_dynmask.trainer import start_warnings
 
 
 @pytest.fixture
 def collator(wordpiece) -> DataCollatorForDynamicMasking:
-    warned.warn_unstable_evaluation.cache_clear()
+    epoch_warnings.warn_unstable_evaluation.cache_clear()
     return DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True)
 
 
@@ -49,8 +50,8 @@ def test_patterns_that_never_come_again(collator, run) -> None:
     collator.num_mask_patterns = 5
     (said,) = run(collator, MaskRateCallback())
     assert said == (
-        "`num_mask_patterns` should be below the number of epochs, 3, but is 5: no mask comes twice, so that this is "
-        "dynamic masking. Pass fewer patterns, or None to say so."
+        "`num_mask_patterns` should be below the number of epochs, 3, but is 5: no mask repeats, so this is "
+        "dynamic masking. Pass fewer patterns, or None for dynamic masking."
     )
 
 
@@ -64,8 +65,8 @@ def test_patterns_that_do(collator, run, patterns) -> None:
 def test_training_at_a_higher_rate_than_an_evaluation_that_nobody_chose(collator, run, rate) -> None:
     (said,) = run(collator, MaskRateCallback(rate))
     assert said == (
-        "evaluation masks 15 %, but training 40 % in the end: its loss is of an easier task, and lower. Pass "
-        "`eval_mlm_probability=0.15` to `MaskRateCallback` if that is meant, or another rate."
+        "Evaluation masks 15 % of the tokens but training ends at 40 %, so the evaluation loss is lower because its "
+        "task is easier. Pass `eval_mlm_probability=0.15` to `MaskRateCallback` to confirm this, or pass another rate."
     )
     assert not run(collator, MaskRateCallback(rate), is_evaluation=False)
     assert not run(collator, MaskRateCallback(rate, eval_mlm_probability=0.15))
@@ -84,8 +85,8 @@ def test_two_schedules(collator, run) -> None:
     collator.mlm_probability = linear_schedule(0.5, 0.1)
     (said,) = run(collator, MaskRateCallback(linear_schedule(0.3, 0.15)))
     assert said == (
-        "the collator has a mask rate schedule, and `MaskRateCallback` another, which counts. Pass one: "
-        "`MaskRateCallback()` follows the collator's."
+        "The collator and `MaskRateCallback` both have a mask rate schedule, and only the one of the callback is used. "
+        "Pass one schedule: `MaskRateCallback()` follows the one of the collator."
     )
     assert not run(collator, MaskRateCallback())
     assert not run(collator, MaskRateCallback(collator.mlm_probability))
@@ -95,7 +96,7 @@ def test_two_schedules(collator, run) -> None:
 def test_attention_that_sees_one_sequence_in_a_row_without_padding(implementation, warns) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warned.warn_attention_across_sequences(implementation)
+        start_warnings.warn_attention_across_sequences(implementation)
     assert [str(each.message).startswith("`padding_free=True` needs attention") for each in caught] == [True] * warns
 
 

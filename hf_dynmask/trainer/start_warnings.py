@@ -1,0 +1,107 @@
+"""Warnings about settings that are probably a mistake, given when a training begins."""
+
+from __future__ import annotations
+
+import math
+import warnings
+import weakref
+from contextlib import suppress
+from typing import Any
+
+from transformers.trainer_callback import TrainerState
+
+from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.rates.schedules import rate_at
+from hf_dynmask.trainer.training import Training
+
+_SEEDS: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  # of the masks that a model has seen
+
+
+def warn_at_start(training: Training, state: TrainerState, model: Any) -> None:
+    """Gives each warning that applies to a training.
+
+    Args:
+        training: the training.
+        state: of the `Trainer`.
+        model: the model that is trained.
+    """
+    collator, epochs = training.collator, math.ceil(state.num_train_epochs)
+    if training.has_two_schedules:
+        warn_two_schedules()
+    if state.global_step == 0 and collator.num_mask_patterns is None and collator.seed in _SEEDS.get(model, ()):
+        warn_repeated_epochs(collator.seed)
+    warn_patterns_never_repeat(collator.num_mask_patterns, epochs)
+    if collator.losses is not None:
+        warn_single_epoch(epochs)
+    if getattr(collator, "padding_free", False):
+        warn_attention_across_sequences(getattr(getattr(model, "config", None), "_attn_implementation", None))
+
+
+def warn_about_evaluation(collator: EpochAwareCollator, rate: float, total_steps: int) -> None:
+    """Warns if evaluation masks, at the default `rate`, less than training does in the end."""
+    if isinstance(collator.for_evaluation(rate), EpochAwareCollator):  # in fine-tuning, evaluation has no masks
+        with suppress(Exception):  # a schedule that fails at its end raises there, if training gets that far
+            warn_easier_evaluation(rate_at(collator.rate, total_steps, total_steps), rate)
+
+
+def remember_masks(model: Any, seed: int) -> None:
+    """Records that a model was trained with the masks of a seed."""
+    _SEEDS.setdefault(model, set()).add(seed)
+
+
+def warn_patterns_never_repeat(num_mask_patterns: int | None, epochs: int) -> None:
+    """Warns about patterns that never repeat. In a single epoch, none does."""
+    if num_mask_patterns is not None and num_mask_patterns >= epochs > 1:
+        _warn(
+            f"`num_mask_patterns` should be below the number of epochs, {epochs}, but is {num_mask_patterns}: no mask "
+            "repeats, so this is dynamic masking. Pass fewer patterns, or None for dynamic masking."
+        )
+
+
+def warn_two_schedules() -> None:
+    """Warns about a schedule of the collator that the callback's replaces."""
+    _warn(
+        "The collator and `MaskRateCallback` both have a mask rate schedule, and only the one of the callback is used. "
+        "Pass one schedule: `MaskRateCallback()` follows the one of the collator."
+    )
+
+
+def warn_easier_evaluation(training: float, evaluation: float) -> None:
+    """Warns about evaluation at a lower rate than training, unless that was asked for."""
+    if training > evaluation:
+        _warn(
+            f"Evaluation masks {100 * evaluation:.3g} % of the tokens but training ends at {100 * training:.3g} %, so "
+            "the evaluation loss is lower because its task is easier. Pass "
+            f"`eval_mlm_probability={evaluation:g}` to `MaskRateCallback` to confirm this, or pass another rate."
+        )
+
+
+def warn_single_epoch(epochs: int) -> None:
+    """Warns about a strategy that follows losses from epoch to epoch in a training of one."""
+    if epochs <= 1:
+        _warn(
+            '`strategy="adaptive"` follows the losses of earlier epochs, but this training has a single epoch, so all '
+            "tokens are masked with the same probability. Train for more epochs, or use another strategy."
+        )
+
+
+def warn_attention_across_sequences(implementation: str | None) -> None:
+    """Warns about attention that sees a row without padding as one sequence."""
+    if implementation is not None and "flash" not in implementation:
+        _warn(
+            "`padding_free=True` needs attention that keeps sequences apart, but the model uses "
+            f"{implementation!r}, in which tokens attend to other sequences. Load the model with "
+            '`attn_implementation="flash_attention_2"`, or pass `padding_free=False`.'
+        )
+
+
+def warn_repeated_epochs(seed: int) -> None:
+    """Warns about a second training of a model with the masks of the first."""
+    _warn(
+        f"This model was already trained in this process with seed {seed}, and training begins at epoch 0 again, so "
+        "repeated examples get the same masks as before. Pass another `seed` to the collator for new masks."
+    )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=3)
