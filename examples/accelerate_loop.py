@@ -1,4 +1,4 @@
-"""A loop of one's own with accelerate: announce each epoch, and the masks and their rate follow.
+"""A custom training loop with accelerate: `start_epoch` sets the epoch and the mask rate of each pass.
 
 accelerate launch examples/accelerate_loop.py --text_file corpus.txt --model bert-base-cased --output_dir out
 """
@@ -20,19 +20,19 @@ from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 
 @dataclass
 class Arguments:
-    text_file: str = field(metadata={"help": "One text a line."})
-    output_dir: str = field(metadata={"help": "Where the model goes."})
+    text_file: str = field(metadata={"help": "One text per line."})
+    output_dir: str = field(metadata={"help": "The folder for the model."})
     model: str = field(default="bert-base-cased", metadata={"help": "An encoder, by name or path."})
-    max_length: int = field(default=128, metadata={"help": "Tokens a text."})
-    epochs: int = field(default=3, metadata={"help": "How often each text is read."})
-    batch_size: int = field(default=16, metadata={"help": "Texts of a batch, in each process."})
-    accumulation: int = field(default=1, metadata={"help": "Batches of an optimizer step."})
-    learning_rate: float = field(default=5e-5, metadata={"help": "Of AdamW, constant."})
-    seed: int = field(default=0, metadata={"help": "Of the order, the dropout and the masks."})
+    max_length: int = field(default=128, metadata={"help": "The maximum number of tokens per text."})
+    epochs: int = field(default=3, metadata={"help": "The number of passes over the texts."})
+    batch_size: int = field(default=16, metadata={"help": "The number of texts per batch, in each process."})
+    accumulation: int = field(default=1, metadata={"help": "The number of batches per optimizer step."})
+    learning_rate: float = field(default=5e-5, metadata={"help": "The constant learning rate of AdamW."})
+    seed: int = field(default=0, metadata={"help": "The seed of the order, the dropout and the masks."})
 
 
 def main() -> list[float]:
-    """Trains, and returns the mean loss of each evaluation, one an epoch."""
+    """Trains, and returns the mean loss of each evaluation, one per epoch."""
     (arguments,) = HfArgumentParser(Arguments).parse_args_into_dataclasses()
     set_seed(arguments.seed)
     accelerator = Accelerator(gradient_accumulation_steps=arguments.accumulation)

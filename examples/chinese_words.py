@@ -1,7 +1,8 @@
 """Whole words of a language without spaces, by a word segmenter: here jieba (`pip install jieba`) for Chinese.
 
-A BERT for Chinese has a token for each character. Without a segmenter, each is masked by itself; with one, the
-characters of a word are masked together (Cui et al. 2021, "Pre-training with whole word masking for Chinese BERT").
+A BERT for Chinese has a token for each character. Without a segmenter, each character is masked by itself. With
+one, the characters of a word are masked together (Cui et al. 2021, "Pre-training with whole word masking for Chinese
+BERT").
 
     python examples/chinese_words.py --model bert-base-chinese
 """
@@ -43,8 +44,8 @@ def masked_texts(tokenizer: Any, text: str, segmenter: Callable[[str], Sequence[
 @dataclass
 class Arguments:
     model: str = field(default="bert-base-chinese", metadata={"help": "A tokenizer, by name or path."})
-    text: str = field(default=TEXT, metadata={"help": "What to mask."})
-    epochs: int = field(default=5, metadata={"help": "How many masks to show."})
+    text: str = field(default=TEXT, metadata={"help": "The text to mask."})
+    epochs: int = field(default=5, metadata={"help": "The number of masks to show."})
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Continued pre-training with `Trainer`: whole words are masked, at a rate that falls while training.
+"""Continued pre-training with `Trainer`: masks whole words, at a rate that falls during training.
 
-Rates of 30 % at the begin and 15 % at the end are those of Ankner et al. 2024, "Dynamic masking rate schedules for MLM
-pretraining". `mask_rate` is in the logs, and in TensorBoard with `--report_to tensorboard`.
+The rates, 30 % at the beginning and 15 % at the end, are those of Ankner et al. 2024, "Dynamic masking rate schedules
+for MLM pretraining". The logs contain `mask_rate`, as does TensorBoard with `--report_to tensorboard`.
 
     python examples/continued_pretraining.py --text_file corpus.txt --model bert-base-cased --output_dir out
 """
@@ -18,10 +18,10 @@ from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_s
 
 @dataclass
 class Arguments:
-    text_file: str = field(metadata={"help": "One text a line."})
+    text_file: str = field(metadata={"help": "One text per line."})
     model: str = field(default="bert-base-cased", metadata={"help": "An encoder, by name or path."})
-    max_length: int = field(default=128, metadata={"help": "Tokens a text."})
-    first_rate: float = field(default=0.30, metadata={"help": "The mask rate at the begin."})
+    max_length: int = field(default=128, metadata={"help": "The maximum number of tokens per text."})
+    first_rate: float = field(default=0.30, metadata={"help": "The mask rate at the beginning."})
     last_rate: float = field(default=0.15, metadata={"help": "The mask rate at the end, and of evaluation."})
 
 

@@ -1,4 +1,4 @@
-"""A schedule of one's own: any function from the progress of training, 0 to 1, to a mask rate.
+"""A custom schedule: any function from the progress of training, 0 to 1, to a mask rate.
 
 This one falls from 40 % to 15 % in three waves, each a warm restart (Loshchilov and Hutter 2017, SGDR). It is a
 function of a module, and not a lambda, so that spawned workers can have it too.
@@ -20,15 +20,15 @@ wave = cosine_schedule(0.40, 0.15)
 
 
 def waves(progress: float) -> float:
-    """The rate: a cosine from 40 % to 15 %, begun anew at each third of training."""
+    """The rate: a cosine from 40 % to 15 %, restarted at each third of training."""
     return wave(WAVES * progress % 1.0) if progress < 1 else wave(1.0)
 
 
 @dataclass
 class Arguments:
-    text_file: str = field(metadata={"help": "One text a line."})
+    text_file: str = field(metadata={"help": "One text per line."})
     model: str = field(default="bert-base-cased", metadata={"help": "An encoder, by name or path."})
-    max_length: int = field(default=128, metadata={"help": "Tokens a text."})
+    max_length: int = field(default=128, metadata={"help": "The maximum number of tokens per text."})
 
 
 def main() -> Trainer:

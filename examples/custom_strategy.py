@@ -1,7 +1,7 @@
-"""A strategy of one's own: whole words, of which numbers are masked four times as often as the rest.
+"""A custom strategy: whole words, with numbers masked four times as often as other words.
 
-Two short functions say it: which tokens are masked together, and how likely. Both work on all tokens of a batch at
-once; the expected fraction of masked tokens stays the mask rate.
+Two short functions define which tokens are masked together, and with what probability. Both work on all tokens of a
+batch at once. The expected fraction of masked tokens stays the mask rate.
 
     python examples/custom_strategy.py --model bert-base-cased --text "In 1969 two men walked on the moon for 2 hours."
 """
@@ -24,7 +24,7 @@ TEXT = "In 1969 two men walked on the moon for 2 hours and 31 minutes, 384400 ki
 
 
 def numbers_first(tokenizer: Any, times: float = 4.0) -> Strategy:
-    """The strategy. Its parts are functions of a module, and pickle, as spawned workers need."""
+    """The strategy. Its parts are functions of a module, so spawned workers can unpickle them."""
     is_number = np.zeros(len(tokenizer), dtype=bool)
     for token, id_ in tokenizer.get_vocab().items():
         is_number[id_] = token.strip("#Ġ▁").isdigit()
@@ -51,8 +51,8 @@ def masked_words(tokenizer: Any, text: str, epochs: int) -> Counter[str]:
 @dataclass
 class Arguments:
     model: str = field(default="bert-base-cased", metadata={"help": "A tokenizer, by name or path."})
-    text: str = field(default=TEXT, metadata={"help": "What to mask."})
-    epochs: int = field(default=1000, metadata={"help": "How many masks to draw."})
+    text: str = field(default=TEXT, metadata={"help": "The text to mask."})
+    epochs: int = field(default=1000, metadata={"help": "The number of masks to draw."})
 
 
 def main() -> None:

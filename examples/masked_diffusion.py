@@ -1,11 +1,11 @@
-"""A masked diffusion language model: each sequence draws its own mask rate, and its loss is weighed by 1 / rate.
+"""A masked diffusion language model: each sequence draws its own mask rate, and its loss is weighted by 1 / rate.
 
 The bound on the likelihood that masked diffusion models train on (Sahoo et al. 2024, MDLM; Nie et al. 2025, LLaDA) is
 
     E over t ~ U(0, 1) of  1 / t * sum over masked tokens of  -log p(token | masked text)
 
-The rate travels with the batch: `return_mask_rate=True` puts it there, the model passes it on with its outputs, and
-`compute_loss_func` finds it.
+The rate travels with the batch: `return_mask_rate=True` adds it, the model returns it with its outputs, and
+`compute_loss_func` reads it.
 
     python examples/masked_diffusion.py --text_file corpus.txt --model bert-base-cased --output_dir out
 """
@@ -77,9 +77,9 @@ def trainer_for(model: Any, tokenizer: Any, training: TrainingArguments, train: 
 
 @dataclass
 class Arguments:
-    text_file: str = field(metadata={"help": "One text a line."})
+    text_file: str = field(metadata={"help": "One text per line."})
     model: str = field(default="bert-base-cased", metadata={"help": "A BERT, by name or path."})
-    max_length: int = field(default=128, metadata={"help": "Tokens a text."})
+    max_length: int = field(default=128, metadata={"help": "The maximum number of tokens per text."})
 
 
 def main() -> None:

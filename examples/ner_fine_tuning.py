@@ -1,7 +1,7 @@
-"""Fine-tuning for named entity recognition with masked inputs: a regulariser, new in every epoch, none in evaluation.
+"""Fine-tuning for named entity recognition with masked inputs: new masks in each epoch, none in evaluation.
 
-Masked words must be told by their context (word dropout; Iyyer et al. 2015). Files are JSON lines, or Parquet, with a
-list of `tokens` and one of `ner_tags` in IOB2 a sentence.
+The model has to infer a masked word from its context (word dropout; Iyyer et al. 2015). Files are JSON lines or
+Parquet. Each sentence has a list of `tokens` and a list of `ner_tags` in IOB2.
 
     python examples/ner_fine_tuning.py --train_file train.jsonl --validation_file dev.jsonl --model bert-base-cased \
         --output_dir out
@@ -31,8 +31,8 @@ from hf_dynmask import DataCollatorWithTokenDropout, MaskRateCallback
 
 @dataclass
 class Arguments:
-    train_file: str = field(metadata={"help": "Sentences to learn from."})
-    validation_file: str = field(metadata={"help": "Sentences to be scored on."})
+    train_file: str = field(metadata={"help": "The sentences to train on."})
+    validation_file: str = field(metadata={"help": "The sentences to evaluate on."})
     model: str = field(default="bert-base-cased", metadata={"help": "An encoder with a fast tokenizer."})
     mask_rate: float = field(default=0.15, metadata={"help": "The fraction of masked tokens, in training."})
 
@@ -41,7 +41,7 @@ def encoded(row: Mapping[str, Any], tokenizer: Any, ids: Mapping[str, int]) -> d
     """A sentence's token ids, and the tag of each word at its first token; -100, for no tag, elsewhere."""
     encoding = tokenizer(row["tokens"], is_split_into_words=True, truncation=True)
     words = encoding.word_ids()
-    first = [word is not None and word not in words[:place] for place, word in enumerate(words)]
+    first = [word is not None and word not in words[:index] for index, word in enumerate(words)]
     labels = [ids[row["ner_tags"][word]] if is_first else -100 for word, is_first in zip(words, first, strict=True)]
     return {**encoding, "labels": labels}
 

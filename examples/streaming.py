@@ -1,7 +1,7 @@
-"""Training on a stream that is never stored, such as a corpus on the hub: `datasets` reads it as `Trainer` asks for it.
+"""Training on a stream that is never stored, such as a corpus on the hub: `datasets` reads it during training.
 
-A stream has no length, so that training is counted in steps. Under a schedule, a stream is read by one worker at most,
-or by several whose shares are equally long: others are refused, because a batch's step would not be known.
+A stream has no length, so the length of training is a number of steps. Under a schedule, a stream needs at most one
+worker, or workers whose shares are equally long. Others raise an error, because the step of a batch is unknown.
 
     python examples/streaming.py --dataset HuggingFaceFW/fineweb --config sample-10BT --model bert-base-cased \
         --output_dir out --max_steps 10000
@@ -20,11 +20,11 @@ from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, cosine_s
 
 @dataclass
 class Arguments:
-    dataset: str = field(metadata={"help": "By name, with a column `text`; or `text` for files of one's own."})
-    config: str | None = field(default=None, metadata={"help": "Of the dataset, if it has several."})
-    data_files: str | None = field(default=None, metadata={"help": "Files, if they are not the dataset's own."})
+    dataset: str = field(metadata={"help": "A dataset with a column `text`, by name; or `text` for local files."})
+    config: str | None = field(default=None, metadata={"help": "The configuration of the dataset, if it has several."})
+    data_files: str | None = field(default=None, metadata={"help": "The local files."})
     model: str = field(default="bert-base-cased", metadata={"help": "An encoder, by name or path."})
-    max_length: int = field(default=128, metadata={"help": "Tokens a text."})
+    max_length: int = field(default=128, metadata={"help": "The maximum number of tokens per text."})
 
 
 def main() -> Trainer:

@@ -47,83 +47,88 @@ _NOT_FOR_THE_MODEL = ("special_tokens_mask", "offset_mapping")
 @explain_arguments
 @dataclass
 class DataCollatorForDynamicMasking(EpochAwareCollator):
-    """Pads examples and masks their tokens for masked language modeling (MLM), afresh in every epoch.
+    """Pads examples and masks their tokens for masked language modeling (MLM), with new masks in each epoch.
 
-    Takes the place of transformers' `DataCollatorForLanguageModeling`. A mask is a pure function of the seed, the
-    example's token ids, the epoch, the mask rate and the strategy, so that it does not depend on workers, ranks, batch
-    size or on whether training was resumed. The epoch comes from [`MaskRateCallback`] or from [`set_epoch`]; where it
-    is not known, every batch takes a fresh number from torch's global generator instead: dynamic as well, but not
-    reproducible across workers and ranks.
+    Replaces transformers' `DataCollatorForLanguageModeling`; the guide lists the differences. A mask is a pure function
+    of the seed, the token ids of the example, the epoch, the mask rate and the strategy. It does not depend on workers,
+    ranks, the batch size, or a resume. [`MaskRateCallback`], [`start_epoch`] or [`set_epoch`] sets the epoch. Without
+    an epoch, masks are also dynamic, but depend on how batches are loaded.
 
     Args:
-        tokenizer: a transformers tokenizer with a mask token. What changes in it later, tokens that are added or their
-            roles, counts from the next batch on; in workers that are running already, which have a copy, once they
-            begin anew. A token that is only marked as special, without a role, by `add_tokens(...,
-            special_tokens=True)`, counts from the next epoch that is announced, or from `collator.tokenizer =
-            tokenizer` on.
-        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a schedule: a function from training progress in
-            [0, 1] to such a fraction; or a distribution that each sequence draws its own from, such as
+        tokenizer: a transformers tokenizer with a mask token. If you add tokens to it or change the role of a token,
+            the next batch reflects the change. Workers have a copy of the tokenizer, so they reflect it after a
+            restart. If you only mark an existing token as special with `add_tokens(..., special_tokens=True)`, the
+            change applies from the next epoch that is set, or after `collator.tokenizer = tokenizer`.
+        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a schedule, a function from training progress in
+            [0, 1] to such a fraction; or a distribution from which each sequence draws its rate, such as
             `uniform_rate()`.
-        strategy: which tokens are masked together, and how likely: `"token"`, `"whole_word"`, `"span"`, `"ngram"`,
-            `"position"`, `"entity"`, `"adaptive"`; one of these made with arguments, or `weighted`, such as
-            `strategies.span(fixed_lengths(3))`; or a function of your own (see `hf_dynmask.strategies`).
-        mask_replace_prob: the share of masked tokens that become the mask token.
-        random_replace_prob: the share that become a random token, never a special one; the rest keep their id.
-        num_mask_patterns: how many masks an example has: None for a new one each epoch (dynamic masking), 1 for one and
-            the same (static), k for k that take turns (BERT's duplicated data).
-        exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence (rounded up or down at
-            random, so that the mean is right; to whole units), instead of each with its own probability. Under weights,
-            the probability of a unit is then only roughly in proportion to its weight.
-        min_masked: at least so many labels in every sequence that has as many maskable tokens, so that no loss is NaN.
-        seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise. Neither
-            draws from nor touches any global random state.
+        strategy: which tokens are masked together, and with what probability: `"token"`, `"whole_word"`, `"span"`,
+            `"ngram"`, `"position"`, `"entity"` or `"adaptive"`; a strategy with arguments, such as
+            `strategies.span(fixed_lengths(3))` or `strategies.weighted(weights)`; or a custom function (see
+            `hf_dynmask.strategies`).
+        mask_replace_prob: the probability that a masked token becomes the mask token.
+        random_replace_prob: the probability that a masked token becomes a random token, never a special one. The
+            remaining masked tokens keep their id.
+        num_mask_patterns: the number of masks of an example: None for a new mask in each epoch (dynamic masking), 1 for
+            a single mask (static), k for k masks in turn (the duplicated data of BERT).
+        exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, to whole units and rounded
+            up or down at random so that the mean is exact, instead of each unit with its own probability. With weights,
+            the probability of a unit is then only roughly proportional to its weight.
+        min_masked: the minimum number of labels in a sequence that has as many maskable tokens. It avoids a loss of
+            NaN.
+        seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise. The
+            collator neither reads nor changes a global random state if it has a seed or an epoch.
         pad_to_multiple_of: pad to a multiple of this length.
         return_tensors: `"pt"` or `"np"`.
-        mlm: False for causal language modeling: nothing is masked, and the labels equal `input_ids`, with -100 at
-            padding.
+        mlm: False for causal language modeling: nothing is masked, and labels equal `input_ids`, with -100 at padding.
         whole_word_mask: True is `strategy="whole_word"`.
-        return_mask_rate: the batch also holds `mask_rate`, the rate asked of each sequence, for weights of the loss.
-            With weights of 1 / rate, pass `min_masked=0`: a token that is masked for sure would bias them.
-        padding_free: lay the batch out as one row without padding, as `DataCollatorWithFlattening` does. The model's
-            attention must keep the sequences apart, as FlashAttention does with transformers 5; SDPA and eager
-            attention of encoders see the row as one sequence.
-        position_ids_start: without padding, the position of each sequence's first token: 0, and for RoBERTa and its
-            kin `padding_idx + 1`, which is 2.
-        return_seq_idx: without padding, the batch also holds `seq_idx`.
-        return_flash_attn_kwargs: without padding, the batch also holds `cu_seq_lens_q`, `cu_seq_lens_k`,
-            `max_length_q` and `max_length_k`, from which FlashAttention learns where sequences end: some models, such
-            as ModernBERT, do not tell it by `position_ids`. False for models that take no such arguments.
-        per_token_columns: the names of further columns with a value for each token, where the examples have them. What
-            a column is depends on its name alone: one that is neither named here nor known is stacked.
+        return_mask_rate: add `mask_rate`, the requested rate of each sequence, to the batch, for example to weight the
+            loss. With weights of 1 / rate, pass `min_masked=0`: a token that is always masked would bias them.
+        padding_free: return one row without padding, as `DataCollatorWithFlattening` does. The attention of the model
+            must keep the sequences apart, as FlashAttention does with transformers 5. SDPA and eager attention of
+            encoders treat the row as one sequence.
+        position_ids_start: without padding, the position of the first token of each sequence: 0, or `padding_idx + 1`,
+            which is 2, for RoBERTa and similar models.
+        return_seq_idx: without padding, add `seq_idx` to the batch.
+        return_flash_attn_kwargs: without padding, add `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and
+            `max_length_k` to the batch. They give FlashAttention the ends of sequences, which some models, such as
+            ModernBERT, do not derive from `position_ids`. False for models that do not take these arguments.
+        per_token_columns: the names of further columns with one value per token. The name of a column determines its
+            layout: a column that is neither named here nor known is stacked.
 
-    Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
+    Examples are mappings, or bare sequences of ids, of any lengths. The columns are lists, numpy arrays or torch
+    tensors:
 
-        - **input_ids**: integers; may come padded.
-        - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
-        - **special_tokens_mask** (optional): 1 where never to mask, besides the tokenizer's special tokens.
-        - **labels** (optional): -100 where never to mask, except that a token labelled -100 goes with its word if the
-          first token of the word has a label, as in data sets for named entity recognition: strategies that mask words
-          whole then mask and predict all of its tokens. Under `strategy="entity"`, the tags. One number for each
-          example, its class, is not read: the labels of masking take its place, as in the stock collator.
-        - further columns with a value for each token, padded with 0 (`token_type_ids` with the tokenizer's own value):
-          those that transformers' tokenizers make, such as `position_ids` and `bbox`; those that the strategy reads;
+        - **input_ids**: integers, possibly padded.
+        - **attention_mask** (optional): 0 at padding. Without it, a pad token is padding.
+        - **special_tokens_mask** (optional): 1 for tokens that are never masked, in addition to the special tokens of
+          the tokenizer.
+        - **labels** (optional): -100 for tokens that are never masked, with one exception. If the first token of a word
+          has a label, as in data for named entity recognition, strategies that mask whole words mask and predict all of
+          its tokens. With `strategy="entity"`, the labels are the tags. If they are one number per example, its class,
+          they are ignored, as in the stock collator.
+        - further columns with one value per token, padded with 0 (`token_type_ids` with the value of the tokenizer):
+          those that transformers' tokenizers return, such as `position_ids` and `bbox`, those that the strategy reads,
           and `per_token_columns`.
-        - any other column: stacked, and so of one shape for every example.
+        - any other column: stacked, so it has the same shape in every example.
 
-    Returns a `BatchEncoding` of what `model.forward` takes:
+    Returns a `BatchEncoding` with the arguments of `model.forward`:
 
-        - **input_ids**: int64 `[batch, length]`, masked, padded with the pad token on the tokenizer's `padding_side`.
-        - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 for padding.
+        - **input_ids**: int64 `[batch, length]`, masked, padded with the pad token on the `padding_side` of the
+          tokenizer.
+        - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 at padding.
         - **labels**: int64 `[batch, length]`, the original ids of the masked tokens, -100 elsewhere.
-        - **mask_rate** (on request): float32 `[batch]`.
-        - further columns of the examples, but those that only the strategy reads.
+        - **mask_rate** (with `return_mask_rate`): float32 `[batch]`.
+        - further columns of the examples, except for those that only the strategy reads.
 
-        Without padding, **input_ids** and **labels** are int64 `[1, tokens]`, there is no `attention_mask`, but
-        **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`,
-        **max_length_q** and **max_length_k**, ints; on request **seq_idx**, int32 `[1, tokens]`.
+        Without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask` there are
+        **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;
+        **max_length_q** and **max_length_k**, ints; and with `return_seq_idx` **seq_idx**, int32 `[1, tokens]`.
 
     Raises:
-        ValueError: for bad arguments, here; for bad examples, and a schedule that goes wrong, when called.
+        TypeError: for a third positional argument, or an unknown one.
+        ValueError: for invalid arguments, at construction; for invalid examples, and a schedule that returns no rate
+            later, in a call.
 
     Example:
 

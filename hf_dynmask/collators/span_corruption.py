@@ -27,59 +27,64 @@ if TYPE_CHECKING:
 @explain_arguments
 @dataclass
 class DataCollatorForSpanCorruption(EpochAwareCollator):
-    """Corrupts spans of tokens for encoder-decoder models, afresh in every epoch: T5's objective.
+    """Corrupts spans of tokens for encoder-decoder models, the objective of T5, with new spans in each epoch.
 
-    Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer". A span of
-    noise becomes one sentinel token in the input; the target is the sentinels, each followed by what it stands for:
+    Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer". In the
+    input, one sentinel token replaces each span of noise. The target contains each sentinel, followed by the tokens
+    that it replaces:
 
-        the text:   Thank you for inviting me to your party last week.
+        text:       Thank you for inviting me to your party last week.
         input_ids:  Thank you <extra_id_0> me to your party <extra_id_1> week.</s>
         labels:     <extra_id_0> for inviting <extra_id_1> last <extra_id_2></s>
 
-    Which tokens are noise is a pure function of the seed, the example's token ids, the epoch and the noise density, as
-    the masks of [`DataCollatorForDynamicMasking`] are, and like those it follows [`MaskRateCallback`] or [`set_epoch`].
-    Unlike in T5's own code, where a text never begins with noise and always ends with it, every token is equally likely
-    to be noise (see `hf_dynmask.masking.span_noise`). Noise at a lower density is not a subset of that at a higher.
+    The noise is a pure function of the seed, the token ids of the example, the epoch and the noise density, like the
+    masks of [`DataCollatorForDynamicMasking`]. It also follows [`MaskRateCallback`], [`start_epoch`] and [`set_epoch`].
+    In the code of T5, a text never begins with noise and always ends with it. Here, every token is equally likely to be
+    noise (see `hf_dynmask.masking.span_noise`). Noise at a lower density is not a subset of noise at a higher density.
 
     Args:
-        tokenizer: a transformers tokenizer, fast or slow, with at least 3 sentinels, tokens named `<extra_id_0>`,
-            `<extra_id_1>`, ..., whatever their ids. A text with more spans than there are sentinels, less two, has
-            fewer and longer ones instead. Later changes count as in [`DataCollatorForDynamicMasking`].
-        noise_density: the fraction of tokens that are noise, in [0, 1]; or a schedule: a function from training
-            progress in [0, 1] to such a fraction; or a distribution that each sequence draws its own from. The count
-            is rounded up or down at random, so that the mean is right; but at a density strictly between 0 and 1, two
-            or more tokens always have one that is noise and one that is not.
-        mean_noise_span_length: the mean number of tokens of a span, to within rounding to a whole number of spans.
-        num_mask_patterns: how many ways an example is corrupted: None for a new one each epoch, 1 for one and the same,
-            k for k that take turns.
-        seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise. Neither
-            draws from nor touches any global random state.
+        tokenizer: a transformers tokenizer, fast or slow, with at least 3 sentinels: tokens named `<extra_id_0>`,
+            `<extra_id_1>`, ..., with any ids. With n sentinels, a text that would have more than n - 2 spans
+            gets fewer and longer ones. Changes of the tokenizer apply as in [`DataCollatorForDynamicMasking`].
+        noise_density: the fraction of tokens that are noise, in [0, 1]; or a schedule, a function from training
+            progress in [0, 1] to such a fraction; or a distribution from which each sequence draws its density. The
+            count is rounded up or down at random so that the mean is exact. Exception: at a density strictly between 0
+            and 1, a text of two or more tokens always has both noise and other tokens.
+        mean_noise_span_length: the mean number of tokens in a span, up to rounding to a whole number of spans.
+        num_mask_patterns: the number of corruptions of an example: None for a new one in each epoch, 1 for a single
+            one, k for k in turn.
+        seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise. The
+            collator neither reads nor changes a global random state if it has a seed or an epoch.
         pad_to_multiple_of: pad inputs and labels to a multiple of this length.
         return_tensors: `"pt"` or `"np"`.
-        per_token_columns: the names of further columns with a value for each token, where the examples have them.
+        per_token_columns: the names of further columns with one value per token.
 
-    Examples in are mappings (or bare sequences of ids) with, of any lengths, as lists, numpy arrays or torch tensors:
+    Examples are mappings, or bare sequences of ids, of any lengths. The columns are lists, numpy arrays or torch
+    tensors:
 
-        - **input_ids**: integers; may come padded: the padding is dropped, and put in anew after corruption.
-        - **attention_mask** (optional): 0 where padded. Without it, a pad token is padding.
-        - **special_tokens_mask** (optional): 1 where never noise, besides special and unknown tokens and sentinels. A
-          span of noise that goes on beyond such a token is two, with a sentinel each; where the sentinels do not
-          suffice for that, as many spans as there are too many, drawn at random, are no noise after all.
-        - **labels** (optional): -100 where never noise. One number for each example, its class, is not read.
-        - further columns with a value for each token: dropped, as they make no sense after corruption. These are those
-          that transformers' tokenizers make, such as `token_type_ids` and `bbox`, and `per_token_columns`.
-        - any other column: stacked, and so of one shape for every example.
+        - **input_ids**: integers, possibly padded. The padding is dropped, and added again after corruption.
+        - **attention_mask** (optional): 0 at padding. Without it, a pad token is padding.
+        - **special_tokens_mask** (optional): 1 for tokens that are never noise, in addition to special tokens, unknown
+          tokens and sentinels. Such a token splits a span of noise into two, with a sentinel each. If there are too few
+          sentinels for that, the surplus spans, drawn at random, are not noise.
+        - **labels** (optional): -100 for tokens that are never noise. One number per example, its class, is ignored.
+        - further columns with one value per token: dropped, as they have no meaning after corruption. These are the
+          columns that transformers' tokenizers return, such as `token_type_ids` and `bbox`, and `per_token_columns`.
+        - any other column: stacked, so it has the same shape in every example.
 
-    Returns a `BatchEncoding` of what `model.forward` takes, which makes `decoder_input_ids` from the labels itself:
+    Returns a `BatchEncoding` with the arguments of `model.forward`. The model derives `decoder_input_ids` from the
+    labels:
 
-        - **input_ids**: int64 `[batch, length]`, padded with the pad token on the tokenizer's `padding_side`.
-        - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 for padding.
-        - **labels**: int64 `[batch, target length]`, each sentinel and what it stands for, one more sentinel, and the
-          tokenizer's end-of-sequence token if it has one; padded with -100 on the right.
+        - **input_ids**: int64 `[batch, length]`, padded with the pad token on the `padding_side` of the tokenizer.
+        - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 at padding.
+        - **labels**: int64 `[batch, target length]`, each sentinel and the tokens that it replaces, one more sentinel,
+          and the end-of-sequence token of the tokenizer if it has one; padded with -100 on the right.
         - the stacked columns of the examples.
 
     Raises:
-        ValueError: for bad arguments, here; for bad examples, and a schedule that goes wrong, when called.
+        TypeError: for a third positional argument, or an unknown one.
+        ValueError: for invalid arguments, at construction; for invalid examples, and a schedule that returns no rate
+            later, in a call.
 
     Example:
 

@@ -44,33 +44,36 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     Args:
         collator: makes the batch: `DataCollatorForTokenClassification`, `DataCollatorWithPadding`,
-            `DataCollatorForSeq2Seq`, `DataCollatorForMultipleChoice`, `default_data_collator` or one of your own.
+            `DataCollatorForSeq2Seq`, `DataCollatorForMultipleChoice`, `default_data_collator` or a custom one.
         mlm_probability: the fraction of tokens to mask: see [`DataCollatorForDynamicMasking`].
-        target: `"input_ids"`: masked tokens become the mask token; `"attention_mask"`: they stay, but no token attends
-            to them, for models without a mask token, such as T5; one token at least stays attended to. (Models that
-            count positions by the attention mask, such as OPT, then close the gaps.)
-        strategy: which tokens are masked together, and how likely: see [`DataCollatorForDynamicMasking`]. `"entity"`
-            reads the batch's `labels`; `"adaptive"` has no loss to follow here.
-        seed: any integer; None for the `Trainer`'s `args.seed` under [`MaskRateCallback`], and 0 otherwise.
-        mask_replace_prob: the share of masked tokens that become the mask token.
-        random_replace_prob: the share that become a random token, never a special one; the rest keep their id.
-        num_mask_patterns: how many masks a sequence has: None for a new one each epoch, 1 for one and the same.
+        target: with `"input_ids"`, masked tokens become the mask token. With `"attention_mask"`, they keep their id,
+            but no token attends to them, for models without a mask token, such as T5. At least one token still receives
+            attention. (Models that count positions by the attention mask, such as OPT, then close the gaps.)
+        strategy: which tokens are masked together, and with what probability: see [`DataCollatorForDynamicMasking`].
+            `"entity"` reads the `labels` of the batch. `"adaptive"` is not possible, as there is no loss to follow.
+        seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise.
+        mask_replace_prob: the probability that a masked token becomes the mask token.
+        random_replace_prob: the probability that a masked token becomes a random token, never a special one. The
+            remaining masked tokens keep their id.
+        num_mask_patterns: the number of masks of a sequence: None for a new mask in each epoch, 1 for a single mask.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence.
-        min_masked: mask at least so many tokens of a sequence.
-        tokenizer: tells which ids are special; None for the `tokenizer` of `collator`, or of its `processor`. Later
-            changes of it count as in [`DataCollatorForDynamicMasking`].
+        min_masked: the minimum number of masked tokens of a sequence.
+        tokenizer: defines which ids are special; None for the `tokenizer` of `collator`, or of its `processor`. Changes
+            of the tokenizer apply as in [`DataCollatorForDynamicMasking`].
 
     The batch of `collator` is a mapping of numpy arrays or torch tensors with:
 
-        - **input_ids**: integers `[..., length]`, padded; each row is a sequence, so each choice in multiple choice.
-        - **attention_mask** (optional): `[..., length]`, 0 where padded. Without it, a pad token is padding.
-        - **special_tokens_mask** (optional): `[..., length]`, 1 where never to mask, besides special tokens.
+        - **input_ids**: integers `[..., length]`, padded. Each row is a sequence; in multiple choice, each choice is.
+        - **attention_mask** (optional): `[..., length]`, 0 at padding. Without it, a pad token is padding.
+        - **special_tokens_mask** (optional): `[..., length]`, 1 for tokens that are never masked, in addition to
+          special tokens.
 
     Returns that batch, of the same type, with a new **input_ids** or **attention_mask**, of the same dtype and on the
-    same device; all else is as it was. An **attention_mask** that is missing is added if it is the target.
+    same device. The other columns do not change. If the target is **attention_mask** and it is missing, it is added.
 
     Raises:
-        ValueError: for bad arguments, here; for a batch that cannot be masked, when called.
+        TypeError: for a third positional argument, or an unknown one.
+        ValueError: for invalid arguments, at construction; for a batch that cannot be masked, in a call.
 
     Example:
 
