@@ -1,4 +1,4 @@
-"""Rates, schedules and strategies as text, such as `linear(0.3, 0.15)`: read, never run as Python."""
+"""Parses rates, schedules and strategies, such as `linear(0.3, 0.15)`. Nothing is executed as Python."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LENGTHS: Functions = {
 
 
 def rate_from(text: str) -> rates.FixedRate:
-    """The rate of `--rate`, a number or a distribution; a `ValueError` if a text is neither."""
+    """Parses `--rate`: a number or a distribution. Raises a `ValueError` for anything else."""
     numbers = "with numbers in brackets, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
     rule = f"a number such as 0.15, or {_either(RATES)} {numbers}"
     rate = _value(text, RATES, "--rate", rule)
@@ -45,10 +45,10 @@ def rate_from(text: str) -> rates.FixedRate:
 
 
 def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
-    """The schedule that a text names, in the words of [`SCHEDULES`] or the names of the functions.
+    """Parses a schedule, by its name in [`SCHEDULES`] or the name of its function.
 
     Raises:
-        ValueError: if it names none.
+        ValueError: if the text is not a schedule.
 
     >>> schedule_from("linear(0.30, 0.10)")(0.5)
     0.2
@@ -62,18 +62,18 @@ def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
 
 
 def strategy_from(text: str) -> strategies.Strategy:
-    """The strategy of `--strategy`, which a text names or makes.
+    """Parses `--strategy`: the name of a strategy, or a call.
 
     Raises:
-        ValueError: if it does neither.
+        ValueError: if the text is neither.
 
     >>> strategy_from("span(poisson_lengths(3))")
     <Strategy span>
     """
     if _head(text) in ("entity", "adaptive", "weighted"):
         raise ValueError(
-            f"`--strategy` must be one that needs nothing but the text here, but got {text!r}, which needs tags, a "
-            "model or weights. Try it in Python."
+            f"`--strategy` must need only the text, but got {text!r}, which needs tags, a model or weights. Use it in "
+            "Python."
         )
     rule = f"{_either(STRATEGIES)}, or one with arguments, such as `span(fixed_lengths(3))`"
     return strategies.resolve_strategy(_value(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
@@ -101,7 +101,7 @@ def _parsed(text: str) -> ast.expr:
 
 
 def _evaluated(node: ast.expr, functions: Functions) -> Any:
-    """Calls of these functions, lists, and what is literal; anything else is no expression here."""
+    """Evaluates calls of these functions, lists and literals; refuses everything else."""
     match node:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if all(one.arg for one in keywords):
             named = {str(one.arg): _evaluated(one.value, functions) for one in keywords}

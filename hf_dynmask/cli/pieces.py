@@ -1,4 +1,4 @@
-"""What became of each token of a text, and how it is shown."""
+"""The outcome for each token of a text, and how to show it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hf_dynmask.vocabulary.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_AROUND = ("cls", "sep", "bos", "eos", "pad")  # special tokens that are put around a text
+_AROUND = ("cls", "sep", "bos", "eos", "pad")  # special tokens around a text
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Piece:
     """A token.
 
     Attributes:
-        text: its surface, without the vocabulary's marks; of a replaced one, also what took its place.
-        begins_word: whether a word begins with it.
-        outcome: `"masked"`, `"replaced"`, `"kept"` (to be predicted though it stays), or None: not chosen.
+        text: the token without the marks of the vocabulary; for a replaced token, also its replacement.
+        begins_word: whether it begins a word.
+        outcome: `"masked"`, `"replaced"`, `"kept"` (unchanged but still predicted), or None if it was not selected.
     """
 
     text: str
@@ -39,12 +39,12 @@ def marked_pieces(
     masked: np.ndarray,
     labels: np.ndarray,
 ) -> Iterator[Piece]:
-    """The tokens of a text but the special ones around it.
+    """The tokens of a text, except for the special tokens around it.
 
     Args:
         ids: those of the text.
-        masked: int64 `[tokens]`, what the model is given in their place.
-        labels: int64 `[tokens]`, -100 where nothing is to be predicted.
+        masked: int64 `[tokens]`, the ids that the model receives.
+        labels: int64 `[tokens]`, -100 where nothing is predicted.
     """
     tokens = RaggedTokens(np.asarray(ids, dtype=np.int64), np.array([len(ids)]))
     starts = np.ones(len(ids), dtype=bool) if vocabulary.words is None else vocabulary.words.starts(tokens)
@@ -72,5 +72,5 @@ def _outcome(before: int, after: int, mask_token_id: int | None) -> str:
 
 
 def _printable(character: str) -> str:
-    """Nothing that a text holds steers the terminal."""
+    """Escapes characters that would control the terminal."""
     return character if character.isprintable() else f"\\u{ord(character):04x}"

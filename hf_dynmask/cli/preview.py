@@ -1,4 +1,4 @@
-"""A text's masks, one line an epoch."""
+"""Prints the masks of a text, one line for each epoch."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from hf_dynmask.cli.texts import read_texts
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.core.checks import checked_integer
 
-_MARKS = {"masked": ("[", "]"), "replaced": ("{", "}"), "kept": ("<", ">")}  # also seen where there are no colours
+_MARKS = {"masked": ("[", "]"), "replaced": ("{", "}"), "kept": ("<", ">")}  # visible without colors too
 _STYLES = {"masked": "bold red", "replaced": "bold magenta", "kept": "bold green"}
-_FORCED = "Some texts have too few tokens for the rate: at least one of each was chosen all the same (`min_masked=1`)."
+_FORCED = "Some texts have too few tokens for the rate, so one token of each was selected anyway (`min_masked=1`)."
 
 
 def show_preview(options: argparse.Namespace) -> None:
-    """Prints the masks of texts in some epochs; `options` are those of `hf-dynmask preview`.
+    """Prints the masks of texts in several epochs; `options` are those of `hf-dynmask preview`.
 
     Raises:
-        ValueError: if an option is wrong, there is no text, or it or the tokenizer cannot be read.
+        ValueError: if an option is wrong, there is no text, or a text or the tokenizer cannot be read.
     """
-    epochs = checked_integer(options.epochs, "--epochs", 1, "Pass how many to show.")
+    epochs = checked_integer(options.epochs, "--epochs", 1, "Pass the number of epochs to show.")
     texts, more = read_texts(options)
     collator = _collator(options, _tokenizer(options.tokenizer, texts))
     console = Console(emoji=False, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
-    toy = "a toy, made of the text; name one with --tokenizer"
+    toy = "a toy made from the text (choose one with --tokenizer)"
     console.print(f"Tokenizer: {options.tokenizer or toy}.")
-    console.print(f"{str(collator).rpartition('; ')[0]}.")  # the last part is who tells the epoch: here, nobody has to
-    console.print(Text("Marks: ").append_text(_legend()))
+    console.print(f"{str(collator).rpartition('; ')[0]}.")  # without the last part: the epoch is given here
+    console.print(Text("Legend: ").append_text(_legend()))
+    console.print("Spaces separate words; dots join the pieces of a word.")
     seen: Counter[str | None] = Counter()
     too_few = False
     for text in texts:
-        console.print("\n epoch  asked  masked")
+        console.print("\n epoch   rate  selected")
         for epoch in range(epochs):
             asked, pieces = _masked(collator, text, epoch, epochs)
             seen.update(piece.outcome for piece in pieces)
             too_few |= asked * len(pieces) < 1
             console.print(_line(console, epoch, asked, pieces))
-    left_out = f" Further lines were left out, after {len(texts)}: see --max_texts." if more else ""
+    left_out = f" Only the first {len(texts)} lines are shown: see --max_texts." if more else ""
     console.print(f"\n{_summary(seen)}{left_out}")
     if too_few:
         console.print(_FORCED)
@@ -70,8 +71,8 @@ def _tokenizer(name: str | None, texts: Sequence[str]) -> Any:
         from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
 
         return toy_tokenizer(texts)
-    rule = f"`--tokenizer` must be a name on the hub, or a folder with a tokenizer, but got {name!r}: "
-    if (name[:1] in (".", "/", "~") or name.count("/") > 1) and not os.path.exists(name):  # no name on the hub
+    rule = f"`--tokenizer` must be a name on the hub or a folder with a tokenizer, but got {name!r}: "
+    if (name[:1] in (".", "/", "~") or name.count("/") > 1) and not os.path.exists(name):  # not a name on the hub
         raise ValueError(f"{rule}there is no such folder.")
     from transformers import AutoTokenizer
 
@@ -82,7 +83,7 @@ def _tokenizer(name: str | None, texts: Sequence[str]) -> Any:
 
 
 def _masked(collator: DataCollatorForDynamicMasking, text: str, epoch: int, epochs: int) -> tuple[float, list[Piece]]:
-    """The rate that was asked, and what became of the tokens."""
+    """The requested rate, and the outcome for each token."""
     encoded = collator.tokenizer(text)
     batch = collator([encoded], epoch=epoch, progress=epoch / epochs)
     rows = batch["input_ids"][0], batch["labels"][0]
@@ -91,9 +92,9 @@ def _masked(collator: DataCollatorForDynamicMasking, text: str, epoch: int, epoc
 
 
 def _line(console: Console, epoch: int, asked: float, pieces: Sequence[Piece]) -> Text:
-    """An epoch; in a terminal, what does not fit hangs under the tokens."""
+    """The line of an epoch. In a terminal, long lines continue below the tokens."""
     chosen = sum(piece.outcome is not None for piece in pieces) / max(len(pieces), 1)
-    columns = f"{epoch:6}  {asked:5.1%}  {chosen:6.1%}  "
+    columns = f"{epoch:6}  {asked:5.1%}  {chosen:8.1%}  "
     tokens = Text()
     for place, piece in enumerate(pieces):
         if place:
@@ -111,11 +112,11 @@ def _marked(text: str, outcome: str | None) -> Text:
 
 
 def _legend() -> Text:
-    shown = {"masked": "becomes the mask token", "replaced": "it>by a random one", "kept": "to be predicted, but stays"}
-    return Text(" ").join(_marked(text, outcome) for outcome, text in shown.items())
+    shown = {"masked": "masked", "replaced": "original>random", "kept": "kept, still predicted"}
+    return Text("  ").join(_marked(text, outcome) for outcome, text in shown.items())
 
 
 def _summary(seen: Counter[str | None]) -> str:
     total, chosen = seen.total(), seen.total() - seen[None]
     outcomes = ", ".join(f"{seen[outcome]} {outcome}" for outcome in _MARKS)
-    return f"{chosen} of {total} tokens chosen, {chosen / max(total, 1):.1%}: {outcomes}."
+    return f"{chosen} of {total} tokens selected, {chosen / max(total, 1):.1%}: {outcomes}."

@@ -1,4 +1,4 @@
-"""The course of a rate over training: as lines in the terminal, and as a picture."""
+"""Shows a mask rate over a training: as lines in the terminal, and as an image."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from hf_dynmask.rates.schedules import Schedule, rate_at
 _LINES, _POINTS = 11, 2_000
 
 
-def show_course(text: str, steps: int, out: Path | None) -> None:
-    """Prints the rate at some steps, and draws it at more of them into `out` if that is given.
+def show_schedule(text: str, steps: int, out: Path | None) -> None:
+    """Prints the rate at some steps, and draws the curve into `out` if it is given.
 
     Raises:
         ValueError: if the text names no schedule, there are no steps, or `out` cannot be written.
     """
     schedule = schedule_from(text)
-    checked_integer(steps, "--steps", 1, "Pass the optimizer steps of the whole training.")
+    checked_integer(steps, "--steps", 1, "Pass the number of optimizer steps of the whole training.")
     if out is not None:
         draw(schedule, steps, text, out)
     console = Console(emoji=False)
     console.print(_lines(schedule, steps))
     if out is not None:
-        console.print(f"drawn into {out}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Curve written to {out}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def draw(schedule: Schedule, steps: int, title: str, path: Path) -> None:
-    """The rate of each step as a curve; steps are drawn as such, up to 2,000 points."""
+    """Draws the rate of each step, at up to 2,000 steps, as a staircase."""
     from matplotlib.figure import Figure
 
-    at, rates = _course(schedule, steps, _POINTS)
+    at, rates = _sampled_rates(schedule, steps, _POINTS)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.step(at, 100 * rates, where="post")
@@ -46,16 +46,16 @@ def draw(schedule: Schedule, steps: int, title: str, path: Path) -> None:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error  # matplotlib's own list of formats, or the system's reason
-        raise ValueError(f"`--out` must be a picture, but {str(path)!r} cannot be written: {why}.") from error
+        raise ValueError(f"`--out` must be an image file, but {str(path)!r} cannot be written: {why}.") from error
 
 
-def _course(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _sampled_rates(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarray, np.ndarray]:
     at = np.unique([*(place * steps // (most - 1) for place in range(most - 1)), steps - 1])
     return at, np.array([rate_at(schedule, int(step), steps) for step in at])
 
 
 def _lines(schedule: Schedule, steps: int) -> Table:
-    at, rates = _course(schedule, steps, _LINES)
+    at, rates = _sampled_rates(schedule, steps, _LINES)
     table = Table(box=None, pad_edge=False)
     for heading in ("step", "mask rate"):
         table.add_column(heading, justify="right")

@@ -1,4 +1,4 @@
-"""The texts of a preview: one that is given, or the lines of a file or of standard input."""
+"""Reads the texts of a preview: an argument, or the lines of a file or of standard input."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hf_dynmask.core.checks import checked_integer
 
 
 def read_texts(options: argparse.Namespace) -> tuple[list[str], bool]:
-    """The texts, as many as are to be shown, and whether there are more; a `ValueError` if there is none to read."""
-    most = checked_integer(options.max_texts, "--max_texts", 1, "Pass how many lines to show.")
+    """The texts to show, and whether there are more. Raises a `ValueError` if there are none or they are unreadable."""
+    most = checked_integer(options.max_texts, "--max_texts", 1, "Pass the number of lines to show.")
     if options.text is not None and options.file is not None:
-        raise ValueError("`text` and `--file` must not both be given. Drop one.")
+        raise ValueError("`text` and `--file` exclude each other. Pass one of them.")
     if options.text is None and options.file is None and sys.stdin.isatty():
-        raise ValueError("`text` must be given, or `--file`, or standard input. Put a text in quotes.")
+        raise ValueError("Pass `text` in quotes, `--file`, or text on standard input.")
     texts = list(islice(filter(None, _lines(options.text, options.file)), most + 1))
     if not texts:
-        raise ValueError("`text` must hold something else than white space, but nothing came.")
+        raise ValueError("`text` must contain more than white space, but it is empty.")
     return texts[:most], len(texts) > most
 
 
@@ -40,7 +40,7 @@ def _lines(text: str | None, file: Path | None) -> Iterator[str]:
 
 def _hint_at_file(text: str) -> None:
     if os.path.isfile(text):  # Path.is_file fails where a text is longer than a name can be
-        print(f"hf-dynmask: `text` is the name of a file. Did you mean `--file {text}`?", file=sys.stderr)
+        print(f"hf-dynmask: `text` is also the name of a file. Did you mean `--file {text}`?", file=sys.stderr)
 
 
 def _lines_of(file: Path) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _lines_of(file: Path) -> Iterator[str]:
         with file.open(encoding="utf-8") as lines:
             yield from _stripped(lines, f"`--file` {str(file)!r}")
     except OSError as error:
-        raise ValueError(f"`--file` must be a text file, but {str(file)!r} is none: {error.strerror}.") from error
+        raise ValueError(f"`--file` must be a text file, but {str(file)!r} is unreadable: {error.strerror}.") from error
 
 
 def _stripped(lines: Iterable[str], source: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A tokenizer for when none is named: made of the text itself, without a download."""
+"""The tokenizer of a preview if none is given: made from the text itself, without a download."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mas
 
 
 def toy_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """WordPiece as BERT's, whose vocabulary is the words of these texts, cut into pieces of five characters."""
+    """A WordPiece tokenizer like BERT's. Its vocabulary is the words of these texts, in pieces of five characters."""
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
-    # "##s" has every vocabulary mark its words, also where all are short
+    # "##s" makes every vocabulary mark its words, even if all are short
     words = (word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     tokens = [*_SPECIAL.values(), "##s", *dict.fromkeys(piece for word in words for piece in _pieces(word))]
     vocabulary = {token: id_ for id_, token in enumerate(dict.fromkeys(tokens))}

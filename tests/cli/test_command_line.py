@@ -94,7 +94,7 @@ def test_words_are_seen_and_rates_observed(printed) -> None:
         of_words = iter(chosen)
         assert all(len({next(of_words) for _ in word.split("·")}) == 1 for word in words)
     counted = sum(outcome is not None for line in epochs_of(output) for _, outcome in outcomes(line))
-    assert f"\n{counted} of 950 tokens chosen, {counted / 950:.1%}: " in output
+    assert f"\n{counted} of 950 tokens selected, {counted / 950:.1%}: " in output
     assert 0.25 < counted / 950 < 0.35
 
 
@@ -127,9 +127,7 @@ def test_a_rate_that_each_mask_draws_is_shown(printed) -> None:
     ],
 )
 def test_it_is_said_why_short_texts_exceed_their_rate(printed, arguments, forced) -> None:
-    assert (
-        "at least one of each was chosen all the same (`min_masked=1`)." in printed("preview", *arguments)
-    ) is forced
+    assert ("so one token of each was selected anyway (`min_masked=1`)." in printed("preview", *arguments)) is forced
 
 
 def test_static_masks_stay(printed) -> None:
@@ -141,11 +139,11 @@ def test_lines_come_from_a_file_or_standard_input(printed, tmp_path, monkeypatch
     (tmp_path / "corpus.txt").write_text("the cat\n\n  the dog  \nthe mat\n", encoding="utf-8")
     output = printed("preview", "--file", tmp_path / "corpus.txt", "--epochs", 1, "--max_texts", 2)
     assert [[token for token, _ in outcomes(line)] for line in epochs_of(output)] == [["the", "cat"], ["the", "dog"]]
-    assert " Further lines were left out, after 2: see --max_texts.\n" in output
+    assert " Only the first 2 lines are shown: see --max_texts.\n" in output
     monkeypatch.setattr(sys, "stdin", io.StringIO("the cat\nthe dog\nthe mat\n"))
     output = printed("preview", "--epochs", 1)
     assert len(epochs_of(output)) == 3
-    assert "left out" not in output
+    assert "are shown" not in output
 
 
 def test_a_text_that_names_a_file_may_be_a_slip(capsys, tmp_path, monkeypatch) -> None:
@@ -192,8 +190,8 @@ def test_colours_are_for_terminals(colours) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["", "--epochs", 1], "`text` must hold something else than white space, but nothing came."),
-        (["the", "gardener"], '`text` must be one argument, but got more. Put it in quotes: "the gardener".'),
+        (["", "--epochs", 1], "`text` must contain more than white space, but it is empty."),
+        (["the", "gardener"], '`text` must be a single argument, but got several. Put it in quotes: "the gardener".'),
         (["the", "--epochs", 1, "gardener"], 'Put it in quotes: "the gardener".'),
         ([TEXT, "--epochs", 0], "`--epochs` must be an integer of at least 1, but got 0."),
         ([TEXT, "--max_texts", 0], "`--max_texts` must be an integer of at least 1, but got 0."),
@@ -212,16 +210,16 @@ def test_colours_are_for_terminals(colours) -> None:
         ([TEXT, "--schedule", ""], "`--schedule` must be constant, linear, "),
         ([TEXT, "--schedule", "15"], "`--schedule` must be a number between 0 and 1, but got 15. Pass 0.15 for 15 %"),
         ([TEXT, "--schedule", "linear(2, 0.1)"], "`start` must be a number between 0 and 1, but got 2."),
-        ([TEXT, "--file", "corpus.txt"], "`text` and `--file` must not both be given."),
-        (["--file", "nowhere.txt"], "`--file` must be a text file, but 'nowhere.txt' is none: No such file"),
-        (["--file", "."], "`--file` must be a text file, but '.' is none: "),
+        ([TEXT, "--file", "corpus.txt"], "`text` and `--file` exclude each other."),
+        (["--file", "nowhere.txt"], "`--file` must be a text file, but 'nowhere.txt' is unreadable: No such file"),
+        (["--file", "."], "`--file` must be a text file, but '.' is unreadable: "),
         (
             [TEXT, "--tokenizer", "./nowhere"],
             "a folder with a tokenizer, but got './nowhere': there is no such folder.",
         ),
         (
             [TEXT, "--tokenizer", "."],
-            "`--tokenizer` must be a name on the hub, or a folder with a tokenizer, but got '.': ",
+            "`--tokenizer` must be a name on the hub or a folder with a tokenizer, but got '.': ",
         ),
     ],
 )
@@ -256,7 +254,7 @@ def test_an_option_that_is_none_is_refused_as_ever(capsys) -> None:
 def test_the_course_of_a_schedule(printed, tmp_path) -> None:
     curve = tmp_path / ":snake:.png"  # is not to become a picture of one
     output = printed("schedule", "linear(0.3, 0.1)", "--steps", 10_000, "--out", curve)
-    assert output.endswith(f"drawn into {curve}\n")
+    assert output.endswith(f"Curve written to {curve}.\n")
     rows = [line.split()[:2] for line in output.splitlines()[1:-1]]
     assert rows[0] == ["0", "30.00%"]
     assert rows[5] == ["5,000", "20.00%"]
@@ -274,11 +272,11 @@ def test_a_training_of_one_step_has_a_course(printed) -> None:
         (["cosne(0.3, 0.1)"], "there is no 'cosne'. Did you mean 'cosine'?\n"),
         (["linear(0.3)"], "but got 'linear(0.3)': `linear(start, end)`, missing a required argument: 'end'.\n"),
         (["linear"], "but got 'linear': `linear(start, end)`, missing a required argument: 'start'.\n"),
-        (["linear", "0.3"], "`schedule` must be one argument, but got more. Put it in quotes: "),
+        (["linear", "0.3"], "`schedule` must be a single argument, but got several. Put it in quotes: "),
         (["linear(0.3, 0.1)", "--steps", 0], "`--steps` must be an integer of at least 1, but got 0."),
         (
             ["linear(0.3, 0.1)", "--out", "curve.spam"],
-            "`--out` must be a picture, but 'curve.spam' cannot be written: ",
+            "`--out` must be an image file, but 'curve.spam' cannot be written: ",
         ),
         (["linear(0.3, 0.1)", "--out", "nowhere/curve.png"], "'nowhere/curve.png' cannot be written: No such"),
     ],
