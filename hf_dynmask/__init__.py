@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hf_dynmask import strategies
-from hf_dynmask.collators.arrays import mask_tokens
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.rates.distributions import cosine_rate, truncated_normal_rate, uniform_rate
 from hf_dynmask.rates.schedules import (
@@ -21,6 +20,7 @@ from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
     from hf_dynmask import on_device
+    from hf_dynmask.collators.arrays import mask_tokens
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
     from hf_dynmask.trainer.audit import audit_batch
@@ -58,6 +58,7 @@ _ON_DEMAND = {
     "MaskAuditError": "trainer.training_audit",
     "MaskRateCallback": "trainer.callback",
     "audit_batch": "trainer.audit",
+    "mask_tokens": "collators.arrays",
 }
 
 

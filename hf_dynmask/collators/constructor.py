@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -17,9 +17,8 @@ def explain_arguments(collator: type[Collator]) -> type[Collator]:
     Subclasses may have constructors of their own; what they pass on is checked here.
     """
     construct = collator.__init__
-    _, *parameters = inspect.signature(construct).parameters.values()
-    names = [parameter.name for parameter in parameters]
-    by_position = [parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    names = [field.name for field in fields(collator) if field.init]  # type: ignore[arg-type]
+    by_position = [field.name for field in fields(collator) if field.init and not field.kw_only]  # type: ignore[arg-type]
 
     @wraps(construct)
     def explained(self: Any, *arguments: Any, **named: Any) -> None:
