@@ -1,17 +1,17 @@
-"""The ways of masking, each two short functions: which tokens are masked together, and how likely.
+"""Masking strategies: which tokens are masked together, and with what probability.
 
-A strategy is named (`strategy="span"`), made with arguments (`strategy=strategies.span(fixed_lengths(3))`), or a
-function of your own that tells where units begin:
+Pass a strategy by name (`strategy="span"`), with arguments (`strategy=strategies.span(fixed_lengths(3))`), or as a
+function that marks where units begin:
 
     >>> def pairs(tokens):
-    ...     return tokens.positions % 2 == 1  # behind [CLS], two tokens at a time
+    ...     return tokens.positions % 2 == 1  # after [CLS], two tokens at a time
     >>> from hf_dynmask import DataCollatorForDynamicMasking
     >>> collator = DataCollatorForDynamicMasking(tokenizer, strategy=pairs, mlm_probability=0.5, num_mask_patterns=1)
     >>> masked = collator([tokenizer("the cat sat on a mat")])["labels"][0] != -100
     >>> bool((masked[1:7:2] == masked[2:8:2]).all())
     True
 
-or a [`Strategy`] that also says how likely each unit is.
+A [`Strategy`] also gives the probability of each unit.
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from hf_dynmask.core.checks import checked_choice, checked_integer, checked_length_probs, checked_rate
 from hf_dynmask.strategies.entities import entity_probs, mention_starts
@@ -31,16 +28,20 @@ from hf_dynmask.strategies.frequencies import rarity_weights, token_counts
 from hf_dynmask.strategies.lengths import fixed_lengths, geometric_lengths, poisson_lengths
 from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Units, every_token, runs, words
 from hf_dynmask.strategies.positional import POSITIONS
+from hf_dynmask.strategies.strategy import Strategy
 from hf_dynmask.strategies.token_losses import TokenLosses
-from hf_dynmask.strategies.weights import Weights, checked_weights, mean_token_weights
+from hf_dynmask.strategies.weights import checked_weights, mean_token_weights
 from hf_dynmask.vocabulary.words import Segmenter
 
 __all__ = [
     "STRATEGIES",
+    "MaskingTokens",
     "Strategy",
     "TokenLosses",
+    "Units",
     "adaptive",
     "entity",
+    "every_token",
     "fixed_lengths",
     "geometric_lengths",
     "ngram",
@@ -53,71 +54,14 @@ __all__ = [
     "token_counts",
     "weighted",
     "whole_word",
+    "words",
 ]
-
-OfUnits = Callable[[MaskingTokens, Units, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Strategy:
-    """How to mask. Every function is given [`MaskingTokens`], and all but the first [`Units`] as well.
-
-    Args:
-        name: what it is called.
-        partition: `partition(tokens) -> bool [tokens]`, True where a unit begins. Units are masked whole or not at all.
-        weights: `weights(tokens, units) -> float64 [units]`, the relative probabilities of the units; the fraction of
-            masked tokens is still the rate. None: equal for all.
-        probs: `probs(tokens, units, rates) -> float64 [units]`, the probability that each unit is masked, from the rate
-            of each sequence, float64 `[sequences]`. Use it instead of `weights` where the rate need not be kept.
-        draws: `draws(tokens, units, rates) -> float64 [units]` in [0, 1): a unit is masked if its draw is below its
-            probability. None: independent uniform draws.
-        columns: the columns of the examples, with a value for each token, that it reads from `tokens.columns`.
-        losses: the losses that the weights follow, if they do (see [`adaptive`]).
-        words: as `partition`, True where a word begins; None for what the vocabulary says. It only matters where the
-            examples' own labels have -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
-        counts: whether `draws` mask an exact count by themselves, so that `exact_count` has nothing to add.
-
-    Raises:
-        ValueError: if there are both `weights` and `probs`; from the collator, if a function fails or gives something
-            else than what it says here.
-
-    Long words, whole, are preferred by:
-
-    >>> from hf_dynmask.strategies.partitions import words
-    >>> Strategy("long words", partition=words, weights=lambda tokens, units: units.size.astype(float))
-    <Strategy long words>
-    """
-
-    name: str
-    partition: Partition
-    weights: Weights | None = None
-    probs: OfUnits | None = None
-    draws: OfUnits | None = None
-    columns: tuple[str, ...] = ()
-    losses: TokenLosses | None = None
-    words: Partition | None = None
-    counts: bool = False
-
-    def __post_init__(self) -> None:
-        if self.weights is not None and self.probs is not None:
-            raise ValueError(
-                f"`probs` must be None where there are `weights`, but `Strategy({self.name!r}, ...)` got both. Pass "
-                "`weights` to keep the rate, or `probs`, which do not."
-            )
-
-    def for_evaluation(self) -> Strategy:
-        """The same, but that all units are alike where their weights follow the model's losses."""
-        return self if self.losses is None else dataclasses.replace(self, weights=None, losses=None)
-
-    def __repr__(self) -> str:
-        return f"<Strategy {self.name}>"
-
 
 Unit = str | Strategy | Partition
 
 
 def token() -> Strategy:
-    """Every token by itself (Devlin et al. 2019, BERT).
+    """Masks each token independently (Devlin et al. 2019, BERT).
 
     >>> token()
     <Strategy token>
@@ -126,16 +70,16 @@ def token() -> Strategy:
 
 
 def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = None) -> Strategy:
-    """All tokens of a word together (Devlin's whole word masking of 2019; Cui et al. 2021 for Chinese).
+    """Masks all tokens of a word together (whole word masking of BERT, 2019; Cui et al. 2021 for Chinese).
 
-    Where words begin is looked up in a table over the vocabulary: see `hf_dynmask.vocabulary.words`. A special token is
-    no part of a word.
+    A table over the vocabulary tells where words begin: see `hf_dynmask.vocabulary.words`. Special tokens are not part
+    of words.
 
     Args:
-        max_word_length: words of more characters or pieces than this are split, so that no text is masked all or
-            nothing; None to split none.
-        segmenter: a function from a text to its words, such as `jieba.lcut`, for scripts that are written without
-            spaces; without one, each of their tokens is a word.
+        max_word_length: split words of more characters or pieces than this, so that no text is masked all or nothing;
+            None to split no word.
+        segmenter: a function from a text to its words, such as `jieba.lcut`, for scripts without spaces; None: each
+            token of these scripts is a word.
 
     Raises:
         ValueError: if `max_word_length` is below 1.
@@ -153,7 +97,7 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
 
 
 def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> Strategy:
-    """Spans of words of random length (Joshi et al. 2020, SpanBERT).
+    """Masks spans of words of random length (Joshi et al. 2020, SpanBERT).
 
     Each sequence is cut into spans whose lengths are independent draws, and each span is masked with the probability of
     the rate. So a masked span begins at each word with the probability `rate / mean length`, the expected fraction of
@@ -161,12 +105,12 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
 
     Args:
         lengths: the probabilities of spans of 1, 2, 3, ... units: [`geometric_lengths`] by default, as in SpanBERT,
-            [`poisson_lengths`] (BART), [`fixed_lengths`], or your own.
-        unit: what spans are made of: `"whole_word"`, `"token"`, a strategy made with arguments, or a function of your
-            own; one that only says where units begin.
+            [`poisson_lengths`] (BART), [`fixed_lengths`], or a list.
+        unit: the units of spans: `"whole_word"`, `"token"`, a strategy with arguments, or a function. It must only mark
+            where units begin.
 
     Raises:
-        ValueError: if `lengths` are not probabilities, or `unit` says more than where units begin.
+        ValueError: if `lengths` are not probabilities, or `unit` does more than mark where units begin.
 
     >>> span(fixed_lengths(3), unit="token")
     <Strategy span>
@@ -177,10 +121,10 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
 
 
 def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
-    """N-grams of words: with `weights`, `P(n) = weights[n - 1] / sum(weights)`.
+    """Masks n-grams of words: with `weights`, `P(n) = weights[n - 1] / sum(weights)`.
 
-    `1 / n` up to 3 is the choice of Lan et al. 2020 (ALBERT) and Megatron; ERNIE (Sun et al. 2019) masks phrases.
-    Otherwise, and `unit`, as [`span`].
+    Lan et al. 2020 (ALBERT) and Megatron use `1 / n` up to 3; ERNIE (Sun et al. 2019) masks phrases. See [`span`] for
+    `unit` and the rest.
 
     >>> ngram([1, 1])
     <Strategy ngram>
@@ -189,17 +133,17 @@ def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word
 
 
 def position(kind: str = "block", unit: Unit = "token") -> Strategy:
-    """What is masked depends on where it stands; the rate says how much.
+    """Masks units by their position in the sequence; the rate gives the number of masked tokens.
 
     Args:
-        kind: `"prefix"`: all after the first k units, `k = (1 - rate) * length` (prefix language modeling, Dong et al.
-            2019, UniLM); `"suffix"`: all before the last k; `"block"`: one block at a random place; `"every_nth"`:
-            every n-th unit, `n = 1 / rate`, from a random one on, which is an exact count with or without
-            `exact_count`.
-        unit: as for [`span`].
+        kind: `"prefix"` masks all units after the first k, `k = (1 - rate) * length` (prefix language modeling, Dong et
+            al. 2019, UniLM); `"suffix"` masks all units before the last k; `"block"` masks one block at a random
+            position; `"every_nth"` masks every n-th unit, `n = 1 / rate`, starting at a random one, which is an exact
+            count with or without `exact_count`.
+        unit: see [`span`].
 
     Raises:
-        ValueError: if there is no such `kind`, or `unit` says more than where units begin.
+        ValueError: if `kind` is unknown, or `unit` does more than mark where units begin.
 
     >>> from hf_dynmask import DataCollatorForDynamicMasking
     >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.5, strategy=position("prefix"), num_mask_patterns=1)
@@ -214,13 +158,14 @@ def weighted(weights: Any, unit: Unit = "token") -> Strategy:
     """Masks units in proportion to their weights: `prob = min(1, c * weight)`, with the `c` that keeps the rate.
 
     Args:
-        weights: a number for each id of the vocabulary, of which a unit has the mean of its tokens, such as
-            [`rarity_weights`]; or a function `weights(tokens, units) -> float [units]`, given [`MaskingTokens`] and
-            [`Units`]. Not negative; 0 is masked last.
-        unit: as for [`span`].
+        weights: one number per id of the vocabulary, such as [`rarity_weights`]; a unit has the mean weight of its
+            tokens. Or a function `weights(tokens, units) -> float [units]` of [`MaskingTokens`] and [`Units`]. Weights
+            are not negative; units of weight 0 are masked last.
+        unit: see [`span`].
 
     Raises:
-        ValueError: if a weight is negative or not finite, here; if there are not as many as ids, when called.
+        ValueError: if a weight is negative or not finite; when the collator is called, if there are fewer weights than
+            ids.
 
     >>> weighted(rarity_weights([100, 4, 0]), unit="whole_word")
     <Strategy weighted>
@@ -236,21 +181,21 @@ def entity(
     outside: Collection[int] = (0,),
     unit: Unit = "whole_word",
 ) -> Strategy:
-    """Entity words have a rate of their own, and all others `mlm_probability` (Sun et al. 2019, ERNIE; SpanBERT).
+    """Masks entity words at their own rate, and all other words at `mlm_probability` (Sun et al. 2019, ERNIE).
 
-    The tags are those of a data set for named entity recognition, one for each token, as the usual alignment of tags
-    and tokens gives them: a token that is tagged -100 is part of what it follows. Under `Trainer`, `labels` survives
-    `remove_unused_columns`; the batch's own labels take its place.
+    The tags are those of a dataset for named entity recognition, one per token, in the usual alignment: a token tagged
+    -100 belongs to the word or mention before it. Under `Trainer`, the column `labels` survives
+    `remove_unused_columns`; the labels of masking replace it in the batch.
 
-    With `exact_count`, each word keeps its own probability, and the number of masked tokens is what the two give.
+    With `exact_count`, each word keeps its own probability, and the number of masked tokens follows from both rates.
 
     Args:
         entity_probability: the probability that an entity word, or a mention, is masked, in [0, 1].
-        column: the examples' column of tags.
-        tag_names: the name of each tag (IOB2), such as `dataset.features["ner_tags"].feature.names`. With them, all
-            words of one mention are masked together, and tags named "O" are outside.
-        outside: the tags that are no entity, where there are no names.
-        unit: as for [`span`].
+        column: the column of the examples that holds the tags.
+        tag_names: the name of each tag (IOB2), such as `dataset.features["ner_tags"].feature.names`. With names, all
+            words of a mention are masked together, and tags named "O" are outside entities.
+        outside: the tags outside entities, if there are no names.
+        unit: see [`span`].
 
     Raises:
         ValueError: if the probability is not in [0, 1], or `tag_names` are not in IOB2.
@@ -281,16 +226,16 @@ def entity(
 def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strategy:
     """Masks units in proportion to the loss that the model has on their tokens (see [`TokenLosses`]).
 
-    Hand `collator.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
-    follow from epoch to epoch, and are saved and resumed with checkpoints; in the first epoch, and so in a training of
-    one, all units are alike.
+    Pass `collator.losses.compute_loss` to `Trainer` as `compute_loss_func`, and pass [`MaskRateCallback`]. The weights
+    change from epoch to epoch, and are saved with checkpoints and resumed. In the first epoch, all units are equally
+    likely.
 
     Args:
-        losses: what the model's losses are; new ones by default.
-        unit: as for [`span`].
+        losses: the losses to follow; None for new ones.
+        unit: see [`span`].
 
     Raises:
-        ValueError: if `losses` are no [`TokenLosses`], or `unit` says more than where units begin.
+        ValueError: if `losses` is not a [`TokenLosses`], or `unit` does more than mark where units begin.
 
     >>> adaptive(TokenLosses(decay=0.9), unit="whole_word")
     <Strategy adaptive>
@@ -313,16 +258,16 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 
 
 def _unit_strategy(unit: Unit) -> Strategy:
-    """The strategy that says where units begin.
+    """The strategy that marks where units begin.
 
     Raises:
-        ValueError: if it also says how likely each is, which the strategy that it is a unit of decides.
+        ValueError: if it also gives probabilities, which the strategy made of these units decides.
     """
     strategy = resolve_strategy(unit, "unit")
     for name in ("weights", "probs", "draws"):
         if getattr(strategy, name) is not None:
             raise ValueError(
-                f"`unit` must say no more than where units begin, but got {strategy!r}, whose `{name}` would be lost. "
+                f"`unit` must only mark where units begin, but got {strategy!r}, whose `{name}` would be ignored. "
                 'Pass it as `strategy` by itself, or another unit such as `"whole_word"`.'
             )
     return strategy

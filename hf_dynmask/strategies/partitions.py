@@ -38,14 +38,20 @@ class Pieces(NamedTuple):
 
 @dataclass(eq=False)
 class MaskingTokens(RaggedTokens):
-    """What a strategy sees: the sequences of a batch, one after the other, without padding.
+    """The sequences of a batch, end to end and without padding, as the functions of a strategy receive them.
 
     Attributes:
+        input_ids: int64 `[tokens]`, the ids of all sequences.
+        lengths: int64 `[sequences]`, their numbers of tokens.
+        positions: int64 `[tokens]`, the position of each token in its sequence.
         vocabulary: the tables over token ids.
-        maskable: bool `[tokens]`, False where a token must stay, at least by itself.
-        keys: uint64 `[sequences]`, each sequence's key for the draws of `hf_dynmask.core.draws`.
-        columns: the further columns that the strategy asked for, `[tokens]` each.
-        pieces: the tokens that may be masked with their words, though not by themselves; None if there are none.
+        maskable: bool `[tokens]`, False for tokens that are never masked on their own.
+        keys: uint64 `[sequences]`, the key of each sequence for the draws of `hf_dynmask.core.draws`.
+        columns: the further columns that the strategy reads, `[tokens]` each.
+        pieces: the tokens that may be masked with their words but not on their own; None if there are none.
+
+    >>> def halves(tokens: MaskingTokens) -> np.ndarray:  # two units per sequence
+    ...     return tokens.positions == tokens.lengths.repeat(tokens.lengths) // 2
     """
 
     vocabulary: Vocabulary
@@ -60,9 +66,14 @@ class Units:
     """The units of a batch, in order.
 
     Attributes:
-        tokens: what they are made of.
-        starts: bool `[tokens]`, where one begins; None if each token is one. That case, which is the most common, then
-            costs nothing: what is asked for each unit is there for each token.
+        tokens: the tokens that they consist of.
+        starts: bool `[tokens]`, True where a unit begins; None if each token is a unit. This common case then costs
+            nothing, because the values of units are those of tokens.
+        size: int64 `[units]`, the number of tokens of each unit.
+        maskable: bool `[units]`, whether all tokens of a unit may be masked.
+
+    >>> def longer_is_likelier(tokens: MaskingTokens, units: Units) -> np.ndarray:
+    ...     return units.size.astype(float)
     """
 
     tokens: MaskingTokens
@@ -178,15 +189,32 @@ def partition_units(tokens: MaskingTokens, partition: Partition) -> Units:
 
 
 def every_token(tokens: MaskingTokens) -> np.ndarray:
-    """Each token is a unit."""
+    """A partition in which each token is a unit: bool `[tokens]`, all True.
+
+    Args:
+        tokens: the sequences.
+
+    >>> from hf_dynmask.strategies import Strategy
+    >>> Strategy("rare tokens", partition=every_token, weights=lambda tokens, units: tokens.input_ids / 1e6)
+    <Strategy rare tokens>
+    """
     return np.ones(len(tokens.input_ids), dtype=bool)
 
 
 def words(tokens: MaskingTokens, max_word_length: int | None = 16, segmenter: Segmenter | None = None) -> np.ndarray:
-    """Each word is a unit: see [`whole_words`].
+    """A partition in which each word is a unit: bool `[tokens]`, True where a word begins.
+
+    Args:
+        tokens: the sequences.
+        max_word_length: see [`whole_word`].
+        segmenter: see [`whole_word`].
 
     Raises:
         ValueError: if the vocabulary does not tell where words begin.
+
+    >>> from hf_dynmask.strategies import Strategy
+    >>> Strategy("long words", partition=words, weights=lambda tokens, units: units.size.astype(float))
+    <Strategy long words>
     """
     if tokens.vocabulary.words is None:
         raise ValueError(

@@ -496,12 +496,15 @@ class TestWeights:
         (lambda: strategies.poisson_lengths(50.0), "`mean` must not exceed `max_length`, but got 50.0 and 20"),
         (lambda: strategies.whole_word(0), "`max_word_length` must be an integer of at least 1"),
         (lambda: strategies.rarity_weights([1, -1]), "`counts` must be"),
-        (lambda: strategies.span(unit="entity"), "`unit` must say no more .* got <Strategy entity>, whose `probs`"),
+        (lambda: strategies.span(unit="entity"), "`unit` must only mark .* got <Strategy entity>, whose `probs`"),
         (lambda: strategies.span(unit=strategies.weighted([1.0])), "got <Strategy weighted>, whose `weights` would"),
-        (lambda: strategies.weighted([1.0], unit="adaptive"), "got <Strategy adaptive>, whose `weights` would be lost"),
-        (lambda: strategies.entity(unit="position"), "got <Strategy position:block>, whose `draws` would be lost"),
-        (lambda: strategies.adaptive(unit=strategies.entity()), "`unit` must say no more than where units begin"),
-        (lambda: strategies.position(unit=strategies.entity(tag_names=["O"])), "`unit` must say no more than where"),
+        (
+            lambda: strategies.weighted([1.0], unit="adaptive"),
+            "got <Strategy adaptive>, whose `weights` would be ignored",
+        ),
+        (lambda: strategies.entity(unit="position"), "got <Strategy position:block>, whose `draws` would be ignored"),
+        (lambda: strategies.adaptive(unit=strategies.entity()), "`unit` must only mark where units begin"),
+        (lambda: strategies.position(unit=strategies.entity(tag_names=["O"])), "`unit` must only mark where"),
     ],
 )
 def test_bad_arguments(call, message) -> None:
