@@ -51,7 +51,7 @@ def _batches(output_dir: Path, record: str) -> list[tuple[tuple[int, int], list]
 def _deaths(number: int) -> list[tuple[str, int, float]]:
     """Moments of every kind in turn: which one, and how many seconds after it."""
     rng = random.Random(0)
-    within = {"step": (60, 0.02), "accumulation": (4, 0.0), "checkpoint": (4, 0.04), "evaluation": (4, 0.005)}
+    within = {"checkpoint": (4, 0.04), "accumulation": (4, 0.0), "step": (60, 0.02), "evaluation": (4, 0.005)}
     kinds = [list(within)[i % len(within)] for i in range(number)]
     return [(kind, rng.randint(1, within[kind][0]), rng.random() * within[kind][1]) for kind in kinds]
 
@@ -61,7 +61,7 @@ def _deaths(number: int) -> list[tuple[str, int, float]]:
 def test_it_goes_on_as_if_nothing_had_happened(wordpiece, tmp_path, stress, dropout, report_figure) -> None:
     if dropout and not stress:
         pytest.skip("with dropout under --stress only")
-    tokenizer, kills, kinds = tmp_path / "tokenizer", 20 if stress else 4, Counter()
+    tokenizer, kills, kinds = tmp_path / "tokenizer", 20 if stress else 2, Counter()
     settings = {"max_steps": 25 * kills, "dropout": dropout}
     wordpiece.save_pretrained(tokenizer)
     assert _run(tokenizer, tmp_path / "whole", "whole", **settings) == 0

@@ -113,7 +113,7 @@ def _without_a_loader(wordpiece) -> Witness:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "combination" in metafunc.fixturenames:
         chosen = _every() if metafunc.config.getoption("--stress") else _a_few()
-        chosen = every(4, [(each,) for each in chosen])
+        chosen = every(7, [(each,) for each in chosen])
         metafunc.parametrize("combination", chosen, ids=lambda choice: "-".join(map(str, itertools.chain(*choice))))
 
 

@@ -210,6 +210,7 @@ def test_two_harnesses_may_run_different_cells_in_the_same_folder(tmp_path, stre
 # -- The harness ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.extended
 def test_a_harness_whose_folder_is_closed_does_not_start(tmp_path) -> None:
     (tmp_path / "runs").mkdir(mode=0o555)
     (tmp_path / "temporary").mkdir()

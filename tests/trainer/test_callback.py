@@ -94,7 +94,7 @@ def _train_and_resume(tokenizer, directory, callback, workers, persistent, accum
     )
 
 
-@pytest.mark.parametrize(("workers", "persistent", "accumulation"), every(4, GRID))
+@pytest.mark.parametrize(("workers", "persistent", "accumulation"), every(7, GRID))
 def test_every_batch_has_the_rate_of_its_optimizer_step(wordpiece, tmp_path, workers, persistent, accumulation) -> None:
     followed = _train_and_resume(
         wordpiece, tmp_path, lambda: MaskRateCallback(SCHEDULE), workers, persistent, accumulation

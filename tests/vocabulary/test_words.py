@@ -427,7 +427,7 @@ def _pairs(text: str) -> list[str]:
 
 def test_a_segmenter_that_loses_text_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"`segmenter` must return words .* for '我们去' returned \['我', '去'\]\. Keep"
+        ValueError, match=r"`segmenter` must return words .* the text '我们去', but returned \['我', '去'\]\. Keep"
     ):
         whole_words(_tokens(_ids("canine", "我们去")), _table("canine"), segmenter=_loses)
 
