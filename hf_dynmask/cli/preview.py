@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hf_dynmask.cli.expressions import rate_from, schedule_from, strategy_from
-from hf_dynmask.cli.pieces import Piece, marked_pieces
 from hf_dynmask.cli.texts import read_texts
+from hf_dynmask.cli.token_outcomes import Piece, marked_pieces
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.core.checks import checked_integer
 

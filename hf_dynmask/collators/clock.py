@@ -17,7 +17,7 @@ from torch.utils.data import SequentialSampler, get_worker_info
 
 from hf_dynmask.collators.epoch_warnings import warn_another_pass
 from hf_dynmask.core.draws import stream_keys
-from hf_dynmask.core.shared import SharedArray
+from hf_dynmask.core.shared_memory import SharedArray
 
 
 class _Pass(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.shared import INT64_MAX
+from hf_dynmask.core.shared_memory import INT64_MAX
+from hf_dynmask.loading.batch_position import EpochPlan
 from hf_dynmask.loading.loaders import check_order, collated_per_batch, find_collator, streams_unequally, torch_loader
 from hf_dynmask.loading.numbering import number_batches
-from hf_dynmask.loading.position import EpochPlan
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.base import EpochAwareCollator

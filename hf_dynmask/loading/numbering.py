@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
-from hf_dynmask.core.shared import SharedArray
-from hf_dynmask.loading.loaders import index_sampler, replace_index_sampler, restart_workers, torch_loader
-from hf_dynmask.loading.position import (
+from hf_dynmask.core.shared_memory import SharedArray
+from hf_dynmask.loading.batch_position import (
     MASK_INPUT_COLUMNS,
     BatchPosition,
     EpochPlan,
@@ -24,6 +23,7 @@ from hf_dynmask.loading.position import (
     recorded_columns,
     take_position,
 )
+from hf_dynmask.loading.loaders import index_sampler, replace_index_sampler, restart_workers, torch_loader
 from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 
 _PEEKED_BATCHES = 2  # drawn to look at one: accelerate reads the next batch to know whether this one is the last

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from torch.utils.data import get_worker_info
 
-from hf_dynmask.core.shared import SharedArray
-from hf_dynmask.loading.position import BatchPosition
+from hf_dynmask.core.shared_memory import SharedArray
+from hf_dynmask.loading.batch_position import BatchPosition
 
 
 class WorkerOrderMonitor:

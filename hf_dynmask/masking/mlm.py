@@ -32,7 +32,7 @@ from hf_dynmask.masking.replacement import replace
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
-from hf_dynmask.strategies.aligned import word_continuations
+from hf_dynmask.strategies.aligned_labels import word_continuations
 from hf_dynmask.strategies.partitions import MaskingTokens, Units, every_token, partition_units
 from hf_dynmask.strategies.weights import (
     Weights,

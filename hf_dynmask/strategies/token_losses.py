@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from hf_dynmask.core.checks import checked_fraction, checked_positive
 from hf_dynmask.core.ragged import IGNORE_INDEX
-from hf_dynmask.core.shared import SharedArray
+from hf_dynmask.core.shared_memory import SharedArray
 from hf_dynmask.strategies.partitions import MaskingTokens, Units
 from hf_dynmask.strategies.weights import mean_token_weights
 

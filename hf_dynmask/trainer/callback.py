@@ -11,7 +11,7 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators.base import EpochAwareCollator
-from hf_dynmask.loading.position import EpochPlan
+from hf_dynmask.loading.batch_position import EpochPlan
 from hf_dynmask.rates.schedules import (
     FixedRate,
     Rate,

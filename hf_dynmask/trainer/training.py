@@ -13,6 +13,7 @@ from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.loading.batch_position import MASK_INPUT_COLUMNS, EpochPlan
 from hf_dynmask.loading.loaders import (
     check_order,
     collated_per_batch,
@@ -25,7 +26,6 @@ from hf_dynmask.loading.loaders import (
     torch_loader,
 )
 from hf_dynmask.loading.numbering import number_batches
-from hf_dynmask.loading.position import MASK_INPUT_COLUMNS, EpochPlan
 from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 from hf_dynmask.rates.schedules import Rate
 

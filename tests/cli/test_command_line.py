@@ -13,7 +13,7 @@ import pytest
 from hf_dynmask import DataCollatorForDynamicMasking, __version__, uniform_rate
 from hf_dynmask.cli.expressions import rate_from, schedule_from, strategy_from
 from hf_dynmask.cli.main import main
-from hf_dynmask.cli.pieces import surface
+from hf_dynmask.cli.token_outcomes import surface
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
 
 TEXT = "The gardener waters unbelievable flowers, while the cat sat on a mat."

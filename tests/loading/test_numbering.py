@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
+from hf_dynmask.loading.batch_position import take_position
 from hf_dynmask.loading.loaders import collated_per_batch, find_collator, torch_loader
-from hf_dynmask.loading.position import take_position
 
 EXAMPLES, BATCH, STEPS = 16, 4, 8  # two epochs of four steps
 SCHEDULE = linear_schedule(0.8, 0.1)

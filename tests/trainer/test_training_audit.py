@@ -22,8 +22,8 @@ from hf_dynmask import (
     uniform_rate,
 )
 from hf_dynmask.loading import numbering
+from hf_dynmask.loading.batch_position import take_position
 from hf_dynmask.loading.numbering import PositionedCollate
-from hf_dynmask.loading.position import take_position
 from hf_dynmask.trainer import training
 from hf_dynmask.trainer import training_audit as trainer_audit
 

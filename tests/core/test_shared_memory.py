@@ -16,7 +16,7 @@ from support.extended import every
 from torch.utils.data import DataLoader
 
 from hf_dynmask import DataCollatorForDynamicMasking
-from hf_dynmask.core.shared import SharedArray
+from hf_dynmask.core.shared_memory import SharedArray
 
 STARTS = ["fork", "spawn", "forkserver"]
 
