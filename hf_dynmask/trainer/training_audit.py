@@ -1,8 +1,8 @@
-"""Checks, while a `Trainer` trains, that the masks which its model is given are those that were asked for.
+"""Checks, while a `Trainer` trains, that its model receives the masks that were asked for.
 
-It looks at what the model's `forward` receives, so it does not matter who loaded, wrapped, replicated or kept what. A
-hook notes the batches of a step, and the callback's own events check them, so a hook that an interrupted training
-leaves behind does nothing.
+The audit reads the arguments of the model's `forward`, so it does not matter which code loaded, wrapped, replicated or
+kept a batch. A hook records the batches of a step, and the events of the callback check them. If an interrupted training
+leaves the hook behind, it does nothing.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _READ = ("input_ids", "labels", "attention_mask", "position_ids", "cu_seq_lens_q
 
 
 class MaskAuditError(RuntimeError):
-    """The model was given other masks than those that were asked for."""
+    """The model received other masks than those that were asked for."""
 
 
 class TrainerAudit:
     """The audit of one training.
 
     Args:
-        collator: what the training's batches are collated as.
-        evaluation_rate: the rate of evaluation, whose masks are among those that an error can recognize.
-        columns: tells which columns of the examples the masks depend on as well, of which the batch holds none.
-        fills_up: whether the loader fills up an epoch's last batch with sequences of its first, as accelerate's
+        collator: the collator with the rate and the seed of the training.
+        evaluation_rate: the rate of evaluation, whose masks an error can recognize.
+        columns: returns the columns of the examples that masks also depend on, and that the batch does not hold.
+        fills_up: whether the loader fills up the last batch of an epoch with sequences of the first, as accelerate's
             dispatcher does for several processes.
         every_step: whether to check every step.
     """
@@ -64,13 +64,13 @@ class TrainerAudit:
         self._reported: set[str] = set()
 
     def begin_step(self, args: TrainingArguments, state: TrainerState, epoch: int, first_step: int) -> None:
-        """Before the first batch of an optimizer step is used.
+        """Starts an optimizer step, before its first batch is used.
 
         Args:
             args: of the `Trainer`.
             state: of the `Trainer`.
-            epoch: that the step is in.
-            first_step: of the epoch.
+            epoch: the epoch of the step.
+            first_step: the first step of the epoch.
         """
         starts = epoch != self._epoch or self._steps < _FIRST_STEPS
         self._step, self._total_steps = state.global_step, state.max_steps
@@ -81,30 +81,29 @@ class TrainerAudit:
         self._recorded = deque(maxlen=_FORWARDS * batches)
 
     def record(self, batch: Mapping[str, Any]) -> None:
-        """The model is given a batch to train on."""
+        """Records a batch that the model receives in training."""
         if self._is_open:
             self._recorded.append({name: batch[name] for name in _READ if batch.get(name) is not None})
 
     def record_labels(self, labels: torch.Tensor) -> None:
-        """The labels that a loss function of the library receives in the place of the model."""
+        """Records labels that the library's loss function receives instead of the model."""
         if self._is_open and self._recorded:
             self._recorded[-1].setdefault("labels", labels)
 
     def end_step(self) -> None:
-        """Before the optimizer step.
+        """Ends the batches of a step, before the optimizer step, and checks them if they are due.
 
         Raises:
-            MaskAuditError: if this step is checked, and its masks are not those that were asked for.
+            MaskAuditError: if their masks are not those that were asked for.
         """
         self._is_open = False
         if self._is_due:
             self.check()
 
     def check(self) -> None:
-        """Checks the step's batches, if they were not checked yet.
+        """Checks the batches of the step that were not checked yet.
 
-        A batch that nothing explains is none of the training's, but of a loss that calls the model with others too, as
-        long as there are right ones beside it.
+        If some batches are right, a batch that matches nothing is ignored: a loss may call the model with other inputs.
 
         Raises:
             MaskAuditError: if their masks are not those that were asked for.
@@ -137,7 +136,7 @@ class TrainerAudit:
         return audit.matches or (self._fills_up and self._is_filled_up(batch))
 
     def _is_filled_up(self, batch: Mapping[str, Any]) -> bool:
-        """Whether what differs are sequences of the epoch's first batch, with the masks of its step."""
+        """Whether the sequences that differ have the masks of the first step, as the first batch of the epoch."""
         restored = restore_batch(self._collator, batch)
         differ = [
             compare(self._collator, restored, batch, each.epoch, each.rate, self._columns()).differs
@@ -149,7 +148,7 @@ class TrainerAudit:
         return explain_mismatch(self._collator, batch, self._asked(), self._candidates(), self._columns())
 
     def _candidates(self) -> Iterator[Candidate]:
-        """What the batch may be instead, the nearest first."""
+        """Masks that the batch may have instead, the nearest first."""
         for distance in range(1, _NEAR + 1):
             for step in (self._step - distance, self._step + distance):
                 if callable(self._collator.rate) and 0 <= step < self._total_steps:
@@ -164,28 +163,28 @@ class TrainerAudit:
         asked = self._asked()
         rate = f" at a rate of {asked.rate:.3g}" if isinstance(asked.rate, float) else ""
         return (
-            f"the model must be given the masks of {asked.label}{rate}, but it was given {found}. A loader, a worker "
-            "or a wrapper has kept an earlier collator or batch, or changed the batch on its way. Return a new "
-            "`DataLoader` from `get_train_dataloader`, with the `data_collator` of the Trainer; where inputs are "
-            "changed on purpose, pass `audit=False` to `MaskRateCallback`."
+            f"the model must be given the masks of {asked.label}{rate}, but it was given {found}. Probably a loader, a "
+            "worker or a wrapper has kept an earlier collator or batch, or code has changed the batch. Return a new "
+            "`DataLoader` with the `data_collator` of the Trainer from `get_train_dataloader`. If you change inputs on "
+            "purpose, pass `audit=False` to `MaskRateCallback`."
         )
 
     def _report_gaps(self, audits: list[Audit]) -> None:
-        """Why the audit is not full: once, and once more if it is less than it was."""
+        """Logs once why the audit is not full, and once more if later batches allow less."""
         audit = max(audits, key=lambda each: ("none", "partial", "full").index(each.kind))
         if audit.reason and audit.kind not in self._reported:
             self._reported.add(audit.kind)
             how = "not audited" if audit.kind == "none" else "audited in part"
-            _LOGGER.warning("The masks that the model is given are %s: %s.", how, audit.reason)
+            _LOGGER.warning("The masks that the model receives are %s: %s.", how, audit.reason)
 
 
 def attach_audit_hook(model: torch.nn.Module, audit: TrainerAudit) -> Any:
-    """Has the audit note what a model is given while it trains, before other hooks; returns the hook's handle."""
+    """Makes the audit record what a model receives in training, before other hooks run; returns the hook's handle."""
     return model.register_forward_pre_hook(_AuditHook(audit), prepend=True, with_kwargs=True)
 
 
 class _AuditHook:
-    """A forward hook. It holds no audit alive, and a copy or a pickle of the model has none."""
+    """A forward hook. It refers to the audit weakly, and a copied or pickled model has no audit."""
 
     def __init__(self, audit: TrainerAudit | None = None) -> None:
         self._audit = (lambda: None) if audit is None else weakref.ref(audit)
@@ -210,7 +209,7 @@ def _named(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def _logs_after(args: TrainingArguments, state: TrainerState) -> bool:
-    """Whether `Trainer` logs after the optimizer step that begins."""
+    """Whether `Trainer` logs after the optimizer step that is about to begin."""
     if args.logging_first_step and state.global_step == 0:
         return True
     return args.logging_strategy == "steps" and (state.global_step + 1) % max(state.logging_steps, 1) == 0

@@ -172,7 +172,7 @@ class TestWhatIsNotInTheBatch:
         made(callback, data=data, remove_unused_columns=False, dataloader_num_workers=workers).train()
         assert {audit.kind for audit in audits} == {"partial"}
         assert [message for message in caplog.messages if "audited" in message] == [
-            "The masks that the model is given are audited in part: the masks also depend on what the examples have in "
+            "The masks that the model receives are audited in part: the masks also depend on what the examples have in "
             "`special_tokens_mask`, which the batch does not hold."
         ]
 
@@ -193,7 +193,7 @@ class TestWhatIsNotInTheBatch:
         made(label_smoothing_factor=0.1).train()
         assert {audit.kind for audit in audits} == {"none"}
         (message,) = [message for message in caplog.messages if "audited" in message]
-        assert message == "The masks that the model is given are not audited: the batch has no `labels`."
+        assert message == "The masks that the model receives are not audited: the batch has no `labels`."
 
     def test_no_audit_on_request(self, made, audits) -> None:
         made(MaskRateCallback(SCHEDULE, 0.15, audit=False)).train()
