@@ -1,8 +1,8 @@
 """Checks, while a `Trainer` trains, that its model receives the masks that were asked for.
 
 The audit reads the arguments of the model's `forward`, so it does not matter which code loaded, wrapped, replicated or
-kept a batch. A hook records the batches of a step, and the events of the callback check them. If an interrupted training
-leaves the hook behind, it does nothing.
+kept a batch. A hook records the batches of a step, and the events of the callback check them. If an interrupted
+training leaves the hook behind, it does nothing.
 """
 
 from __future__ import annotations
