@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-MOST = 160_000  # bytes, a third of them docstrings
+MOST = 170_000  # bytes: 90 kB code, 53 kB docstrings and comments, 12 kB metadata, 14 kB names of files
 
 
 def main() -> None:
