@@ -41,7 +41,7 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
 
 
 def attended_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | None:
-    """Which tokens are not padding that the examples came with: bool `[tokens]`; None for all.
+    """Which tokens are not padding of the examples: bool `[tokens]`; None for all.
 
     Raises:
         ValueError: if `attention_mask` has other values than 0 and 1.

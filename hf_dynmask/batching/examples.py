@@ -49,8 +49,8 @@ def ragged_batch(examples: Sequence[Any], per_token_columns: Collection[str] = (
 
 def _columns(examples: Sequence[Any]) -> dict[str, list[Any]]:
     if isinstance(examples, Mapping | Set) or not _length(examples):
-        came = "an empty batch" if _length(examples) == 0 else f"one {type(examples).__name__}"
-        raise ValueError(f"`examples` must be a list of at least one example, but got {came}.")
+        found = "an empty batch" if _length(examples) == 0 else f"one {type(examples).__name__}"
+        raise ValueError(f"`examples` must be a list of at least one example, but got {found}.")
     if not isinstance(examples[0], Mapping):
         return {"input_ids": [_bare(example, number) for number, example in enumerate(examples)]}
     if "input_ids" not in examples[0]:

@@ -112,9 +112,9 @@ def _check_one_sequence_a_row(batch: MutableMapping[str, Any]) -> None:
 def _flat(values: Any, name: str, shape: Sequence[int]) -> np.ndarray:
     """A column `[tokens]` of the batch, integers as int64."""
     if not isinstance(values, np.ndarray | torch.Tensor) or tuple(values.shape) != tuple(shape):
-        came = "it has none" if values is None else f"got shape {np.shape(values)}"
+        found = "it has none" if values is None else f"got shape {np.shape(values)}"
         raise ValueError(
-            f"`{name}` must have a value for each token of the batch of `collator`, {tuple(shape)}, but {came}. "
+            f"`{name}` must have a value for each token of the batch of `collator`, {tuple(shape)}, but {found}. "
             "Pass a collator that pads it, or a strategy that does not read it."
         )
     flat = _as_numpy(values, name).reshape(-1)

@@ -164,7 +164,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.
 
         So evaluation losses can be compared along a run, between schedules and between runs of one seed. A strategy
-        that follows the model's losses does not do so here: it weighs all units alike.
+        that follows the model's losses does not do so here: it weighs all units equally.
         """
         rate = checked_evaluation_rate(mlm_probability)
         strategy = self._strategy.for_evaluation()

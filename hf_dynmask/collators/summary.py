@@ -1,4 +1,4 @@
-"""What a collator does, as a sentence: so that nobody has to guess which masking they have."""
+"""Describes the masking of a collator in a sentence."""
 
 from __future__ import annotations
 

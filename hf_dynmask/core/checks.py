@@ -1,4 +1,4 @@
-"""Checks of what users pass: each error names the argument, the rule, what came, and the remedy."""
+"""Checks of what users pass: each error names the argument, the rule, the value, and the remedy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The counter hash of `core.draws` on torch tensors, equal to the bit, wherever they are.
 
 torch has hardly any operations on unsigned integers, so signed ones of the same bits stand for them: sums and products
-wrap around alike, and where a shift to the right moves copies of the sign in, they are cleared.
+wrap around in the same way, and where a shift to the right moves copies of the sign in, they are cleared.
 
 `torch.compile` makes C++ of it for CPUs, where signed integers that grow too large are undefined behaviour: compilers
 rely on it that none does where they know both factors. They know constants, and inductor puts loop indices in the place

@@ -280,7 +280,7 @@ def _first_in_order(
     if rotated:
         total = sum_by_row(units.maskable_size, units)
         begin = units.from_sequences(as_fraction(draw(keys, zeros, Purpose.PLACE)) * total)
-        skipped = sum_by_row(units.maskable_size * (point < begin), units)  # what came first comes last now
+        skipped = sum_by_row(units.maskable_size * (point < begin), units)  # the first units are last now
         round_ = units.from_sequences(np.maximum(total, 1))
         point, before = (point - begin) % round_, (before - units.from_sequences(skipped)) % round_
     return units.maskable & ((point < units.from_sequences(goal)) | (before < min_masked))

@@ -31,7 +31,7 @@ class NoisePlan:
 
     Attributes:
         mean_noise_span_length: the mean number of tokens of a span of noise; at least 1.
-        max_runs: at most so many runs of noise in a sequence; at least 2, as one span may become two.
+        max_runs: the maximum number of runs of noise in a sequence; at least 2, as one span may become two.
         seed: any integer.
 
     Raises:

@@ -47,7 +47,7 @@ class DevicePlan(NamedTuple):
         pad_token_id: what is padding where nothing else tells; None if nothing is.
         mask_limit: masked tokens whose draw is below it become the mask token.
         random_limit: and those whose draw is below this one a random token.
-        min_masked: at least so many labels in a sequence that has as many maskable tokens.
+        min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
     """
 
     special: torch.Tensor

@@ -107,7 +107,7 @@ def _no_ids(column: str, found: str) -> ValueError:
 def rarity_weights(counts: Any, power: float = 0.5) -> np.ndarray:
     """`weight(id) = (1 / max(count(id), 1)) ** power`, the inverse frequency to a power.
 
-    0 weighs all ids alike, and 1 masks each id about as often as any other. Mikolov et al. 2013 (word2vec) drop
+    0 weighs all ids equally, and 1 masks each id about as often as any other. Mikolov et al. 2013 (word2vec) drop
     frequent words by the square root of their inverse frequency.
 
     >>> rarity_weights([100, 4, 0]).round(4).tolist()

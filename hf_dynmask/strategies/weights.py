@@ -80,9 +80,9 @@ def checked_weights(weights: Any) -> np.ndarray:
         raise ValueError(f"`weights` must be numbers, one for each id, but got {weights!r}.")
     right = (values >= 0) & (values < np.inf)
     if values.ndim != 1 or not right.all():
-        came = f"shape {values.shape}" if values.ndim != 1 else values[~right][0]
+        given = f"shape {values.shape}" if values.ndim != 1 else values[~right][0]
         raise ValueError(
-            f"`weights` must be numbers, finite and not negative, but got {came}. They are relative probabilities: 0 "
+            f"`weights` must be numbers, finite and not negative, but got {given}. They are relative probabilities: 0 "
             "for tokens to mask last, and equal weights to mask uniformly."
         )
     return values
@@ -97,18 +97,18 @@ def checked_unit_values(values: Any, units: Units, argument: str, strategy: obje
         ValueError: if it is not a number in [0, 1] for each unit that may be masked.
     """
     numbers = as_numbers(values)
-    came: Any = repr(values)
+    given: Any = repr(values)
     if numbers is not None and numbers.shape == (len(units),):
         numbers = np.where(units.maskable, numbers, 0.0)
         right = (numbers >= 0) & (numbers <= 1)
         if right.all():
             return numbers
-        came = numbers[~right][0]
+        given = numbers[~right][0]
     elif numbers is not None and numbers.ndim:
-        came = f"shape {numbers.shape}"
+        given = f"shape {numbers.shape}"
     raise ValueError(
         f"`{argument}` of {strategy!r} must give a number between 0 and 1 for each of {len(units)} units, but got "
-        f"{came}. Return a float64 array of `len(units)`."
+        f"{given}. Return a float64 array of `len(units)`."
     )
 
 

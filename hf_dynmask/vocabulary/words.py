@@ -123,7 +123,7 @@ def whole_words(
         tokens: the sequences.
         table: where words begin in this vocabulary.
         max_word_length: a longer word (a URL, or text without spaces that the vocabulary does not know as such) is cut
-            into equal pieces of at most so many tokens; tokens that do not begin a character are not counted, nor cut
+            into equal pieces of at most this many tokens; tokens that do not begin a character are not counted, nor cut
             from it. None: words of any length.
         segmenter: splits text that is written without spaces into its words, such as `jieba.lcut`; must be hashable,
             and give the same words each time. It gets each stretch of Chinese, Japanese, Thai, ... of a sequence by
@@ -147,7 +147,7 @@ def whole_words(
 def _cut(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
     """Cuts every word of more than `longest` characters' beginnings, in place."""
     if longest >= len(starts) or bytes(longest) not in starts.tobytes():
-        return  # no word goes on for so many tokens: the usual case, known in no time
+        return  # no word is that long: the usual case, which this finds at once
     first = np.flatnonzero(starts)
     begins = starts | ~table.joins[tokens.input_ids]
     word = np.cumsum(starts) - 1
