@@ -81,7 +81,7 @@ def _arguments(directory: Any, **changes: Any) -> TrainingArguments:
 def test_audit(report, benchmark, tokenizer, dataset, audit, tmp_path, monkeypatch) -> None:
     """Measures the fraction of training time that the audit takes: tiny BERT on a CPU, a log every 20 steps."""
     seconds = [0.0]
-    for name in ("begin_step", "note", "end_step", "check"):
+    for name in ("begin_step", "record", "end_step", "check"):
         monkeypatch.setattr(TrainerAudit, name, _timed(getattr(TrainerAudit, name), seconds))
     trainer = Trainer(
         _tiny_bert(),
