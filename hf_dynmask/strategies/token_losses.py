@@ -144,11 +144,8 @@ class TokenLosses:
             ValueError: if it is of another vocabulary.
         """
         history, of_epoch = _decoded(state["history"], "<f8"), _decoded(state["of_epoch"], "<i8")
-        if self._table is not None and history.shape[1] not in (0, len(self._table.values)):
-            raise ValueError(
-                f"the losses in the checkpoint must be of this vocabulary of {len(self._table.values)} ids, but are of "
-                f"{history.shape[1]}. Resume with the tokenizer of the checkpoint."
-            )
+        if self._table is not None:
+            _check_size(history, len(self._table.values))
         self.reset()
         self._epoch = state["epoch"]
         if history.size:
@@ -165,8 +162,12 @@ class TokenLosses:
     def _weights_of(self, size: int) -> np.ndarray:
         """float64 `[ids]`."""
         if self._table is None:
+            _check_size(self._history, size)
             self._table = SharedArray(np.ones(size))
-            self.reset()
+            if self._history.size:  # restored before there was a collator
+                self._publish()
+            else:
+                self.reset()
         return self._table.values
 
     def _zeros(self, device: torch.device | str) -> torch.Tensor:
@@ -218,3 +219,11 @@ def _encoded(values: np.ndarray, dtype: str) -> str:
 def _decoded(text: str, dtype: str) -> np.ndarray:
     values = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)
     return values.astype(dtype[1:]).reshape(2, -1)
+
+
+def _check_size(history: np.ndarray, size: int) -> None:
+    if history.shape[1] not in (0, size):
+        raise ValueError(
+            f"the losses in the checkpoint must be of this vocabulary of {size} ids, but are of {history.shape[1]}. "
+            "Resume with the tokenizer of the checkpoint."
+        )

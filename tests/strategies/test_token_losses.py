@@ -271,6 +271,21 @@ class TestLosses:
             for each in (losses, other):
                 self._note(each, [9], lambda id_: 1.0)
 
+    def test_a_state_is_restored_before_there_is_a_collator(self, wordpiece) -> None:
+        _, losses = self._losses(wordpiece)
+        losses.start_epoch(0)
+        self._note(losses, [5, 6], float)
+        losses.start_epoch(1)
+        other = TokenLosses()
+        other.load_state_dict(losses.state_dict())
+        DataCollatorForDynamicMasking(wordpiece, strategy=adaptive(other))
+        assert np.array_equal(losses._table.values, other._table.values)
+        assert other.state_dict() == losses.state_dict()
+        other = TokenLosses()
+        other.load_state_dict(losses.state_dict())
+        with pytest.raises(ValueError, match="must be of this vocabulary of 60 ids, but are of 51"):
+            other._weights_of(60)
+
     def test_another_vocabulary_is_refused(self, wordpiece) -> None:
         _, losses = self._losses(wordpiece)
         state = losses.state_dict()
