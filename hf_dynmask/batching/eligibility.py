@@ -40,27 +40,29 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
         )
 
 
-def attended_tokens(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | None:
-    """Which tokens are not padding of the examples: bool `[tokens]`; None for all.
+def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | None:
+    """The padding of a batch: bool `[tokens]`, True for padding; None if no token is padding.
+
+    It is where `attention_mask` is 0. Without that column, it is the pad token, unless this token has another role.
 
     Raises:
-        ValueError: if `attention_mask` has other values than 0 and 1.
+        ValueError: if `attention_mask` has values other than 0 and 1.
     """
     if "attention_mask" in batch.per_token:
         attention = batch.per_token["attention_mask"]
-        attended = attention == 1
-        if attended.all():
+        padding = attention != 1
+        if not padding.any():
             return None
-        if not (attended | (attention == 0)).all():
+        if attention[padding].any():
             raise ValueError(
                 "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
                 "supported: pass each sequence as an example, and `padding_free=True` to pack them."
             )
-    elif vocabulary.pad_is_unambiguous:
-        attended = batch.per_token["input_ids"] != vocabulary.pad_token_id
-    else:
-        return None
-    return None if attended.all() else attended
+        return padding
+    if vocabulary.pad_is_unambiguous:
+        padding = batch.per_token["input_ids"] == vocabulary.pad_token_id
+        return padding if padding.any() else None
+    return None
 
 
 def labelled_tokens(batch: RaggedBatch) -> np.ndarray:

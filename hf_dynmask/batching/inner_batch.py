@@ -57,12 +57,15 @@ def read_rows(batch: Any, read: Collection[str]) -> RaggedBatch:
     return RaggedBatch(lengths, columns, {})
 
 
-def attention_mask_like(like: Any, attended: np.ndarray | None) -> Any:
-    """1 where attended, in the shape and of the kind of `like`, and on its device."""
-    ones = np.ones(tuple(like.shape), dtype=np.int64)
-    if attended is not None:
-        ones[~attended.reshape(ones.shape)] = 0
-    return torch.from_numpy(ones).to(like.device) if isinstance(like, torch.Tensor) else ones
+def attention_mask_like(like: Any, padding: np.ndarray | None) -> Any:
+    """0 for padding (bool `[tokens]`; None for no padding) and 1 elsewhere, int64.
+
+    It has the shape, the type and the device of `like`.
+    """
+    mask = np.ones(tuple(like.shape), dtype=np.int64)
+    if padding is not None:
+        mask[padding.reshape(mask.shape)] = 0
+    return torch.from_numpy(mask).to(like.device) if isinstance(like, torch.Tensor) else mask
 
 
 def check_dtype_holds(input_ids: Any, new: np.ndarray) -> None:

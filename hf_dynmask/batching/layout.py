@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: int | None) -> dict[str, np.ndarray]:
     """The batch's columns as arrays `[sequences, ...]`, those with a value for each token `[sequences, length, ...]`.
 
-    Where the batch has no `attention_mask`, all of its tokens are attended to, and only what is put here is not.
+    `attention_mask`, int64 `[sequences, length]`, is 0 for the padding of the batch and for the padding that is added.
 
     Args:
         fills: what a column is padded with; 0 where nothing is said.
@@ -32,7 +32,7 @@ def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: in
     real = np.arange(length, dtype=narrow) < batch.lengths.astype(narrow)[:, None]
     real = real if side == "right" else real[:, ::-1]
     columns = {name: _padded(values, real, fills.get(name, 0)) for name, values in batch.per_token.items()}
-    columns.setdefault("attention_mask", real.astype(np.int64))
+    columns["attention_mask"] = (real if batch.padding is None else _padded(~batch.padding, real, 0)).astype(np.int64)
     return {**columns, **batch.per_sequence}
 
 

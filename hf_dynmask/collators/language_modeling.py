@@ -8,31 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_dynmask.batching.causal_labels import causal_labels
 from hf_dynmask.batching.columns import check_names
-from hf_dynmask.batching.eligibility import (
-    attended_tokens,
-    check_columns,
-    labelled_tokens,
-    maskable_tokens,
-    strategy_column,
-    unlabelled_tokens,
-)
+from hf_dynmask.batching.eligibility import check_columns, padding_mask
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_indices
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_flag, checked_integer
-from hf_dynmask.core.ragged import (
-    IGNORE_INDEX,
-    RaggedBatch,
-    of_attended,
-    only_attended,
-    starts_of,
-    tokens_of,
-    with_column,
-    without,
-)
-from hf_dynmask.masking.mlm import Masked, MaskingPlan, apply_mask, causal_labels, mask_tokens
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
+from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_batch
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
@@ -230,54 +215,41 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         plan = self._plan  # first: it checks what was set since the last call
         batch = ragged_batch(examples, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
-        attended = attended_tokens(batch, self._vocabulary)
+        batch = batch.with_padding(padding_mask(batch, self._vocabulary))
+        if self.padding_free:
+            batch = batch.without_padding()
         if plan is None:
             rates: float | np.ndarray = 0.0
-            columns = self._lay_out(self._with_causal_labels(batch, attended), attended)
+            columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)))
         else:
-            masked = self._masked(batch, attended, rate, pattern)
+            masked = mask_batch(batch.without_padding(), rate, pattern, plan)
             rates = masked.rates
-            columns = self._lay_out(without(batch, ("labels", *plan.strategy.columns)), attended)
-            columns["labels"] = apply_mask(
-                columns["input_ids"], self._indices(masked.indices, batch, attended), masked.ids
-            )
+            columns = self._lay_out(batch.without_columns(("labels", *plan.strategy.columns)))
+            indices = self._laid_out_indices(batch, masked.indices)
+            columns["labels"] = apply_mask(columns["input_ids"], indices, masked.ids)
         if self.return_mask_rate:
             columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
         return encoding(columns, return_tensors or self.return_tensors)
 
-    def _masked(self, batch: RaggedBatch, attended: np.ndarray | None, rate: FixedRate, pattern: int) -> Masked:
-        read = self._plan.strategy.columns
-        maskable = of_attended(maskable_tokens(batch, self._vocabulary, read), attended)
-        unlabelled = unlabelled_tokens(batch, self._vocabulary, read)
-        if unlabelled is not None:
-            unlabelled = of_attended(unlabelled, attended)
-        columns = {name: of_attended(strategy_column(batch, name), attended) for name in read}
-        return mask_tokens(tokens_of(batch, attended), maskable, rate, pattern, self._plan, columns, unlabelled)
-
-    def _with_causal_labels(self, batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
-        labelled = labelled_tokens(batch) if attended is None else labelled_tokens(batch) & attended
-        labels = causal_labels(batch.per_token["input_ids"], labelled, self._vocabulary.pad_token_id)
-        return with_column(batch, "labels", labels)
-
-    def _lay_out(self, batch: RaggedBatch, attended: np.ndarray | None) -> dict[str, Any]:
-        batch = without(batch, ("attention_mask", *_NOT_FOR_THE_MODEL))
+    def _causal_labels(self, batch: RaggedBatch) -> np.ndarray:
+        labels = causal_labels(batch, self._vocabulary.pad_token_id)
         if self.padding_free:
-            batch = only_attended(batch, attended)
-            if not self.mlm:
-                batch.per_token["labels"][starts_of(batch)] = IGNORE_INDEX  # nothing before it to predict it from
+            labels[batch.tokens.row_starts] = IGNORE_INDEX  # the token before it is of another sequence
+        return labels
+
+    def _lay_out(self, batch: RaggedBatch) -> dict[str, Any]:
+        batch = batch.without_columns(("attention_mask", *_NOT_FOR_THE_MODEL))
+        if self.padding_free:
             return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
-        if attended is not None:
-            batch = with_column(batch, "attention_mask", attended.astype(np.int64))
         pad = pad_token_id(self._vocabulary, batch.lengths, self.pad_to_multiple_of)
         fills = {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
         return padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
 
-    def _indices(self, indices: np.ndarray, batch: RaggedBatch, attended: np.ndarray | None) -> np.ndarray:
-        """Where the attended tokens that are at `indices` are laid out."""
+    def _laid_out_indices(self, batch: RaggedBatch, indices: np.ndarray) -> np.ndarray:
+        """Where the tokens at `indices` of the batch without padding are in the flat array of the laid-out batch."""
         if self.padding_free:
             return indices
-        if attended is not None:
-            indices = np.flatnonzero(attended)[indices]
+        indices = batch.indices_with_padding(indices)
         return padded_indices(indices, batch.lengths, self.tokenizer.padding_side, self.pad_to_multiple_of)
 
 

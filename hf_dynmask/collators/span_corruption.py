@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hf_dynmask.batching.columns import check_names
-from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
+from hf_dynmask.batching.eligibility import check_columns, maskable_tokens, padding_mask
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, padded
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.constructor import explain_arguments
-from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens, only_attended
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.masking.sentinels import corrupt, find_sentinels, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
@@ -138,8 +138,8 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         plan = self._plan  # first: it checks what was set since the last call
         batch = ragged_batch(examples, self.per_token_columns)
         check_columns(batch, self._vocabulary)
-        batch = only_attended(batch, attended_tokens(batch, self._vocabulary))
-        tokens = RaggedTokens(batch.per_token["input_ids"], batch.lengths)
+        batch = batch.with_padding(padding_mask(batch, self._vocabulary)).without_padding()
+        tokens = batch.tokens
         maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._sentinels)
         noise = noise_tokens(tokens, maskable, rate, pattern, plan)
         inputs = corrupt(tokens, noise, self._sentinels)

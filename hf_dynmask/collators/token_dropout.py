@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hf_dynmask.batching.eligibility import attended_tokens, check_columns, maskable_tokens
+from hf_dynmask.batching.eligibility import check_columns, padding_mask
 from hf_dynmask.batching.inner_batch import (
     attention_mask_like,
     check_dtype_holds,
@@ -20,8 +20,8 @@ from hf_dynmask.batching.inner_batch import (
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_choice, checked_rate
-from hf_dynmask.core.ragged import RaggedTokens, only_attended, tokens_of
-from hf_dynmask.masking.mlm import MaskingPlan, replacement_ids, select
+from hf_dynmask.core.ragged import RaggedTokens
+from hf_dynmask.masking.mlm import MaskingPlan, mask_batch
 from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
 
@@ -163,37 +163,29 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
         batch = copy.copy(collate_inner(self.collator, examples, return_tensors))
-        read = self._plan.strategy.columns
-        rows = read_rows(batch, read)
-        attended = attended_tokens(rows, self._vocabulary)
-        sequences = only_attended(rows, attended)
+        rows = read_rows(batch, self._plan.strategy.columns)
+        rows = rows.with_padding(padding_mask(rows, self._vocabulary))
+        sequences = rows.without_padding()
         check_columns(sequences, self._vocabulary)
-        tokens = tokens_of(sequences, None)
-        columns = {name: sequences.per_token[name] for name in read}
-        maskable = maskable_tokens(sequences, self._vocabulary, read)
-        masked, _, masking_tokens = select(tokens, maskable, rate, pattern, self._plan, columns)
-        if self.target == "attention_mask":
-            masked = _keep_one_attended(tokens, masked)
-        indices = masked if attended is None else np.flatnonzero(attended)[masked]
+        masked = mask_batch(sequences, rate, pattern, self._plan)
         if self.target == "input_ids":
-            ids = replacement_ids(masking_tokens, masked, self._plan)
+            indices, ids = rows.indices_with_padding(masked.indices), masked.ids
             check_dtype_holds(batch["input_ids"], ids)
             batch["input_ids"] = with_values_at(batch["input_ids"], indices, ids)
         else:
-            mask = (
-                batch["attention_mask"]
-                if "attention_mask" in batch
-                else attention_mask_like(batch["input_ids"], attended)
-            )
-            batch["attention_mask"] = with_values_at(mask, indices, np.zeros(len(indices), dtype=np.int64))
+            indices = rows.indices_with_padding(_keep_one_attended(masked.tokens, masked.indices))
+            if "attention_mask" not in batch:
+                batch["attention_mask"] = attention_mask_like(batch["input_ids"], rows.padding)
+            zeros = np.zeros(len(indices), dtype=np.int64)
+            batch["attention_mask"] = with_values_at(batch["attention_mask"], indices, zeros)
         return batch
 
 
 def _keep_one_attended(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
-    """The masked tokens, but the first of a sequence that would have none left to attend to."""
+    """The masked tokens, except for the first token of a sequence whose tokens are all masked."""
     rows = tokens.rows[masked]
-    none_left = np.bincount(rows, minlength=len(tokens.lengths)) == tokens.lengths
-    return masked[~(none_left[rows] & (tokens.positions[masked] == 0))]
+    all_masked = np.bincount(rows, minlength=len(tokens.lengths)) == tokens.lengths
+    return masked[~(all_masked[rows] & (tokens.positions[masked] == 0))]
 
 
 def _check_unmasked(collator: Any) -> None:

@@ -1,6 +1,6 @@
-"""Sequences of any lengths as one flat array and their lengths.
+"""Sequences of different lengths as one flat array and their lengths.
 
-Everything works on the flat array, so that padding is never masked and costs nothing.
+Everything works on the flat array, so padding is never masked and costs nothing.
 """
 
 from __future__ import annotations
@@ -14,26 +14,12 @@ import numpy as np
 
 from hf_dynmask.core.rows import count_per_row, positions_in_rows, row_starts
 
-IGNORE_INDEX = -100  # cross entropy's `ignore_index`: a label that carries no loss
-
-
-class RaggedBatch(NamedTuple):
-    """The columns of a batch of examples.
-
-    Attributes:
-        lengths: int64 `[sequences]`.
-        per_token: for each column with a value a token, its values one sequence after the other, `[tokens, ...]`.
-        per_sequence: for every other column, its values stacked, `[sequences, ...]`.
-    """
-
-    lengths: np.ndarray
-    per_token: dict[str, np.ndarray]
-    per_sequence: dict[str, np.ndarray]
+IGNORE_INDEX = -100  # the `ignore_index` of cross entropy: a label without a loss
 
 
 @dataclass(eq=False)
 class RaggedTokens:
-    """Token ids without padding. Not to be changed; a frozen dataclass would take several times as long to make.
+    """Token ids without padding. Do not change one; a frozen dataclass would take several times as long to create.
 
     Attributes:
         input_ids: int64 `[tokens]`, one sequence after the other.
@@ -49,56 +35,68 @@ class RaggedTokens:
         return self.lengths.cumsum()
 
     @cached_property
-    def begins(self) -> np.ndarray:
-        """int64: where each sequence that has a token begins."""
+    def row_starts(self) -> np.ndarray:
+        """int64: where each sequence that has a token starts."""
         return row_starts(self.lengths)
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """int64 `[tokens]`: each token's place in its own sequence."""
+        """int64 `[tokens]`: the position of each token in its sequence."""
         return positions_in_rows(self.lengths)
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """int64 `[tokens]`: the sequence that each token is in."""
+        """int64 `[tokens]`: the sequence of each token."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
 
-def tokens_of(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedTokens:
-    """The batch's tokens without those that are not attended to (bool `[tokens]`; None: all are)."""
-    input_ids = batch.per_token["input_ids"]
-    if attended is None:
-        return RaggedTokens(input_ids, batch.lengths)
-    return RaggedTokens(input_ids[attended], count_per_row(np.flatnonzero(attended), np.cumsum(batch.lengths)))
+class RaggedBatch(NamedTuple):
+    """The columns of a batch of examples.
+
+    Attributes:
+        lengths: int64 `[sequences]`, padding included.
+        per_token: the columns with one value per token, one sequence after the other, `[tokens, ...]`.
+        per_sequence: the other columns, stacked, `[sequences, ...]`.
+        padding: bool `[tokens]`, True for padding; None if no token is padding.
+    """
+
+    lengths: np.ndarray
+    per_token: dict[str, np.ndarray]
+    per_sequence: dict[str, np.ndarray]
+    padding: np.ndarray | None = None
+
+    @property
+    def tokens(self) -> RaggedTokens:
+        """The token ids of a batch without padding."""
+        return RaggedTokens(self.per_token["input_ids"], self.lengths)
+
+    def with_padding(self, padding: np.ndarray | None) -> RaggedBatch:
+        """The batch with this attribute."""
+        if padding is self.padding:  # None, in most batches
+            return self
+        return RaggedBatch(self.lengths, self.per_token, self.per_sequence, padding)
+
+    def without_padding(self) -> RaggedBatch:
+        """The batch without the tokens that are padding."""
+        if self.padding is None:
+            return self
+        kept = ~self.padding
+        lengths = count_per_row(np.flatnonzero(kept), self.lengths.cumsum())
+        return RaggedBatch(lengths, {name: values[kept] for name, values in self.per_token.items()}, self.per_sequence)
+
+    def indices_with_padding(self, indices: np.ndarray) -> np.ndarray:
+        """Where the tokens at `indices` of the batch [`without_padding`] are in this batch: int64 of that shape."""
+        return indices if self.padding is None else np.flatnonzero(~self.padding)[indices]
+
+    def with_column(self, name: str, values: np.ndarray) -> RaggedBatch:
+        """The batch with a column `[tokens, ...]`, which replaces a column of this name."""
+        return RaggedBatch(self.lengths, {**self.per_token, name: values}, self.per_sequence, self.padding)
+
+    def without_columns(self, names: Collection[str]) -> RaggedBatch:
+        """The batch without these columns."""
+        per_token, per_sequence = _without(self.per_token, names), _without(self.per_sequence, names)
+        return RaggedBatch(self.lengths, per_token, per_sequence, self.padding)
 
 
-def of_attended(values: np.ndarray, attended: np.ndarray | None) -> np.ndarray:
-    """The values `[tokens, ...]` of the tokens that are attended to."""
-    return values if attended is None else values[attended]
-
-
-def with_column(batch: RaggedBatch, name: str, values: np.ndarray) -> RaggedBatch:
-    """The batch with a column `[tokens, ...]`, in the place of one of this name if there is one."""
-    return RaggedBatch(batch.lengths, {**batch.per_token, name: values}, batch.per_sequence)
-
-
-def without(batch: RaggedBatch, names: Collection[str]) -> RaggedBatch:
-    """The batch without these columns."""
-    return RaggedBatch(batch.lengths, _others(batch.per_token, names), _others(batch.per_sequence, names))
-
-
-def only_attended(batch: RaggedBatch, attended: np.ndarray | None) -> RaggedBatch:
-    """The batch without the tokens that are not attended to (bool `[tokens]`; None: all are)."""
-    if attended is None:
-        return batch
-    per_token = {name: values[attended] for name, values in batch.per_token.items()}
-    return RaggedBatch(tokens_of(batch, attended).lengths, per_token, batch.per_sequence)
-
-
-def starts_of(batch: RaggedBatch) -> np.ndarray:
-    """int64: where each sequence that has a token starts."""
-    return row_starts(batch.lengths)
-
-
-def _others(columns: Mapping[str, np.ndarray], known: Collection[str]) -> dict[str, np.ndarray]:
-    return {name: values for name, values in columns.items() if name not in known}
+def _without(columns: Mapping[str, np.ndarray], names: Collection[str]) -> dict[str, np.ndarray]:
+    return {name: values for name, values in columns.items() if name not in names}

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hf_dynmask.batching.eligibility import maskable_tokens, strategy_column, unlabelled_tokens
 from hf_dynmask.core.checks import checked_flag, checked_integer, checked_replacement_probs
 from hf_dynmask.core.draws import (
     Purpose,
@@ -23,13 +24,11 @@ from hf_dynmask.core.draws import (
     below,
     draw,
     draw_in_rows,
-    example_hashes,
-    stream_keys,
 )
-from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
+from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.core.rows import count_per_row
+from hf_dynmask.masking.keys import draw_keys_and_rates
 from hf_dynmask.masking.replacement import replace
-from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.aligned_labels import word_continuations
@@ -76,7 +75,8 @@ class MaskingPlan:
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
         one = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
         try:
-            select(one, np.ones(1, bool), 0.5, 0, self, {name: np.zeros(1, np.int64) for name in self.strategy.columns})
+            columns = {name: np.zeros(1, np.int64) for name in self.strategy.columns}
+            mask_tokens(one, np.ones(1, dtype=bool), 0.5, 0, self, columns)
         except Exception as error:
             if isinstance(error, ValueError) and str(error).startswith("`"):  # names what is wrong already
                 raise
@@ -87,32 +87,34 @@ class MaskingPlan:
             ) from error
 
 
-class Selection(NamedTuple):
-    """Which tokens are masked.
-
-    Attributes:
-        masked: int64 `[masked]`, their places among the tokens.
-        rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
-        tokens: the sequences, with the keys for the draws that are left.
-    """
-
-    masked: np.ndarray
-    rates: float | np.ndarray
-    tokens: MaskingTokens
-
-
 class Masked(NamedTuple):
-    """What becomes of the sequences.
+    """The masks of sequences.
 
     Attributes:
-        places: int64 `[masked]`, the places of masked tokens, in rising order.
-        ids: int64 `[masked]`, what the model sees there.
-        rates: the rate that was asked of each sequence; one number, or float64 `[sequences]`.
+        indices: int64 `[masked]`, the indices of masked tokens, in rising order.
+        rates: the mask rate of each sequence; one number, or float64 `[sequences]`.
+        tokens: the sequences, with the keys of their draws.
+        plan: the plan of the masks.
     """
 
     indices: np.ndarray
-    ids: np.ndarray
     rates: float | np.ndarray
+    tokens: MaskingTokens
+    plan: MaskingPlan
+
+    @property
+    def ids(self) -> np.ndarray:
+        """int64 `[masked]`: the ids that replace the masked tokens in the input. Drawn at each access."""
+        return replacement_ids(self.tokens, self.indices, self.plan)
+
+
+def mask_batch(batch: RaggedBatch, rate: FixedRate | np.ndarray, pattern: int, plan: MaskingPlan) -> Masked:
+    """Masks the sequences of a batch without padding, by its columns. For the arguments, see [`mask_tokens`]."""
+    read = plan.strategy.columns
+    maskable = maskable_tokens(batch, plan.vocabulary, read)
+    unlabelled = unlabelled_tokens(batch, plan.vocabulary, read)
+    columns = {name: strategy_column(batch, name) for name in read}
+    return mask_tokens(batch.tokens, maskable, rate, pattern, plan, columns, unlabelled)
 
 
 def mask_tokens(
@@ -124,53 +126,30 @@ def mask_tokens(
     columns: Mapping[str, np.ndarray] | None = None,
     unlabelled: np.ndarray | None = None,
 ) -> Masked:
-    """Masks sequences. For the arguments, see [`select`]."""
-    masked, rates, masking_tokens = select(tokens, maskable, rate, pattern, plan, columns, unlabelled)
-    return Masked(masked, replacement_ids(masking_tokens, masked, plan), rates)
-
-
-def apply_mask(input_ids: np.ndarray, indices: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Puts `ids` in their places in `input_ids`, int64, which is changed; returns the labels, int64 of that shape."""
-    labels = np.full_like(input_ids, IGNORE_INDEX)
-    labels.reshape(-1)[indices] = input_ids.reshape(-1)[indices]
-    input_ids.reshape(-1)[indices] = ids
-    return labels
-
-
-def select(
-    tokens: RaggedTokens,
-    maskable: np.ndarray,
-    rate: FixedRate | np.ndarray,
-    pattern: int,
-    plan: MaskingPlan,
-    columns: Mapping[str, np.ndarray] | None = None,
-    unlabelled: np.ndarray | None = None,
-) -> Selection:
-    """Which tokens are masked.
+    """Masks sequences.
 
     Args:
         tokens: the sequences, without padding.
-        maskable: bool `[tokens]`, False where a token must stay.
-        rate: the expected fraction of masked tokens; one number in [0, 1], a distribution that each sequence draws its
-            own from, or float64 `[sequences]`.
-        pattern: which of the examples' masks.
-        plan: everything else.
-        columns: what the strategy asks for beside the ids, `[tokens]` each.
-        unlabelled: bool `[tokens]`, True where only a label of -100 says that a token must stay; None for nowhere.
+        maskable: bool `[tokens]`, False for tokens that are never masked.
+        rate: the expected fraction of masked tokens; one number in [0, 1], a distribution from which each sequence
+            draws its rate, or float64 `[sequences]`.
+        pattern: which of the masks of each example.
+        plan: the other settings.
+        columns: the further columns that the strategy reads, `[tokens]` each.
+        unlabelled: bool `[tokens]`, True for tokens that are not maskable only because their label is -100; None if
+            there are none.
     """
-    keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
-    rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
+    keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
     masking_tokens = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
-    vars(masking_tokens).update(vars(tokens))  # the positions that the hashes took are not worked out again
-    if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks no token with another
+    vars(masking_tokens).update(vars(tokens))  # keeps the positions, which the keys needed
+    if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks each token by itself
         masking_tokens.pieces = word_continuations(masking_tokens, unlabelled, plan.strategy.words)
-    return Selection(
-        _selected(partition_units(masking_tokens, plan.strategy.partition), rates, plan), rates, masking_tokens
-    )
+    units = partition_units(masking_tokens, plan.strategy.partition)
+    return Masked(_selected(units, rates, plan), rates, masking_tokens, plan)
 
 
 def replacement_ids(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
-    """What the model sees in the places of masked tokens: int64 `[masked]`."""
+    """The ids that replace the masked tokens (int64 `[masked]`, their indices) in the input: int64 `[masked]`."""
     return replace(
         tokens.input_ids[masked],
         tokens.keys,
@@ -182,12 +161,16 @@ def replacement_ids(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan
     )
 
 
-def causal_labels(input_ids: np.ndarray, labelled: np.ndarray, pad_token_id: int | None) -> np.ndarray:
-    """The labels where nothing is masked, int64 `[tokens]`: the ids where `labelled` (bool `[tokens]`).
+def apply_mask(input_ids: np.ndarray, indices: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Writes `ids` to the flat `indices` of `input_ids`, int64, in place.
 
-    The pad token is no label, even where it has another role, as in the stock collator.
+    Returns:
+        The labels, int64 of the same shape: the original ids at these indices, -100 elsewhere.
     """
-    return np.where(labelled & (input_ids != pad_token_id), input_ids, IGNORE_INDEX)
+    labels = np.full_like(input_ids, IGNORE_INDEX)
+    labels.reshape(-1)[indices] = input_ids.reshape(-1)[indices]
+    input_ids.reshape(-1)[indices] = ids
+    return labels
 
 
 class _Chances(NamedTuple):

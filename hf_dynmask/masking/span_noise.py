@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw, draw_in_rows, example_hashes, stream_keys
+from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw, draw_in_rows
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.core.rows import positions_in_rows
+from hf_dynmask.masking.keys import draw_keys_and_rates
 from hf_dynmask.masking.sentinels import run_starts
-from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
 
 
@@ -83,8 +83,7 @@ def noise_tokens(
     >>> "".join("x" if each else "." for each in noise)
     'xxx...........x...xx'
     """
-    keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
-    rates = rate.draw(keys) if isinstance(rate, RateDistribution) else rate
+    keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
     counts = _counts(np.bincount(tokens.rows[maskable], minlength=len(keys)), rates, keys, plan)
     noise = np.zeros(len(tokens.input_ids), dtype=bool)
     noise[np.flatnonzero(maskable)[_indices(counts, keys)]] = True

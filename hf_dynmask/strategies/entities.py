@@ -40,7 +40,7 @@ def _tags(tokens: MaskingTokens, column: str) -> np.ndarray:
     """int64 `[tokens]`: the tags, also of tokens that have none of their own."""
     tags = tokens.columns[column]
     own = tags != IGNORE_INDEX
-    own[tokens.begins] = True
+    own[tokens.row_starts] = True
     return tags[own][own.cumsum(dtype=np.int32) - 1]
 
 

@@ -184,7 +184,7 @@ def partition_units(tokens: MaskingTokens, partition: Partition) -> Units:
     if starts.all():
         return Units(tokens, None)
     starts = starts.copy()
-    starts[tokens.begins] = True
+    starts[tokens.row_starts] = True
     return Units(tokens, starts)
 
 

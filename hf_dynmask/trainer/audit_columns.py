@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hf_dynmask.batching.eligibility import attended_tokens
-from hf_dynmask.core.ragged import RaggedBatch, only_attended
+from hf_dynmask.batching.eligibility import padding_mask
+from hf_dynmask.core.ragged import RaggedBatch
 from hf_dynmask.core.rows import segment_reduce
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
@@ -51,10 +51,9 @@ def without_padding(
         raise NotAuditableError("the batch has no `attention_mask`, and its pad token has another role as well")
     rows = RaggedBatch(np.full(shape[0], shape[1]), columns, {})
     try:
-        attended = attended_tokens(rows, vocabulary)
+        return rows.with_padding(padding_mask(rows, vocabulary)).without_padding()
     except ValueError:
         raise NotAuditableError("`attention_mask` of the batch holds other values than 0 and 1") from None
-    return only_attended(rows, attended)
 
 
 def clear_outside(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_dynmask.core.draws import example_hashes, stream_keys
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.core.rows import count_per_row, segment_reduce
-from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replacement_ids, select
+from hf_dynmask.masking.keys import sequence_keys
+from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replacement_ids
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies.partitions import MaskingTokens, every_token, runs, words
 from hf_dynmask.trainer.audit_columns import (
@@ -69,14 +69,15 @@ class MaskedTokens:
 
     def masked_at(self, rate: float, pattern: int) -> int:
         """How many tokens this rate masks."""
-        return len(select(self.tokens, self.maskable, rate, pattern, self.plan).masked)
+        return len(mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan).indices)
 
     def differing(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
         """The sequences whose masks differ from those of this rate and pattern: bool `[sequences]`."""
         expected = mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
-        if np.array_equal(expected.indices, self.masked) and np.array_equal(expected.ids, self.shown):
+        indices, ids = expected.indices, expected.ids
+        if np.array_equal(indices, self.masked) and np.array_equal(ids, self.shown):
             return self.broken
-        return self.broken | self._sequences_with(self._outcome(expected.indices, expected.ids) != self._outcome())
+        return self.broken | self._sequences_with(self._outcome(indices, ids) != self._outcome())
 
     def contradicting(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
         """The sequences whose masks contradict this rate and pattern, whichever further tokens may not be masked.
@@ -96,7 +97,7 @@ class MaskedTokens:
             # or because its draw is among the lowest of its sequence.
             is_masked = np.zeros(len(wrong), dtype=bool)
             is_masked[self.masked] = True
-            is_masked[select(self.tokens, is_masked, rate, pattern, self.plan).masked] = False
+            is_masked[mask_tokens(self.tokens, is_masked, rate, pattern, self.plan).indices] = False
             wrong |= is_masked
         return self.broken | self._sequences_with(wrong)
 
@@ -117,7 +118,7 @@ class MaskedTokens:
 
     def _keyed(self, pattern: int) -> MaskingTokens:
         tokens, plan = self.tokens, self.plan
-        keys = stream_keys(plan.seed, example_hashes(tokens.input_ids, tokens.positions, tokens.ends), pattern)
+        keys = sequence_keys(tokens, pattern, plan.seed)
         return MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, self.maskable, keys)
 
 

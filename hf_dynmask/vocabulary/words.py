@@ -93,7 +93,7 @@ class WordTable:
         pairs = (self._last_classes(tokens, codes)[:-1] << 4) | (codes[1:] & 15)
         starts = np.empty(len(codes), dtype=bool)
         starts[1:] = self._boundary_of_pairs.take(pairs)
-        starts[tokens.begins] = True
+        starts[tokens.row_starts] = True
         return starts
 
     def last_classes(self, tokens: RaggedTokens) -> np.ndarray:
