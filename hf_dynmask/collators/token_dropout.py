@@ -24,6 +24,7 @@ from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.masking.mlm import MaskingPlan, mask_batch
 from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
+from hf_dynmask.vocabulary.vocabulary import check_mask_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -154,11 +155,9 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
                 "`mask_replace_prob` + `random_replace_prob` must be above 0, but got 0: masked tokens would stay as "
                 "they are. Pass `mlm_probability=0.0` to mask nothing."
             )
-        if self._vocabulary.mask_token_id is None and self.mask_replace_prob:
-            raise ValueError(
-                '`tokenizer` must have a mask token with `target="input_ids"`, but has none. Pass '
-                '`target="attention_mask"`, or `mask_replace_prob=0.0, random_replace_prob=1.0` for random tokens.'
-            )
+        if self.mask_replace_prob:
+            for_random_tokens = "`mask_replace_prob=0.0, random_replace_prob=1.0` for random tokens"
+            check_mask_token(self._vocabulary, f'`target="attention_mask"`, or {for_random_tokens}')
         return self.mask_replace_prob
 
     def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:

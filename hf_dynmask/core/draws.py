@@ -117,6 +117,13 @@ def draw_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, p
     return _encipher(positions, low.repeat(lengths), high.repeat(lengths))
 
 
+def draw_per_row(keys: np.ndarray, purpose: Purpose, position: int = 0) -> np.ndarray:
+    """[`draw`] at one position for all keys: uint32 `[keys]`."""
+    positions = np.zeros(len(keys), dtype=np.uint32)
+    positions += position
+    return draw(keys, positions, purpose)
+
+
 def below(draws: np.ndarray, probs: float | np.ndarray) -> np.ndarray:
     """True where a draw is below `probs`; what is true at one probability stays true at any higher one.
 

@@ -1,10 +1,10 @@
 """Which tokens are noise: T5's random spans as a pure function, noise = f(seed, example, pattern, rate).
 
 Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer".
-As in their code, the tokens of a sequence are cut into as many spans of noise as of kept tokens, in turn. There, a
-sequence always begins with kept tokens and ends with noise; here all is then turned round by a random number of places,
-so that every token is equally likely to be noise. A span that this takes across the end is two: at the end, and at the
-beginning.
+As in their code, a sequence is cut into equal numbers of spans of kept tokens and spans of noise, which alternate. In
+their code, a sequence always begins with kept tokens and ends with noise. Here, a random rotation follows, so that
+every token is equally likely to be noise. A span that the rotation moves across the end becomes two spans: one at the
+end, and one at the beginning.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw, draw_in_rows
+from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw_in_rows, draw_per_row
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import positions_in_rows
+from hf_dynmask.core.rows import positions_in_rows, row_starts
 from hf_dynmask.masking.keys import draw_keys_and_rates
+from hf_dynmask.masking.ranking import lowest_in_rows
 from hf_dynmask.masking.sentinels import run_starts
 from hf_dynmask.rates.schedules import FixedRate
 
 
 @dataclass(frozen=True)
 class NoisePlan:
-    """All that is decided once.
+    """The settings of noise that do not change between batches.
 
     Attributes:
         mean_noise_span_length: the mean number of tokens of a span of noise; at least 1.
-        max_runs: the maximum number of runs of noise in a sequence; at least 2, as one span may become two.
+        max_runs: the maximum number of runs of noise in a sequence; at least 2, as the rotation may split one span.
         seed: any integer.
 
     Raises:
@@ -47,9 +48,9 @@ class NoisePlan:
         if isinstance(length, bool) or not isinstance(length, Real) or not 1 <= float(length) < math.inf:
             raise ValueError(
                 f"`mean_noise_span_length` must be a finite number of at least 1, but got {length!r}. It is the mean "
-                "number of tokens of a span: T5's is 3.0."
+                "number of tokens of a span: pass 3.0 as in T5."
             )
-        checked_integer(self.max_runs, "max_runs", 2, "A span that crosses the end of its sequence is two.")
+        checked_integer(self.max_runs, "max_runs", 2, "A span that crosses the end of its sequence counts twice.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
 
 
@@ -58,21 +59,22 @@ def noise_tokens(
 ) -> np.ndarray:
     """Which tokens are noise.
 
-    Of a sequence's `n` maskable tokens, `rate * n` are, rounded up or down at random such that the mean is right; where
-    `0 < rate < 1` and `n >= 2`, at least 1 and at most `n - 1`. They are `round(noise / mean_noise_span_length)` spans,
-    at least 1, and no more than there are noise tokens, kept tokens, or `max_runs - 1`; fewer spans are longer ones.
-    All ways of cutting noise and kept tokens into that many spans are equally likely, and so are all rotations.
+    If a sequence has `n` maskable tokens, `rate * n` of them are noise, rounded up or down at random so that the mean
+    is exact. If `0 < rate < 1` and `n >= 2`, at least 1 and at most `n - 1` of them are noise. The number of spans is
+    `round(noise / mean_noise_span_length)`, at least 1, and limited by the numbers of noise tokens and of kept tokens
+    and by `max_runs - 1`. All ways to cut noise and kept tokens into this number of spans are equally likely, and so
+    are all rotations.
 
-    A span is of maskable tokens: one that goes on beyond a token that is not is two runs of noise. Where that makes
-    more than `max_runs`, only `max_runs` of them, each as likely as any other, are noise.
+    A span consists of maskable tokens. A token within it that is not maskable splits it into two runs of noise. If a
+    sequence then has more than `max_runs` runs, only `max_runs` of them are noise, and all are equally likely.
 
     Args:
         tokens: the sequences, without padding.
-        maskable: bool `[tokens]`, False where a token must stay.
-        rate: the fraction of noise tokens; one number in [0, 1], a distribution that each sequence draws its own from,
-            or float64 `[sequences]`.
-        pattern: which of the examples' masks.
-        plan: everything else.
+        maskable: bool `[tokens]`, False for tokens that are never noise.
+        rate: the fraction of noise tokens; one number in [0, 1], a distribution from which each sequence draws its
+            rate, or float64 `[sequences]`.
+        pattern: which of the masks of each example.
+        plan: the other settings.
 
     Returns:
         bool `[tokens]`.
@@ -86,12 +88,12 @@ def noise_tokens(
     keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
     counts = _counts(np.bincount(tokens.rows[maskable], minlength=len(keys)), rates, keys, plan)
     noise = np.zeros(len(tokens.input_ids), dtype=bool)
-    noise[np.flatnonzero(maskable)[_indices(counts, keys)]] = True
-    return _at_most(tokens, noise, keys, plan.max_runs)
+    noise[np.flatnonzero(maskable)[_noise_indices(counts, keys)]] = True
+    return _limit_runs(tokens, noise, keys, plan.max_runs)
 
 
 class _Counts(NamedTuple):
-    """int64 `[sequences]`: the maskable tokens, those of them that are noise, and the spans that these make."""
+    """int64 `[sequences]` each: the maskable tokens, the noise tokens among them, and the spans of noise."""
 
     tokens: np.ndarray
     noise: np.ndarray
@@ -99,66 +101,52 @@ class _Counts(NamedTuple):
 
 
 def _counts(tokens: np.ndarray, rates: float | np.ndarray, keys: np.ndarray, plan: NoisePlan) -> _Counts:
-    rounding = as_fraction(draw(keys, np.zeros(len(keys), np.uint32), Purpose.ROUNDING))
+    rounding = as_fraction(draw_per_row(keys, Purpose.ROUNDING))
     noise = np.ceil(rates * tokens - rounding).astype(np.int64)
-    mixed = (tokens >= 2) & (np.asarray(rates) > 0) & (np.asarray(rates) < 1)
-    noise = np.where(mixed, np.clip(noise, 1, tokens - 1), noise)
+    is_mixed = (tokens >= 2) & (np.asarray(rates) > 0) & (np.asarray(rates) < 1)
+    noise = np.where(is_mixed, np.clip(noise, 1, tokens - 1), noise)
     spans = np.rint(noise / plan.mean_noise_span_length).astype(np.int64)
     spans = np.minimum(spans, np.minimum(tokens - noise, plan.max_runs - 1))
     return _Counts(tokens, noise, np.where(noise > 0, np.maximum(spans, 1), 0))
 
 
-def _indices(counts: _Counts, keys: np.ndarray) -> np.ndarray:
-    """The places of noise among all maskable tokens, int64 `[noise]`, by sequence.
+def _noise_indices(counts: _Counts, keys: np.ndarray) -> np.ndarray:
+    """The indices of noise among all maskable tokens: int64 `[noise]`, sequence by sequence.
 
-    A sequence's noise is numbered from 0 and its kept tokens go on from there. In the order that they will stand in, a
-    noise token has all noise of a lower number before it, and the kept tokens of the spans before its own.
+    Each sequence counts its noise tokens first and its kept tokens after them. In the final order, a noise token
+    follows the noise tokens with a lower number, and the kept tokens of the spans before its own.
     """
-    starts = np.cumsum(counts.tokens) - counts.tokens
     number = positions_in_rows(counts.tokens)
-    kept = number >= np.repeat(counts.noise, counts.tokens)
-    cuts = _cuts(counts, keys, number)
+    is_kept = number >= np.repeat(counts.noise, counts.tokens)
+    starts_span = _span_starts(counts, keys, number)
 
-    span = np.cumsum(cuts[~kept]) - 1
-    kept_before = np.zeros(counts.spans.sum(), np.int64)  # stays 0 where all is noise, which is one span
-    some_kept = counts.noise < counts.tokens
-    in_mixed = np.repeat(some_kept, counts.spans)
-    kept_before[in_mixed] = (number - np.repeat(counts.noise, counts.tokens))[cuts & kept]
+    span = np.cumsum(starts_span[~is_kept]) - 1
+    kept_before = np.zeros(counts.spans.sum(), np.int64)  # remains 0 in a sequence of noise alone, which is one span
+    has_kept = np.repeat(counts.noise < counts.tokens, counts.spans)
+    kept_before[has_kept] = (number - np.repeat(counts.noise, counts.tokens))[starts_span & is_kept]
 
-    offset = as_index(draw(keys, np.zeros(len(keys), np.uint32), Purpose.ROTATION), counts.tokens)
-    place = number[~kept] + kept_before[span] + np.repeat(offset, counts.noise)
-    return np.repeat(starts, counts.noise) + place % np.repeat(counts.tokens, counts.noise)
-
-
-def _cuts(counts: _Counts, keys: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Where spans begin, bool `[maskable]`: the first noise and the first kept token, and those of the lowest draws."""
-    parts = np.stack([counts.noise, counts.tokens - counts.noise], axis=1).ravel()
-    order = draw_in_rows(keys, counts.tokens, number, Purpose.SPAN_CUT).astype(np.int64)
-    first = np.cumsum(parts) - parts
-    order[first[parts > 0]] = -1
-    return _lowest(order, parts, np.repeat(counts.spans, 2))
+    rotation = as_index(draw_per_row(keys, Purpose.ROTATION), counts.tokens)
+    position = number[~is_kept] + kept_before[span] + np.repeat(rotation, counts.noise)
+    row_start = np.cumsum(counts.tokens) - counts.tokens
+    return np.repeat(row_start, counts.noise) + position % np.repeat(counts.tokens, counts.noise)
 
 
-def _lowest(draws: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """True for the `wanted[i]` lowest of each group `i`, the next `sizes[i]` numbers: bool `[numbers]`.
-
-    The numbers are integers from -1 to below 2**32, and no two of a group are equal, so that the order is unique.
-    """
-    rank = positions_in_rows(sizes)
-    by_group = (np.repeat(np.arange(len(sizes)), sizes) << 33) + draws  # one key sorts several times faster than two
-    lowest = np.zeros(len(draws), dtype=bool)
-    lowest[np.argsort(by_group)] = rank < np.repeat(wanted, sizes)
-    return lowest
+def _span_starts(counts: _Counts, keys: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Where spans start: bool `[maskable]`, at the first noise token, the first kept token and the lowest draws."""
+    lengths = np.stack([counts.noise, counts.tokens - counts.noise], axis=1).ravel()
+    draws = draw_in_rows(keys, counts.tokens, number, Purpose.SPAN_CUT).astype(np.int64)
+    draws[row_starts(lengths)] = -1
+    return lowest_in_rows(draws, lengths, np.repeat(counts.spans, 2))
 
 
-def _at_most(tokens: RaggedTokens, noise: np.ndarray, keys: np.ndarray, max_runs: int) -> np.ndarray:
-    """The noise without the runs that are too many for a sequence."""
+def _limit_runs(tokens: RaggedTokens, noise: np.ndarray, keys: np.ndarray, max_runs: int) -> np.ndarray:
+    """The noise, with at most `max_runs` runs in each sequence: bool `[tokens]`."""
     starts = run_starts(tokens, noise)
     runs = np.bincount(tokens.rows[starts], minlength=len(keys))
     if runs.max(initial=0) <= max_runs:
         return noise
     draws = draw_in_rows(keys, runs, tokens.positions[starts], Purpose.SELECTION)
-    stays = _lowest(draws, runs, np.full(len(runs), max_runs))
+    remains = lowest_in_rows(draws, runs, np.full(len(runs), max_runs))
     limited = np.zeros_like(noise)
-    limited[noise] = stays[np.cumsum(starts)[noise] - 1]
+    limited[noise] = remains[np.cumsum(starts)[noise] - 1]
     return limited

@@ -27,7 +27,7 @@ from hf_dynmask.core.draws_torch import (
     stream_keys,
 )
 from hf_dynmask.core.ragged import IGNORE_INDEX
-from hf_dynmask.vocabulary.vocabulary import read_vocabulary
+from hf_dynmask.vocabulary.vocabulary import check_mask_token, read_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -84,11 +84,8 @@ def device_plan(
     checked_tokenizer(tokenizer)
     mask, random = checked_replacement_probs(mask_replace_prob, random_replace_prob)
     vocabulary = read_vocabulary(tokenizer)
-    if vocabulary.mask_token_id is None and mask > 0:
-        raise ValueError(
-            "`tokenizer` must have a mask token, but has none. Add one with "
-            '`tokenizer.add_special_tokens({"mask_token": "[MASK]"})`, or do without: `mask_replace_prob=0.0`.'
-        )
+    if mask > 0:
+        check_mask_token(vocabulary, "`mask_replace_prob=0.0` to do without")
     seed = checked_integer(seed, "seed", None, "Pass 0, for example.")
     random_ids = vocabulary.ordinary_ids
     if not len(random_ids):  # nothing is ever masked then, but what would replace it is looked up all the same

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hf_dynmask.core.checks import as_numbers, checked_flag, checked_number, checked_positive, checked_rate
-from hf_dynmask.core.draws import Purpose, as_fraction, draw
+from hf_dynmask.core.draws import Purpose, as_fraction, draw_per_row
 
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
 
@@ -40,7 +40,7 @@ class RateDistribution:
         Raises:
             ValueError: if `quantile` gives something else than rates in [0, 1].
         """
-        draws = as_fraction(draw(keys, np.zeros(len(keys), np.uint32), Purpose.RATE))
+        draws = as_fraction(draw_per_row(keys, Purpose.RATE))
         if self.low_discrepancy:
             draws = _spread(draws, keys)
         return self._rates(draws)
@@ -118,7 +118,7 @@ def _spread(draws: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """One number in each n-th of [0, 1), in the order of the draws; the order of the batch does not matter."""
     rank = np.empty(len(keys))
     rank[np.lexsort((keys, draws))] = np.arange(len(keys))
-    shift = as_fraction(draw(keys.sum(keepdims=True), np.ones(1, np.uint32), Purpose.RATE))
+    shift = as_fraction(draw_per_row(keys.sum(keepdims=True), Purpose.RATE, position=1))
     return (rank + shift) / len(keys)
 
 

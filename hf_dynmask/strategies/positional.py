@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_dynmask.core.draws import Purpose, as_fraction, draw
+from hf_dynmask.core.draws import Purpose, as_fraction, draw_per_row
 from hf_dynmask.strategies.partitions import MaskingTokens, Units
 from hf_dynmask.strategies.weights import sum_by_row
 
@@ -65,5 +65,4 @@ def _indices(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarra
 
 def _sequence_draw(tokens: MaskingTokens, units: Units, which: int) -> np.ndarray:
     """For each unit, its sequence's uniform number in [0, 1); `which` tells one from another."""
-    indices = np.full(len(tokens.lengths), which, dtype=np.uint32)
-    return units.from_sequences(as_fraction(draw(tokens.keys, indices, Purpose.PLACE)))
+    return units.from_sequences(as_fraction(draw_per_row(tokens.keys, Purpose.PLACE, which)))

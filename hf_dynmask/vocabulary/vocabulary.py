@@ -70,6 +70,19 @@ class Vocabulary:
         )
 
 
+def check_mask_token(vocabulary: Vocabulary, alternatives: str) -> None:
+    """Checks that a mask token exists; `alternatives` are arguments that do without it, with their effect.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if vocabulary.mask_token_id is None:
+        raise ValueError(
+            "`tokenizer` must have a mask token, but has none. Add one with "
+            f'`tokenizer.add_special_tokens({{"mask_token": "[MASK]"}})`, or pass {alternatives}.'
+        )
+
+
 def read_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
     """The tables for a tokenizer, fast or slow."""
     ids = tokenizer.get_vocab()

@@ -262,7 +262,7 @@ def test_a_tokenizer_without_a_mask_token(metaspace) -> None:
     inner = DataCollatorForSeq2Seq(tokenizer)
     examples = [{"input_ids": [7, 8, 9, 10, 1], "labels": [7, 1]}]
     with pytest.raises(
-        ValueError, match=r'must have a mask token with .* but has none. Pass `target="attention_mask"`'
+        ValueError, match=r'must have a mask token, but has none. Add one .* or pass `target="attention_mask"`'
     ):
         _masking(inner)
     assert _masking(inner, target="attention_mask", mlm_probability=1.0)(examples)["attention_mask"].sum() == 1

@@ -543,7 +543,7 @@ def test_units_that_read_a_column_are_made_into_others(wordpiece, make) -> None:
     [
         (np.ones(10), "`weights` must hold a number for each of the 51 ids of the vocabulary"),
         (lambda tokens, units: np.full(len(units), np.nan), "`weights` must be numbers, finite .*, but got nan"),
-        (lambda tokens, units: np.ones(len(units) + 1), "`weights` must give a number for each of 1 units"),
+        (lambda tokens, units: np.ones(len(units) + 1), "`weights` must return a number for each of 1 units"),
     ],
 )
 def test_bad_weights(wordpiece, weights, message) -> None:

@@ -1,0 +1,117 @@
+"""Which units are masked: those whose draw is below their probability, or an exact count of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hf_dynmask.core.draws import Purpose, as_draws, below, draw_in_rows
+from hf_dynmask.core.rows import count_per_row
+from hf_dynmask.masking.exact_counts import select_count, select_systematically
+from hf_dynmask.masking.ranking import argsort_in_rows, sum_before_in_rows
+from hf_dynmask.strategies import Strategy
+from hf_dynmask.strategies.partitions import Units
+from hf_dynmask.strategies.weights import (
+    Weights,
+    checked_unit_values,
+    checked_weights,
+    proportional,
+    relative_weights,
+    sum_by_row,
+)
+
+_MIN_WEIGHT = 2.0**-64  # units with a weight of 0 are last, in the order of their draws
+
+
+class _UnitProbs(NamedTuple):
+    """The draws and the probabilities of units.
+
+    Attributes:
+        draws: uint32 `[units]`.
+        probs: one number in [0, 1] for all units, or float64 `[units]`.
+        weights: float64 `[units]`, the weights of the units in the order of [`sort_keys`]; None if all are equal.
+    """
+
+    draws: np.ndarray
+    probs: float | np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def sort_keys(self) -> np.ndarray:
+        """`[units]`: the units with the lowest keys are masked first where their count matters."""
+        return self.draws if self.weights is None else self.draws / np.maximum(self.weights, _MIN_WEIGHT)
+
+
+def select_units(
+    units: Units, rates: float | np.ndarray, strategy: Strategy, exact_count: bool, min_masked: int
+) -> np.ndarray:
+    """The tokens of the units that are masked.
+
+    Args:
+        units: the units of the batch.
+        rates: the mask rate; one number in [0, 1], or float64 `[sequences]`.
+        strategy: the strategy that made the units.
+        exact_count: whether the number of masked tokens is exact, up to rounding.
+        min_masked: the minimum number of masked tokens in a sequence that has as many maskable tokens.
+
+    Returns:
+        int64 `[masked]`, the indices of the tokens, in rising order.
+
+    Raises:
+        ValueError: if a function of the strategy returns values that are not as its documentation says.
+    """
+    row_rates = rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
+    unit_probs = _unit_probs(units, rates, row_rates, strategy)
+    if exact_count and strategy.probs is None and not strategy.counts:
+        goal = row_rates * sum_by_row(units.maskable_size, units)
+        is_uniform = strategy.weights is strategy.draws is None
+        return units.indices(select_count(units, unit_probs.sort_keys, goal, min_masked, rotated=is_uniform))
+    if exact_count and strategy.probs is not None:
+        selected = select_systematically(units, unit_probs.draws, np.asarray(unit_probs.probs))
+    else:
+        selected = below(unit_probs.draws, unit_probs.probs) & units.maskable
+    masked = units.indices(selected)
+    if min_masked:
+        is_short = count_per_row(masked, units.tokens.ends) < min_masked
+        if is_short.any():
+            selected[_first_units(units, unit_probs.sort_keys, is_short, min_masked)] = True
+            masked = units.indices(selected)
+    return masked
+
+
+def _unit_probs(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> _UnitProbs:
+    draws = _unit_draws(units, row_rates, strategy)
+    if strategy.probs is not None:
+        probs = checked_unit_values(strategy.probs(units.tokens, units, row_rates), units, "probs", strategy)
+        return _UnitProbs(draws, probs, probs)
+    if strategy.weights is not None:
+        weights = relative_weights(units, _unit_weights(units, strategy.weights))
+        return _UnitProbs(draws, proportional(units, weights, row_rates), weights)
+    return _UnitProbs(draws, units.from_sequences(row_rates) if isinstance(rates, np.ndarray) else rates)
+
+
+def _unit_weights(units: Units, weights: Weights) -> np.ndarray:
+    values = checked_weights(weights(units.tokens, units))
+    if len(values) != len(units):
+        raise ValueError(
+            f"`weights` must return a number for each of {len(units)} units, but returned {len(values)}. Return an "
+            "array of `len(units)`."
+        )
+    return values
+
+
+def _unit_draws(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+    """uint32 `[units]`: the draw of the first token of each unit, or those of the strategy."""
+    tokens = units.tokens
+    if strategy.draws is not None:
+        return as_draws(checked_unit_values(strategy.draws(tokens, units, rates), units, "draws", strategy))
+    return draw_in_rows(tokens.keys, units.counts, units.at_first_token(tokens.positions), Purpose.SELECTION)
+
+
+def _first_units(units: Units, sort_keys: np.ndarray, rows: np.ndarray, min_masked: int) -> np.ndarray:
+    """The first units in sorted order of some sequences (bool `[sequences]`), until `min_masked` tokens are masked."""
+    candidates = np.flatnonzero(units.from_sequences(rows) & units.maskable)
+    row = units.row[candidates]
+    candidates = candidates[argsort_in_rows(row, sort_keys[candidates])]  # `row` remains sorted
+    return candidates[sum_before_in_rows(units.size[candidates], row) < min_masked]
