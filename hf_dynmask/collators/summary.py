@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
+from hf_dynmask.rates.curves import Curve
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import Rate, Schedule
 from hf_dynmask.strategies import Strategy
@@ -25,13 +25,6 @@ _UNITS = {
     "entity": "words of entities",
     "adaptive": "what the model predicts badly",
 }
-_SHAPES = {
-    "_constant": "constant",
-    "_cosine": "cosine",
-    "_polynomial": "polynomial",
-    "_step": "in steps",
-    "_warmed": "with warm-up",
-}
 
 
 def summarize(collator: EpochAwareCollator, details: tuple[str, ...]) -> str:
@@ -45,7 +38,7 @@ def format_rate(rate: Rate) -> str:
     """A rate in words, such as "30 % to 15 % of the tokens, linear"."""
     if isinstance(rate, RateDistribution):
         return f"{_percent(rate.mean)} of the tokens in the mean, a rate of its own for each sequence"
-    return _course(rate) if callable(rate) else f"{_percent(rate)} of the tokens"
+    return _format_schedule(rate) if callable(rate) else f"{_percent(rate)} of the tokens"
 
 
 def units(strategy: Strategy, exact_count: bool) -> str:
@@ -69,18 +62,14 @@ def _patterns(num_mask_patterns: int | None) -> str:
     return f"Static masking, {num_mask_patterns} masks for each example that take turns"
 
 
-def _course(schedule: Schedule) -> str:
+def _format_schedule(schedule: Schedule) -> str:
     try:
         ends = f"{_percent(schedule(0.0))} to {_percent(schedule(1.0))} of the tokens"
     except Exception:  # it is the user's: whatever it raises here, it will raise, and be seen, in training
         ends = "a scheduled share of the tokens"
-    return f"{ends}, {_shape(schedule)}"
-
-
-def _shape(schedule: Schedule) -> str:
-    if isinstance(schedule, partial) and schedule.func.__module__ == "hf_dynmask.rates.schedules":
-        return "linear" if schedule.keywords.get("power") == 1 else _SHAPES[schedule.func.__name__]
-    return f"by {getattr(schedule, '__name__', type(schedule).__name__)}"
+    if isinstance(schedule, Curve):
+        return f"{ends}, {schedule.shape}"
+    return f"{ends}, by {getattr(schedule, '__name__', type(schedule).__name__)}"
 
 
 def _epoch(collator: EpochAwareCollator) -> str:

@@ -1,9 +1,10 @@
-"""Mask rates: numbers, and schedules, which are plain functions of training progress.
+"""Mask rates: numbers, and schedules, which are functions of training progress.
 
-Distributions, from which each sequence draws its own rate, are in `hf_dynmask.rates.distributions`.
+Distributions, from which each sequence draws its rate, are in `hf_dynmask.rates.distributions`.
 
-`progress` is the fraction of the optimizer steps already done, `step / total_steps`: 0 at the first step, approaching 1
-at the last. Every schedule here is picklable, so that workers that are spawned rather than forked can have it.
+`progress` is the fraction of the optimizer steps already done, `step / total_steps`: 0 at the first step, and close to
+1 at the last. Every schedule here can be pickled, so that spawned workers receive it, equals a schedule with the same
+values, and prints as the call that makes it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from numbers import Real
 
 import numpy as np
 
 from hf_dynmask.core.checks import checked_rate
+from hf_dynmask.rates.curves import ConstantCurve, CosineCurve, LinearCurve, PolynomialCurve, StepCurve, WarmupCurve
 from hf_dynmask.rates.distributions import RateDistribution, cosine_rate, truncated_normal_rate, uniform_rate
 
 Schedule = Callable[[float], float]
@@ -36,18 +37,21 @@ def constant_schedule(rate: float) -> Schedule:
     >>> constant_schedule(0.15)(0.7)
     0.15
     """
-    return partial(_constant, rate=checked_rate(rate, "rate"))
+    return ConstantCurve(checked_rate(rate, "rate"))
 
 
 def linear_schedule(start: float, end: float) -> Schedule:
     """`rate(t) = start + (end - start) * t`.
 
-    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from `start=0.30` to `end=0.15`.
+    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from `start=0.30` to `end=0.15`. A
+    `start` or `end` that is not in [0, 1] raises a `ValueError`.
 
+    >>> linear_schedule(0.30, 0.10)
+    linear_schedule(start=0.3, end=0.1)
     >>> linear_schedule(0.30, 0.10)(0.5)
     0.2
     """
-    return polynomial_schedule(start, end, power=1.0)
+    return LinearCurve(checked_rate(start, "start"), checked_rate(end, "end"))
 
 
 def cosine_schedule(start: float, end: float) -> Schedule:
@@ -59,7 +63,7 @@ def cosine_schedule(start: float, end: float) -> Schedule:
     >>> round(cosine_schedule(0.30, 0.10)(0.5), 6)
     0.2
     """
-    return partial(_cosine, start=checked_rate(start, "start"), end=checked_rate(end, "end"))
+    return CosineCurve(checked_rate(start, "start"), checked_rate(end, "end"))
 
 
 def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedule:
@@ -73,7 +77,9 @@ def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedul
     """
     if not (isinstance(power, Real) and power > 0 and math.isfinite(power)):
         raise ValueError(f"`power` must be a positive number, but got {power!r}. Pass 1 for a linear schedule.")
-    return partial(_polynomial, start=checked_rate(start, "start"), end=checked_rate(end, "end"), power=float(power))
+    if power == 1:
+        return linear_schedule(start, end)
+    return PolynomialCurve(checked_rate(start, "start"), checked_rate(end, "end"), float(power))
 
 
 def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedule:
@@ -99,7 +105,7 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
             f"`boundaries` must rise strictly within (0, 1), but got {list(boundaries)!r}. "
             "They are fractions of training, not steps: divide steps by the total."
         )
-    return partial(_step, rates=[checked_rate(rate, "rates") for rate in rates], boundaries=list(boundaries))
+    return StepCurve(tuple(checked_rate(rate, "rates") for rate in rates), tuple(map(float, boundaries)))
 
 
 def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -> Schedule:
@@ -116,7 +122,7 @@ def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -
         raise ValueError(
             f"`warmup` must be a fraction of training in (0, 1), but got {warmup!r}. Divide steps by the total."
         )
-    return partial(_warmed, schedule=as_schedule(schedule), warmup=warmup, start=checked_rate(start, "start"))
+    return WarmupCurve(as_schedule(schedule), float(warmup), checked_rate(start, "start"))
 
 
 def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
@@ -125,7 +131,7 @@ def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
     if callable(rate):
         check_schedule(rate, argument)
         return rate
-    return partial(_constant, rate=checked_rate(rate, argument, _SCHEDULE))
+    return ConstantCurve(checked_rate(rate, argument, _SCHEDULE))
 
 
 def check_not_a_factory(rate: object, argument: str) -> None:
@@ -193,28 +199,6 @@ def rate_at(rate: Rate, step: float, total_steps: int) -> float:
     if type(value) is float and 0 <= value <= 1:
         return value  # at every batch: to prepare for the worst would take ten times as long
     return checked_rate(value, f"schedule(progress={progress:g}) at step {step} of {total_steps}")
-
-
-def _constant(progress: float, *, rate: float) -> float:
-    return rate
-
-
-def _cosine(progress: float, *, start: float, end: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def _polynomial(progress: float, *, start: float, end: float, power: float) -> float:
-    return end + (start - end) * (1 - progress) ** power
-
-
-def _step(progress: float, *, rates: list[float], boundaries: list[float]) -> float:
-    return rates[sum(boundary <= progress for boundary in boundaries)]
-
-
-def _warmed(progress: float, *, schedule: Schedule, warmup: float, start: float) -> float:
-    if progress < warmup:
-        return start + (schedule(0.0) - start) * progress / warmup
-    return schedule((progress - warmup) / (1 - warmup))
 
 
 _CALLS: dict[Callable[..., Rate], str] = {

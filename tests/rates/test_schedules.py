@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from hf_dynmask import (
     uniform_rate,
     with_warmup,
 )
+from hf_dynmask.rates import schedules
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import check_not_a_factory, rate_at
 
@@ -38,10 +41,43 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 def test_schedules_pickle_and_stay_in_range(schedule) -> None:
-    copy = pickle.loads(pickle.dumps(schedule))
+    unpickled = pickle.loads(pickle.dumps(schedule))
     for i in range(101):
-        assert copy(i / 100) == schedule(i / 100)
+        assert unpickled(i / 100) == schedule(i / 100)
         assert 0 <= schedule(i / 100) <= 0.3
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_a_schedule_equals_its_pickle_and_what_its_printed_form_makes(schedule) -> None:
+    assert pickle.loads(pickle.dumps(schedule)) == schedule
+    assert eval(repr(schedule), vars(schedules)) == schedule
+
+
+def test_schedules_are_equal_only_if_they_are_the_same_function() -> None:
+    assert len({*SCHEDULES.values(), *map(copy.deepcopy, SCHEDULES.values())}) == len(SCHEDULES)
+    assert linear_schedule(0.3, 0.15) == polynomial_schedule(0.3, 0.15, power=1) != linear_schedule(0.3, 0.1)
+    assert step_schedule(np.array([0.3, 0.1]), np.array([0.5])) == step_schedule([0.3, 0.1], [0.5])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "printed"),
+    [
+        (constant_schedule(0.2), "constant_schedule(rate=0.2)"),
+        (linear_schedule(0.3, 0.15), "linear_schedule(start=0.3, end=0.15)"),
+        (cosine_schedule(0.3, 0), "cosine_schedule(start=0.3, end=0.0)"),
+        (polynomial_schedule(0.3, 0.15), "polynomial_schedule(start=0.3, end=0.15, power=2.0)"),
+        (step_schedule([0.3, 0.1], [0.5]), "step_schedule(rates=(0.3, 0.1), boundaries=(0.5,))"),
+        (with_warmup(0.3, 0.1), "with_warmup(schedule=constant_schedule(rate=0.3), warmup=0.1, start=0.0)"),
+    ],
+)
+def test_a_schedule_prints_as_the_call_that_makes_it(schedule, printed) -> None:
+    assert repr(schedule) == printed
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_a_schedule_does_not_change(schedule) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(schedule, dataclasses.fields(schedule)[0].name, 0.5)
 
 
 @pytest.mark.parametrize("make", [linear_schedule, cosine_schedule, polynomial_schedule])
