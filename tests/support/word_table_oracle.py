@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.vocabulary.word_table import _boundary, _byte_alphabet, _class_table, _classes_by_first_bytes
+from hf_dynmask.vocabulary.characters import class_table, classes_by_first_bytes
+from hf_dynmask.vocabulary.families import byte_alphabet
+from hf_dynmask.vocabulary.word_table import _boundary
 from hf_dynmask.vocabulary.words import Class, WordTable
 
 _ZWJ = "\u200d"
@@ -57,9 +59,9 @@ def _classes_in(text: bytes) -> list[int]:
     whole = text.lstrip(_FURTHER_BYTES)
     characters, read = codecs.utf_8_decode(whole, "replace", False)
     classes = [] if text and len(whole) == len(text) else [int(Class.JOINER)]
-    classes += map(_class_table().__getitem__, map(ord, characters))
+    classes += map(class_table().__getitem__, map(ord, characters))
     if read < len(whole):
-        classes.append(_classes_by_first_bytes().get(whole[read:], Class.IDEOGRAPH))  # beyond those, it is mostly Han
+        classes.append(classes_by_first_bytes().get(whole[read:], Class.IDEOGRAPH))  # beyond those, it is mostly Han
     return classes
 
 
@@ -94,7 +96,7 @@ def _family(tokens: AbstractSet[str]) -> _Family | None:
         "@@": sum(token.endswith("@@") for token in longer),
     }
     mark = max(uses, key=uses.__getitem__)
-    byte_level = tokens >= _byte_alphabet().keys()
+    byte_level = tokens >= byte_alphabet().keys()
     if not uses[mark]:
         return _unmarked(tokens, byte_level)
     return {
@@ -123,7 +125,7 @@ def _read_wordpiece(token: str) -> _Read:
 
 def _read_byte_level(token: str) -> _Read:
     """Tokens that were added show text as it is, with spaces."""
-    alphabet = _byte_alphabet()
+    alphabet = byte_alphabet()
     return _Read(bytes(map(alphabet.__getitem__, token)) if alphabet.keys() >= set(token) else token.encode())
 
 

@@ -12,11 +12,12 @@ from support import word_table_oracle as word_marks_oracle
 from support.tokenizers_zoo import ZOO
 from tokenizers import pre_tokenizers
 
+from hf_dynmask.vocabulary.families import byte_alphabet
 from hf_dynmask.vocabulary.vocabulary import read_vocabulary
-from hf_dynmask.vocabulary.word_table import _byte_alphabet, word_table
+from hf_dynmask.vocabulary.word_table import word_table
 
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
-BYTE_SHOWN = {byte: character for character, byte in _byte_alphabet().items()}
+BYTE_SHOWN = {byte: character for character, byte in byte_alphabet().items()}
 EVERY_BYTE = [chr(byte) for byte in range(256)]
 # Han, Kana, Thai, Devanagari and its marks, Hangul; digits, symbols, emoji, a skin tone, flags, joiners, spaces, marks.
 CHARACTERS = [*"abéßЖ中文かนกनि한1९!。🙂🏽🇩🇪 \u3000\n\u200d\u0301\ufe0f\ufffd\U00020000#@<>/w0xĠ▁"]
