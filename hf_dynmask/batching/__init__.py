@@ -1,1 +1,1 @@
-"""Examples to flat arrays, flat arrays to a batch; no randomness."""
+"""Converts examples to flat arrays and flat arrays to a batch, without randomness."""

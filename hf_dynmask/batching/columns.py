@@ -1,4 +1,4 @@
-"""Which columns have a value for each token: a matter of their names, never of a batch."""
+"""Which columns have one value per token. This depends on their names, never on a batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from numbers import Number
 from typing import Any
 
-# What transformers' tokenizers make for each token, and what its models take.
+# the per-token columns that transformers' tokenizers return and its models accept
 PER_TOKEN = frozenset(
     {
         "input_ids",
@@ -43,16 +43,16 @@ def check_names(names: object) -> None:
 
 
 def check_lengths(name: str, found: Sequence[int | None], rows: Sequence[Any], lengths: Sequence[int]) -> None:
-    """Refuses a column that has not one value for each token of every example.
+    """Checks that a column has one value for each token of every example.
 
     Args:
-        name: the column's.
-        found: the length of its value in each example; None for what is no sequence.
-        rows: these values.
-        lengths: how many tokens each example has.
+        name: the name of the column.
+        found: the length of its value in each example; None if the value is not a sequence.
+        rows: the values.
+        lengths: the number of tokens of each example.
 
     Raises:
-        ValueError: if there are more or fewer.
+        ValueError: if an example has more or fewer values.
     """
     if found == lengths:
         return
@@ -67,19 +67,19 @@ def check_lengths(name: str, found: Sequence[int | None], rows: Sequence[Any], l
 
 
 def are_classes(rows: Sequence[Any]) -> bool:
-    """Whether the values are one number for each example, as the `labels` of classification are."""
+    """Whether the values are one number per example, such as the `labels` of classification."""
     return all(isinstance(row, Number) or getattr(row, "ndim", 1) == 0 for row in rows)
 
 
 def refuse_unnamed(name: str) -> None:
-    """Refuses a column that cannot be stacked, but has one value for each token.
+    """Refuses a column that cannot be stacked and has one value per token.
 
     Raises:
         ValueError: always.
     """
     raise ValueError(
-        f"column `{name}` must have one shape for every example to be stacked, but its lengths differ. It has a value "
-        f'for each token: pass `per_token_columns=["{name}"]`.'
+        f"column `{name}` must have one shape for every example to be stacked, but its lengths differ. It has one "
+        f'value per token: pass `per_token_columns=["{name}"]`.'
     )
 
 

@@ -1,4 +1,4 @@
-"""Which tokens may be masked: never padding, special tokens, or what the user's own columns rule out."""
+"""Which tokens are maskable: all except for padding, special tokens, and tokens that columns of the user exclude."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
-_ONE_VALUE_A_TOKEN = ("attention_mask", "special_tokens_mask", "labels")
+_ONE_DIMENSIONAL = ("attention_mask", "special_tokens_mask", "labels")
 
 
 def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
-    """Refuses what no mask could be right for.
+    """Checks the columns that masking reads.
 
     Raises:
         ValueError: if `input_ids` are not integers of the vocabulary, one for each token, or a column that masking
             reads has several values for a token.
     """
-    for name in _ONE_VALUE_A_TOKEN:
+    for name in _ONE_DIMENSIONAL:
         if name in batch.per_token and batch.per_token[name].ndim != 1:
             raise ValueError(
                 f"`{name}` must have one value for each token, but got several. Make it as long as `input_ids`, or "
@@ -31,12 +31,12 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
             f"`input_ids` must be integers, one for each token, but got {input_ids.dtype} of {input_ids.ndim} "
             "dimensions. Pass the ids that the tokenizer returns."
         )
-    if input_ids.view(np.uint64).max(initial=0) >= vocabulary.size:  # a negative one is very large then
+    if input_ids.view(np.uint64).max(initial=0) >= vocabulary.size:  # a negative id becomes a large one
         outside = input_ids[(input_ids < 0) | (input_ids >= vocabulary.size)]
         raise ValueError(
             f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
             f"{int(outside[0])}. Pass the tokenizer that the examples were made with; if tokens were added "
-            "to it while workers were running, let them begin anew."
+            "to it while workers were running, restart them."
         )
 
 
@@ -55,8 +55,8 @@ def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | Non
             return None
         if attention[padding].any():
             raise ValueError(
-                "`attention_mask` must be 0 or 1, but got other values. Masks that number packed sequences are not "
-                "supported: pass each sequence as an example, and `padding_free=True` to pack them."
+                "`attention_mask` must be 0 or 1, but got other values. Masks with the numbers of packed "
+                "sequences are not supported: pass each sequence as an example, and `padding_free=True` to pack them."
             )
         return padding
     if vocabulary.pad_is_unambiguous:
@@ -66,14 +66,14 @@ def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | Non
 
 
 def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
-    """Which tokens the user's own `labels` do not ignore: bool `[tokens]`."""
+    """The tokens whose `labels` are not -100: bool `[tokens]`; all tokens if there are no labels."""
     if "labels" in batch.per_token:
         return batch.per_token["labels"] != IGNORE_INDEX
     return np.ones(len(batch.per_token["input_ids"]), dtype=bool)
 
 
 def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray:
-    """Which tokens may be masked: bool `[tokens]`. The columns in `read` mean something else to the strategy."""
+    """Which tokens are maskable: bool `[tokens]`. If the strategy reads `labels`, they do not exclude tokens."""
     maskable = vocabulary.maskable.take(batch.per_token["input_ids"])
     if "labels" in batch.per_token and "labels" not in read:
         maskable &= labelled_tokens(batch)
@@ -83,7 +83,7 @@ def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection
 
 
 def unlabelled_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray | None:
-    """Which tokens would be [`maskable_tokens`] if they had a label: bool `[tokens]`; None for none."""
+    """The tokens that only the label -100 makes unmaskable: bool `[tokens]`; None if there are none."""
     if "labels" not in batch.per_token or "labels" in read:
         return None
     unlabelled = maskable_tokens(batch, vocabulary, read=("labels",)) & ~labelled_tokens(batch)
@@ -94,12 +94,12 @@ def strategy_column(batch: RaggedBatch, name: str) -> np.ndarray:
     """A column that the strategy reads: `[tokens]`.
 
     Raises:
-        ValueError: if the examples have no such column with a value for each token.
+        ValueError: if the examples have no such column with one value per token.
     """
     if name not in batch.per_token or batch.per_token[name].ndim != 1:
         raise ValueError(
-            f"`examples` must have the column `{name}`, with one value for each token, which the strategy reads, but "
-            f"have {sorted(batch.per_token)}. With `Trainer`, a column survives if it is named `labels` or "
-            "`label_ids`, or with `remove_unused_columns=False`."
+            f"`features` must have the column `{name}`, with one value for each token, which the strategy reads, but "
+            f"have {sorted(batch.per_token)}. `Trainer` keeps a column if its name is `labels` or `label_ids`, or with "
+            "`remove_unused_columns=False`."
         )
     return batch.per_token[name]

@@ -1,4 +1,4 @@
-"""The columns of examples, whatever they come as, in flat arrays."""
+"""Reads the columns of examples, of any type, into flat arrays."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ _LARGEST = np.iinfo(np.int64).max
 
 
 def ragged_batch(examples: Sequence[Any], per_token_columns: Collection[str] = ()) -> RaggedBatch:
-    """The columns of examples, which are mappings with `input_ids` or bare sequences of token ids.
+    """The columns of examples, which are mappings with `input_ids` or sequences of token ids.
 
     Args:
         examples: the mappings or sequences.
-        per_token_columns: the columns with a value for each token, besides those that are known to have one.
+        per_token_columns: the names of further columns with one value per token.
 
     Returns:
-        The columns, without `labels` that are one number for each example, its class: what masking predicts takes its
-        place.
+        The columns, except for `labels` with one number per example, its class, which the labels of masking replace.
 
     Raises:
-        ValueError: if there is no example, an example has no `input_ids` or lacks a column that the first one has, a
-            column has not one value for each token where it must, or its values cannot be put into one array.
+        ValueError: if there is no example, the first example has no `input_ids`, examples have different columns, a
+            per-token column does not have one value per token, or its values do not fit in one array.
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
     columns = _columns(examples)
@@ -50,12 +49,14 @@ def ragged_batch(examples: Sequence[Any], per_token_columns: Collection[str] = (
 def _columns(examples: Sequence[Any]) -> dict[str, list[Any]]:
     if isinstance(examples, Mapping | Set) or not _length(examples):
         found = "an empty batch" if _length(examples) == 0 else f"one {type(examples).__name__}"
-        raise ValueError(f"`examples` must be a list of at least one example, but got {found}.")
+        raise ValueError(
+            f"`features` must be a list of at least one example, but got {found}. Pass a batch of the data set."
+        )
     if not isinstance(examples[0], Mapping):
-        return {"input_ids": [_bare(example, number) for number, example in enumerate(examples)]}
+        return {"input_ids": [_checked_ids(example, number) for number, example in enumerate(examples)]}
     if "input_ids" not in examples[0]:
         raise ValueError(
-            f"`examples` must have `input_ids`, but example 0 has {sorted(map(str, examples[0]))}. Tokenize the text "
+            f"`features` must have `input_ids`, but example 0 has {sorted(map(str, examples[0]))}. Tokenize the text "
             "first; with `Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
         )
     columns = {name: _column(examples, name) for name in examples[0]}
@@ -68,16 +69,16 @@ def _refuse_more_columns(examples: Sequence[Any], columns: Mapping[str, Any]) ->
     number = next(number for number, example in enumerate(examples) if len(example) > len(columns))
     more = max(map(str, examples[number].keys() - columns.keys()))
     raise ValueError(
-        f"`examples` must all have the same columns, but example {number} has `{more}`, which example 0 lacks. Add it "
+        f"`features` must all have the same columns, but example {number} has `{more}`, which example 0 lacks. Add it "
         "to all or remove it from all."
     )
 
 
-def _bare(example: Any, number: int) -> Any:
+def _checked_ids(example: Any, number: int) -> Any:
     if isinstance(example, Mapping) or _length(example) is None:
         raise TypeError(
-            f"`examples` must be mappings with `input_ids`, or sequences of token ids, all alike, but example {number} "
-            f"is a {type(example).__name__}. Pass what the tokenizer returns."
+            f"`features` must be mappings with `input_ids`, or sequences of token ids, all of one kind, but example "
+            f"{number} is a {type(example).__name__}. Pass the output of the tokenizer."
         )
     return example
 
@@ -90,7 +91,7 @@ def _column(examples: Sequence[Any], name: str) -> list[Any]:
     except KeyError:
         lacking = (number for number, each in enumerate(examples) if not isinstance(each, Mapping) or name not in each)
         raise ValueError(
-            f"`examples` must all have the same columns, but example {next(lacking)} has no `{name}`, which example 0 "
+            f"`features` must all have the same columns, but example {next(lacking)} has no `{name}`, which example 0 "
             "has. Add it to all or remove it from all."
         ) from None
 
@@ -102,7 +103,7 @@ def _value(example: Any, name: str) -> Any:
 
 
 def _lengths(rows: list[Any]) -> np.ndarray:
-    """int64: how many token ids each row has."""
+    """The number of token ids of each row: int64 `[rows]`."""
     lengths = _lengths_or_none(rows)
     if None in lengths:
         number = lengths.index(None)
@@ -114,7 +115,7 @@ def _lengths(rows: list[Any]) -> np.ndarray:
 
 
 def _lengths_or_none(rows: list[Any]) -> list[int | None]:
-    """The length of each row; None for what is no sequence, such as a number, a text or an array without dimensions."""
+    """The length of each row; None for a number, a text or an array without dimensions."""
     if set(map(type, rows)) <= {list, np.ndarray}:
         try:
             return list(map(len, rows))
@@ -134,7 +135,7 @@ def _stacked(name: str, rows: list[Any], counts: list[int]) -> np.ndarray:
         return _array(name, rows, _stack)
     except ValueError:
         if _lengths_or_none(rows) == counts and len(set(counts)) > 1:
-            _array(name, rows, _concatenate)  # or its values are of no use in either way, which this says
+            _array(name, rows, _concatenate)  # raises if the values are unusable in any layout
             refuse_unnamed(name)
         raise
 
@@ -142,7 +143,7 @@ def _stacked(name: str, rows: list[Any], counts: list[int]) -> np.ndarray:
 def _array(name: str, rows: list[Any], join: Any) -> np.ndarray:
     try:
         values = join(rows)
-    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # the last by tensors that numpy cannot read
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # RuntimeError: of an unreadable tensor
         raise ValueError(_unusable(name)) from error
     too_large = values.dtype == np.uint64 and values.max(initial=0) > _LARGEST
     if values.dtype.kind not in "iufb" or values.dtype.itemsize > 8 or too_large:
@@ -153,8 +154,8 @@ def _array(name: str, rows: list[Any], join: Any) -> np.ndarray:
 
 def _unusable(name: str) -> str:
     return (
-        f"column `{name}` must hold numbers of at most 64 bits, one for each token or one shape for every example, to "
-        f'become a tensor. Drop it, e.g. with `dataset.remove_columns("{name}")`.'
+        f"column `{name}` must hold numbers of at most 64 bits, one per token or of one shape in all examples, to "
+        f'become a tensor. Drop it, for example with `dataset.remove_columns("{name}")`.'
     )
 
 
@@ -170,7 +171,7 @@ def _concatenate(rows: list[Any]) -> np.ndarray:
 
 
 def _concatenate_mask(rows: list[Any]) -> np.ndarray:
-    """Most masks are all ones, which counting them tells ten times as fast as reading them."""
+    """Joins attention masks. Most are all ones, and counting the ones is ten times faster than converting a list."""
     if all(type(row) is list and row.count(1) == len(row) for row in rows):
         return np.ones(sum(map(len, rows)), dtype=np.int64)
     return _concatenate(rows)
@@ -183,6 +184,6 @@ def _stack(rows: list[Any]) -> np.ndarray:
 
 
 def _as_torch_would(values: np.ndarray) -> np.ndarray:
-    """Python floats become single precision, infinite where they are too large for it."""
+    """The values, Python floats in single precision, and infinite if they are too large for it."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32) if values.dtype == np.float64 else values

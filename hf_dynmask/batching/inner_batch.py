@@ -1,4 +1,4 @@
-"""The padded batch of any collator: how it is asked for, what is read from it, and copies with other values in it."""
+"""The padded batch of another collator: calls the collator, reads its batch, and copies it with other values."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _READ = ("attention_mask", "special_tokens_mask")
 
 
 def collate_inner(collator: Callable[..., Any], examples: Sequence[Any], return_tensors: str | None = None) -> Any:
-    """The batch of any collator, many of which do not take `return_tensors`.
+    """The batch of another collator.
 
     Raises:
-        ValueError: if it is not None, and the collator does not take it.
+        ValueError: if `return_tensors` is not None and the collator does not accept it.
     """
     if return_tensors is None:
         return collator(examples)
     parameters = inspect.signature(collator).parameters.values()
     if not any(each.name == "return_tensors" or each.kind is each.VAR_KEYWORD for each in parameters):
         raise ValueError(
-            f"`return_tensors` must be None with a {type(collator).__name__}, which takes none in a call, but got "
-            f"{return_tensors!r}. Set it where you make that collator."
+            f"`return_tensors` must be None with a {type(collator).__name__}, which does not accept it in a call, "
+            f"but got {return_tensors!r}. Set it where you create that collator."
         )
     return collator(examples, return_tensors=return_tensors)
 
 
 def read_rows(batch: Any, read: Collection[str]) -> RaggedBatch:
-    """The rows of a padded batch, padding included, with what tells padding and special tokens, and what is read.
+    """The rows of a padded batch, padding included, with the columns that masking reads.
 
     Args:
-        batch: what a collator returned.
-        read: the names of further columns, with a value for each token.
+        batch: the batch of a collator.
+        read: the names of further columns, with one value per token.
 
     Raises:
         ValueError: if it has no `input_ids` of at least two dimensions, its rows hold several sequences, or a column
@@ -69,7 +69,7 @@ def attention_mask_like(like: Any, padding: np.ndarray | None) -> Any:
 
 
 def check_dtype_holds(input_ids: Any, new: np.ndarray) -> None:
-    """Refuses ids that the type of a batch's `input_ids` does not hold.
+    """Checks that the dtype of the `input_ids` of a batch holds new ids.
 
     Raises:
         ValueError: if one is too large.
@@ -77,13 +77,13 @@ def check_dtype_holds(input_ids: Any, new: np.ndarray) -> None:
     limits = torch.iinfo(input_ids.dtype) if isinstance(input_ids, torch.Tensor) else np.iinfo(input_ids.dtype)
     if new.max(initial=0) > limits.max:
         raise ValueError(
-            f"`input_ids` must be of a type that holds the id {new.max()}, but the batch of `collator` has "
+            f"`input_ids` must have a dtype that holds the id {new.max()}, but the batch of `collator` has "
             f"{limits.dtype}. Use a wider one, such as int64."
         )
 
 
 def with_values_at(values: Any, indices: np.ndarray, new: np.ndarray) -> Any:
-    """A copy of `values` with the numbers `new` at the flat `indices`: the original may be a data set's own array."""
+    """A copy of `values` with `new` at the flat `indices`. The original may be an array of the data set."""
     if not isinstance(values, torch.Tensor):
         flat = values.flatten()
         flat[indices] = new
@@ -107,13 +107,13 @@ def _check_one_sequence_a_row(batch: MutableMapping[str, Any]) -> None:
     positions = _as_numpy(batch["position_ids"], "position_ids")
     if (np.diff(positions, axis=-1) <= 0).any():
         raise ValueError(
-            "`collator` must give each sequence a row of its own, but its `position_ids` start again within a row. Use "
-            "a collator that pads instead of one that flattens."
+            "`collator` must return one sequence per row, but its `position_ids` start again within a row. Use a "
+            "collator that pads instead of one that flattens."
         )
 
 
 def _flat(values: Any, name: str, shape: Sequence[int]) -> np.ndarray:
-    """A column `[tokens]` of the batch, integers as int64."""
+    """A column of the batch as `[tokens]`, integers as int64."""
     if not isinstance(values, np.ndarray | torch.Tensor) or tuple(values.shape) != tuple(shape):
         found = "it has none" if values is None else f"got shape {np.shape(values)}"
         raise ValueError(
@@ -127,7 +127,7 @@ def _flat(values: Any, name: str, shape: Sequence[int]) -> np.ndarray:
 def _as_numpy(values: Any, name: str) -> np.ndarray:
     try:
         array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:  # sparse, without values, or of a type that numpy lacks
+    except (TypeError, ValueError, RuntimeError) as error:  # sparse, without values, or of a dtype that numpy lacks
         raise ValueError(_unreadable(name)) from error
     if array.dtype.kind not in "iufb":
         raise ValueError(_unreadable(name))
@@ -137,5 +137,5 @@ def _as_numpy(values: Any, name: str) -> np.ndarray:
 def _unreadable(name: str) -> str:
     return (
         f"`{name}` must hold numbers that numpy can read in the batch of `collator`. Pass a collator that returns "
-        "integers, in dense tensors or arrays."
+        "dense tensors or arrays of integers."
     )

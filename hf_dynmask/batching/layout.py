@@ -1,4 +1,4 @@
-"""From flat columns to what a model takes: padded rows, or one row without padding."""
+"""Lays out flat columns for a model: as padded rows, or as one row without padding."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ if TYPE_CHECKING:
 
 
 def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: int | None) -> dict[str, np.ndarray]:
-    """The batch's columns as arrays `[sequences, ...]`, those with a value for each token `[sequences, length, ...]`.
+    """The columns of a batch as arrays `[sequences, ...]`, per-token columns `[sequences, length, ...]`.
 
     `attention_mask`, int64 `[sequences, length]`, is 0 for the padding of the batch and for the padding that is added.
 
     Args:
-        fills: what a column is padded with; 0 where nothing is said.
-        side: "right" or "left": where padding is put.
-        multiple: the length is rounded up to a multiple of it.
+        fills: the padding value of each column; 0 for a column that is not in it.
+        side: the side of the padding, "right" or "left".
+        multiple: the length is rounded up to a multiple of this number; None for the longest sequence.
     """
     length = _padded_length(batch.lengths, multiple)
-    narrow = np.min_scalar_type(length)  # numbers of two bytes are compared faster than those of eight
-    real = np.arange(length, dtype=narrow) < batch.lengths.astype(narrow)[:, None]
-    real = real if side == "right" else real[:, ::-1]
-    columns = {name: _padded(values, real, fills.get(name, 0)) for name, values in batch.per_token.items()}
-    columns["attention_mask"] = (real if batch.padding is None else _padded(~batch.padding, real, 0)).astype(np.int64)
+    narrow = np.min_scalar_type(length)  # comparisons of two bytes are faster than those of eight
+    is_token = np.arange(length, dtype=narrow) < batch.lengths.astype(narrow)[:, None]
+    is_token = is_token if side == "right" else is_token[:, ::-1]
+    columns = {name: _padded(values, is_token, fills.get(name, 0)) for name, values in batch.per_token.items()}
+    columns["attention_mask"] = (is_token if batch.padding is None else _padded(~batch.padding, is_token, 0)).astype(
+        np.int64
+    )
     return {**columns, **batch.per_sequence}
 
 
 def padded_indices(indices: np.ndarray, lengths: np.ndarray, side: str, multiple: int | None) -> np.ndarray:
-    """Where tokens are in the flat array of [`padded`] rows that are at `indices`, int64 in rising order, before it."""
+    """The indices in the flat array of [`padded`] rows of the tokens at flat `indices`, int64 in rising order."""
     length, ends = _padded_length(lengths, multiple), lengths.cumsum()
     shifts = np.arange(len(lengths)) * length - (ends - lengths)
     if side == "left":
@@ -50,20 +52,21 @@ def _padded_length(lengths: np.ndarray, multiple: int | None) -> int:
     return longest if multiple is None else -(-longest // multiple) * multiple
 
 
-def _padded(values: np.ndarray, real: np.ndarray, fill: int) -> np.ndarray:
-    rows = np.full((*real.shape, *values.shape[1:]), fill, dtype=values.dtype)
-    rows[real] = values
+def _padded(values: np.ndarray, is_token: np.ndarray, fill: int) -> np.ndarray:
+    rows = np.full((*is_token.shape, *values.shape[1:]), fill, dtype=values.dtype)
+    rows[is_token] = values
     return rows
 
 
 def flattened(
     batch: RaggedBatch, position_ids_start: int, return_seq_idx: bool, return_flash_attn_kwargs: bool
 ) -> dict[str, Any]:
-    """The batch as one row, its columns `[1, tokens, ...]`, as transformers' `DataCollatorWithFlattening` lays it out.
+    """The batch as one row, with columns `[1, tokens, ...]`, laid out as by transformers' `DataCollatorWithFlattening`.
 
-    Adds `position_ids`, int64 `[1, tokens]`, counting from `position_ids_start` in every sequence; on request
-    `seq_idx`, int32 `[1, tokens]`, each token's sequence; and `cu_seq_lens_q` and `cu_seq_lens_k`, int32
-    `[sequences + 1]`, the sequences' ends, with `max_length_q` and `max_length_k`, ints.
+    It adds `position_ids`, int64 `[1, tokens]`, which count from `position_ids_start` in each sequence. With
+    `return_seq_idx`, it adds `seq_idx`, int32 `[1, tokens]`, the sequence of each token. With
+    `return_flash_attn_kwargs`, it adds `cu_seq_lens_q` and `cu_seq_lens_k`, int32 `[sequences + 1]`, the boundaries of
+    sequences, and `max_length_q` and `max_length_k`, ints.
     """
     row = {**batch.per_token, "position_ids": positions_in_rows(batch.lengths) + position_ids_start}
     if return_seq_idx:
@@ -76,18 +79,18 @@ def flattened(
 
 
 def pad_token_id(vocabulary: Vocabulary, lengths: np.ndarray, multiple: int | None) -> int:
-    """What pads `input_ids`.
+    """The padding value of `input_ids`.
 
     Raises:
-        ValueError: if there is a need for padding, and no pad token.
+        ValueError: if padding is needed, but there is no pad token.
     """
     if vocabulary.pad_token_id is not None:
         return vocabulary.pad_token_id
     if multiple is None and (lengths == lengths[0]).all():
-        return 0  # nothing will be padded
+        return 0  # unused
     raise ValueError(
         "`tokenizer` must have a pad token to make one batch of sequences of different lengths, but has none. Set "
-        "`tokenizer.pad_token`, or, where the collator has that, pass `padding_free=True`."
+        "`tokenizer.pad_token`, or pass `padding_free=True` if the collator has this argument."
     )
 
 
@@ -103,8 +106,8 @@ def check_layout(pad_to_multiple_of: int | None, return_tensors: str) -> None:
 
 
 def encoding(columns: Mapping[str, Any], return_tensors: str) -> BatchEncoding:
-    """The columns as transformers' collators return them, arrays as torch tensors if `return_tensors` is "pt"."""
-    from transformers import BatchEncoding  # not at import: it would more than double what that costs
+    """The columns in the type of transformers' collators, with torch tensors for arrays if `return_tensors` is "pt"."""
+    from transformers import BatchEncoding  # not at import, whose time it would more than double
 
     if checked_choice(return_tensors, "return_tensors", ("pt", "np")) == "np":
         return BatchEncoding(dict(columns))

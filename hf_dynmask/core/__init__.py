@@ -1,1 +1,1 @@
-"""Ragged arrays, counter-based draws, shared memory, checks of arguments: what everything else rests on."""
+"""Ragged arrays, counter-based draws, shared memory, checks of arguments: the basis of all other folders."""

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def checked_rate(rate: object, argument: str, other: str = "") -> float:
-    """`rate` as a float; `other` says what else may be passed.
+    """`rate` as a float. `other` names the other types that the argument accepts.
 
     Raises:
         ValueError: if it is not a number in [0, 1]; NaN is not.
@@ -36,13 +36,13 @@ def checked_replacement_probs(mask_replace_prob: object, random_replace_prob: ob
     Raises:
         ValueError: if one is not a number in [0, 1], or they exceed 1 together.
     """
-    remedy = "It is a share of the masked tokens: BERT's are 0.8 and 0.1."
+    remedy = "It is a share of the masked tokens: pass 0.8 and 0.1 as in BERT."
     mask = checked_fraction(mask_replace_prob, "mask_replace_prob", remedy)
     random = checked_fraction(random_replace_prob, "random_replace_prob", remedy)
-    if mask + random > 1 + 1e-9:  # 0.7 + 0.2 + 0.1 and the like exceed 1 by a rounding error
+    if mask + random > 1 + 1e-9:  # sums such as 0.7 + 0.2 + 0.1 exceed 1 by a rounding error
         raise ValueError(
             f"`mask_replace_prob` + `random_replace_prob` must not exceed 1, but got {mask} + {random}. "
-            "What they leave of 1 is the share of masked tokens that keep their id: lower one of them."
+            "The rest is the share of masked tokens that keep their id. Lower one of them."
         )
     return mask, random
 
@@ -84,7 +84,7 @@ def checked_number(value: object, argument: str, remedy: str) -> float:
 
 
 def checked_tokenizer(tokenizer: object) -> None:
-    """Refuses what has no vocabulary with roles of tokens.
+    """Checks that a tokenizer has a vocabulary and roles of tokens.
 
     Raises:
         ValueError: if it is not a tokenizer of transformers.
@@ -92,14 +92,14 @@ def checked_tokenizer(tokenizer: object) -> None:
     if isinstance(tokenizer, type) or not all(hasattr(tokenizer, name) for name in ("get_vocab", "all_special_ids")):
         kind = type(tokenizer)
         got = repr(tokenizer) if kind.__module__ == "builtins" else f"a `{kind.__module__}.{kind.__qualname__}`"
-        raise ValueError(f"`tokenizer` must be a transformers tokenizer, but got {got}. {_way_to_tokenizer(tokenizer)}")
+        raise ValueError(f"`tokenizer` must be a transformers tokenizer, but got {got}. {_tokenizer_remedy(tokenizer)}")
 
 
-def _way_to_tokenizer(given: object) -> str:
-    library = type(given).__module__.split(".")[0]
-    if isinstance(given, str):
-        return f"Pass `AutoTokenizer.from_pretrained({given!r})`."
-    if hasattr(getattr(given, "tokenizer", None), "get_vocab"):
+def _tokenizer_remedy(value: object) -> str:
+    library = type(value).__module__.split(".")[0]
+    if isinstance(value, str):
+        return f"Pass `AutoTokenizer.from_pretrained({value!r})`."
+    if hasattr(getattr(value, "tokenizer", None), "get_vocab"):
         return "Pass its `tokenizer` attribute, such as `processor.tokenizer`."
     if library == "tokenizers":
         return (
@@ -111,17 +111,19 @@ def _way_to_tokenizer(given: object) -> str:
             "Convert it with `transformers.integrations.tiktoken.convert_tiktoken_to_fast(encoding, folder)`, and pass "
             "`AutoTokenizer.from_pretrained(folder)`."
         )
-    return "Pass what `AutoTokenizer.from_pretrained(...)` returns."
+    return "Pass the result of `AutoTokenizer.from_pretrained(...)`."
 
 
 def checked_choice(value: object, argument: str, choices: Collection[str]) -> str:
     """`value` itself.
 
     Raises:
-        ValueError: if it is none of the choices.
+        ValueError: if it is not one of the choices.
     """
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{argument}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.")
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(map(repr, choices))}, but got {value!r}. Pass one of these."
+        )
     return str(value)
 
 
@@ -140,7 +142,7 @@ def checked_length_probs(probs: Sequence[float]) -> list[float]:
     """The probabilities of lengths 1, 2, 3, ..., scaled to sum to 1.
 
     Raises:
-        ValueError: if there is none, one is negative or not finite, or all are 0.
+        ValueError: if there are none, one is negative or not finite, or all are 0.
     """
     values = list(probs) if isinstance(probs, Sequence) or (isinstance(probs, np.ndarray) and probs.ndim == 1) else []
     numbers = [float(value) for value in values if isinstance(value, Real)]
@@ -154,9 +156,9 @@ def checked_length_probs(probs: Sequence[float]) -> list[float]:
 
 
 def as_numbers(values: Any) -> np.ndarray | None:
-    """The values as float64; None if they are no numbers."""
+    """The values as float64; None if they are not numbers."""
     try:
         numbers = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError):  # of several lengths; tensors that numpy cannot read
+    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or tensors that numpy cannot read
         return None
     return numbers.astype(np.float64) if numbers.dtype.kind in "biuf" else None

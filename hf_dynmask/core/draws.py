@@ -1,11 +1,11 @@
-"""The counter hash: every random number here is integer arithmetic on (seed, example, pattern, position, purpose).
+"""The counter hash: each draw is integer arithmetic on (seed, example, pattern, position, purpose).
 
-A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") has no state to keep,
-share or resume: a draw is looked up, not advanced to. All arithmetic wraps around at a fixed width, so the draws are
-equal to the bit on every platform.
+A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") computes any draw directly
+and has no state to keep, share or resume. All arithmetic wraps around at a fixed width, so the draws are equal to the
+bit on every platform.
 
-Changing anything here changes every user's masks. It is a breaking change, which needs a new major version and a line
-in CHANGELOG.md; `tests/golden` tells whether it happened.
+A change in this file changes the masks of every user. It is a breaking change, which needs a new major version and a
+line in CHANGELOG.md; `tests/golden` detects it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from hf_dynmask.core.rows import segment_reduce
 
-GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are spread evenly
+GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive multiples are evenly distributed
 GOLDEN_32 = np.uint32(0x9E3779B9)
 MIX_64 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 MIX_32 = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
@@ -26,7 +26,7 @@ RANGE = 1 << 32
 
 
 class Purpose(IntEnum):
-    """What a draw decides. Each purpose has a stream of its own, so that no decision depends on another."""
+    """The use of a draw. Each purpose has its own stream, so that no decision depends on another."""
 
     SELECTION = 0
     REPLACEMENT = 1
@@ -40,10 +40,13 @@ class Purpose(IntEnum):
 
 
 def mix64(values: np.ndarray) -> np.ndarray:
-    """A bijection of 64-bit words that makes neighbours unrelated (splitmix64's finaliser, Steele et al. 2014).
+    """A bijection of 64-bit words that makes neighbors unrelated (the finalizer of splitmix64, Steele et al. 2014).
 
     Args:
         values: uint64 array of any shape.
+
+    Returns:
+        uint64 array of the same shape.
     """
     state = values ^ (values >> np.uint64(30))
     state *= MIX_64[0]
@@ -54,14 +57,14 @@ def mix64(values: np.ndarray) -> np.ndarray:
 
 
 def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """One number for each sequence, from its token ids in order: sum of (id + 1) * r[position], modulo 2**64.
+    """A hash of the token ids of each sequence, in order: the sum of (id + 1) * r[position], modulo 2**64.
 
-    A multilinear hash (Carter and Wegman 1979) over fixed odd multipliers: two examples that differ in one token never
-    collide, any others with a probability of about 2**-64.
+    A multilinear hash (Carter and Wegman 1979) with fixed odd multipliers. Two examples that differ in one token never
+    collide. Others collide with a probability of about 2**-64.
 
     Args:
         input_ids: int64 `[tokens]`, the sequences one after the other, without padding.
-        positions: int64 `[tokens]`, each token's place in its own sequence.
+        positions: int64 `[tokens]`, the position of each token in its sequence.
         ends: int64 `[sequences]`, where each sequence ends in `input_ids`.
 
     Returns:
@@ -72,21 +75,19 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     multipliers, sums = _multipliers(int(lengths.max(initial=1)).bit_length())
     terms = multipliers.take(positions)
     terms *= input_ids.view(np.uint64)
-    return (
-        segment_reduce(np.add, terms, lengths) + sums[lengths]
-    )  # the multipliers' own sums are what the 1 in `id + 1` adds
+    return segment_reduce(np.add, terms, lengths) + sums[lengths]  # the sums are the terms of the 1 in `id + 1`
 
 
 def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
-    """The 64-bit key of each sequence's random numbers under this seed and pattern.
+    """The 64-bit key of the draws of each sequence for this seed and pattern.
 
-    Each part is mixed in by a bijection, so neighbouring seeds, epochs and examples get unrelated keys, and two
-    patterns of one example never share one.
+    A bijection mixes in each part, so neighboring seeds, epochs and examples have unrelated keys, and two patterns of
+    one example never have the same key.
 
     Args:
         seed: any integer; taken modulo 2**64.
         examples: uint64 `[sequences]` from [`example_hashes`].
-        pattern: which of the example's masks; taken modulo 2**64.
+        pattern: which of the masks of each example; taken modulo 2**64.
 
     Returns:
         uint64 `[sequences]`.
@@ -95,11 +96,11 @@ def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
 
 
 def draw(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
-    """Uniform 32-bit integers, one for each (key, position), independent between purposes.
+    """Uniform 32-bit integers, one for each key and position, independent between purposes.
 
-    The position is enciphered by two rounds of an invertible 32-bit mix with half of the key added before each
-    (an Even-Mansour cipher): 32-bit lanes are several times faster than 64-bit ones, and within a sequence no number
-    comes twice, so ranking by it has no ties.
+    Two rounds of an invertible 32-bit mix encrypt the position, with half of the key added before each (an Even-Mansour
+    cipher). 32-bit lanes are several times faster than 64-bit ones. Within a sequence, all draws differ, so an order by
+    draws has no ties.
 
     Args:
         keys: uint64 `[n]` or `[1]`.
@@ -112,7 +113,7 @@ def draw(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarra
 
 
 def draw_in_rows(keys: np.ndarray, lengths: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:
-    """[`draw`] where key `i` serves the next `lengths[i]` positions."""
+    """[`draw`] with key `i` for the next `lengths[i]` positions: uint32 `[positions]`."""
     low, high = _halves(keys, purpose)  # the keys are mixed before they are repeated
     return _encipher(positions, low.repeat(lengths), high.repeat(lengths))
 
@@ -125,11 +126,11 @@ def draw_per_row(keys: np.ndarray, purpose: Purpose, position: int = 0) -> np.nd
 
 
 def below(draws: np.ndarray, probs: float | np.ndarray) -> np.ndarray:
-    """True where a draw is below `probs`; what is true at one probability stays true at any higher one.
+    """Where a draw is below its probability: bool `[n]`. If True at one probability, it is True at any higher one.
 
     Args:
-        numbers: uint32 `[n]` from [`draw`].
-        probs: in [0, 1]; one number, or float64 `[n]`. Resolved to 2**-32.
+        draws: uint32 `[n]` from [`draw`].
+        probs: one number in [0, 1], or float64 `[n]`. The resolution is 2**-32.
     """
     if isinstance(probs, np.ndarray):
         return draws < np.rint(probs * RANGE)
@@ -143,28 +144,28 @@ def as_fraction(draws: np.ndarray) -> np.ndarray:
 
 
 def as_draws(fractions: np.ndarray) -> np.ndarray:
-    """uint32 draws from float64 in [0, 1), or the nearest there are; the inverse of [`as_fraction`] to 2**-32."""
+    """float64 fractions in [0, 1) as uint32 draws, clipped to their range; the inverse of [`as_fraction`] to 2**-32."""
     return np.clip(fractions * RANGE, 0, RANGE - 1).astype(np.uint32)
 
 
 def as_index(draws: np.ndarray, size: int | np.ndarray) -> np.ndarray:
-    """The draws as int64 in [0, size), each index equally likely to within `size` / 2**32; one size, or int64 `[n]`."""
+    """The draws as int64 in [0, size), equally likely to within `size` / 2**32. `size` is an int, or int64 `[n]`."""
     return ((draws.astype(np.uint64) * np.asarray(size, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
 
 
 def _word(number: int) -> np.ndarray:
-    """An array, not a scalar: numpy warns when a scalar wraps around, and wrapping around is the point."""
+    """uint64 `[1]`. Not a scalar, as numpy warns of a scalar that wraps around, which is intended here."""
     return np.array([int(number) % (1 << 64)], dtype=np.uint64)
 
 
 @lru_cache(maxsize=64)
 def mixed(number: int) -> np.ndarray:
-    """uint64 `[1]`. Kept, as seed and epoch are the same for many batches, and small arrays cost as much as large."""
+    """uint64 `[1]`. Cached, as many batches have the same seed and epoch, and small arrays are slow to compute."""
     return mix64(_word(number) + GOLDEN_64)
 
 
 def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]:
-    """The two 32-bit keys that each 64-bit key has for a purpose: uint32 `[keys]`."""
+    """The two 32-bit keys of each 64-bit key for a purpose: uint32 `[keys]` each."""
     halves = mix64(keys + _word(purpose * int(GOLDEN_64)))
     return halves.astype(np.uint32), (halves >> _HALF).astype(np.uint32)
 
@@ -173,7 +174,7 @@ def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]
 def _multipliers(bits: int) -> tuple[np.ndarray, np.ndarray]:
     """An odd multiplier for each position, uint64 `[2**bits]`, and the sums of the first 0, 1, 2, ... of them.
 
-    Kept, as each batch needs the same.
+    Cached, as all batches use the same.
     """
     multipliers = mix64(np.arange(1, (1 << bits) + 1, dtype=np.uint64) * GOLDEN_64) | np.uint64(1)
     return multipliers, np.concatenate([np.zeros(1, np.uint64), multipliers.cumsum()])
@@ -189,7 +190,7 @@ def _encipher(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nd
 
 
 def _mix32(state: np.ndarray) -> np.ndarray:
-    """An invertible 32-bit mix of low bias (Wellons' search, constants of its best two-round function); in place."""
+    """An invertible 32-bit mix of low bias, in place (constants of the best two-round function in Wellons' search)."""
     state ^= state >> np.uint32(16)
     state *= MIX_32[0]
     state ^= state >> np.uint32(15)

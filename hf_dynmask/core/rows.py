@@ -1,8 +1,7 @@
-"""Arithmetic on sequences that stand one behind the other in one flat array, their rows: no loop over rows or tokens.
+"""Arithmetic on rows: sequences end to end in one flat array. No function loops over rows or tokens.
 
-`lengths`, int64 `[rows]`, says how many of the flat values belong to each row; some may have none. What looks like the
-long way round is what numpy does fast: repeating is several times faster than looking up by row number, and
-`reduceat` than `bincount`.
+`lengths`, int64 `[rows]`, is the number of values of each row, which may be 0. Where a shorter expression exists, this
+one is faster: `repeat` is several times faster than an index by row number, and `reduceat` than `bincount`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
 
 
 def row_starts(lengths: np.ndarray) -> np.ndarray:
-    """Where each row that has a value begins: int64."""
+    """Where each row that has a value starts: int64."""
     return (lengths.cumsum() - lengths)[lengths > 0]
 
 
 def segment_reduce(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """What `ufunc`, such as `np.add`, makes of each row: `[rows]`, of the values' dtype; 0 for a row without values.
+    """Reduces each row by `ufunc`, such as `np.add`: `[rows]`, of the dtype of the values; 0 for a row without values.
 
-    A row's result depends on its own values alone, floats' rounding included.
+    The result of a row depends only on its own values, including the rounding of floats.
     """
     starts = lengths.cumsum() - lengths
     filled = lengths > 0
@@ -39,7 +38,7 @@ def segment_reduce(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> 
 
 
 def count_per_row(indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """How many of the flat `indices`, int64 in rising order, lie in each row, which ends at `ends`: int64 `[rows]`."""
+    """The number of flat `indices`, int64 in rising order, in each row, which ends at `ends`: int64 `[rows]`."""
     counts = indices.searchsorted(ends)
     counts[1:] -= counts[:-1]
     return counts

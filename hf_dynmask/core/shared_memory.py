@@ -1,8 +1,8 @@
 """Arrays that a process shares with the workers of its own `DataLoader`s, and with no other process.
 
-A worker that is started, by fork, spawn or a fork server, sees what its parent writes later: that is how persistent
-workers hear of a new epoch. Every other process that gets such an array, such as a rank that is forked from a process
-which made a collator already, or one that unpickles it, has a copy of its own.
+A worker that is started by fork, spawn or a fork server sees later changes of its parent. So persistent workers see a
+new epoch. Every other process that gets such an array has its own copy: for example, a rank that is forked from a
+process with a collator, or a process that unpickles one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
-INT64_MAX = (1 << 63) - 1  # the largest integer that it holds
+INT64_MAX = (1 << 63) - 1  # the largest int64
 
 
 class SharedArray:
     """A one-dimensional array in memory that is shared with workers.
 
-    It takes a part of a file that `multiprocessing` shares among many, so thousands of arrays need a few file
-    descriptors.
+    `multiprocessing` places many arrays in one file, so thousands of arrays need few file descriptors.
 
     Args:
-        values: what it holds at first, `[n]`.
-        inherited: whether another process that gets it begins with what it holds then; if not, with zeros.
+        values: the initial values, `[n]`.
+        inherited: whether the copy of another process starts with the values at that time, and not with zeros.
     """
 
     def __init__(self, values: np.ndarray, inherited: bool = True) -> None:
@@ -35,7 +34,7 @@ class SharedArray:
 
     @property
     def values(self) -> np.ndarray:
-        """The array itself, `[n]`: what is written to it, workers see."""
+        """The array, `[n]`. Workers see changes of it."""
         if self._owner != os.getpid() and not self._serves_owner():
             self._own(self._values if self._inherited else np.zeros_like(self._values))
         return self._values
@@ -51,7 +50,7 @@ class SharedArray:
         return np.frombuffer(self._memory, dtype=self._dtype)
 
     def _serves_owner(self) -> bool:
-        """Whether this is a worker of a loader in the process that owns the array."""
+        """Whether this process is a worker of a loader in the process that owns the array."""
         parent = multiprocessing.parent_process()
         return get_worker_info() is not None and parent is not None and parent.pid == self._owner
 

@@ -1,1 +1,1 @@
-"""What token ids mean: which are special, and where words begin."""
+"""The meaning of token ids: which are special, and where words begin."""

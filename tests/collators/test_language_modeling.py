@@ -369,8 +369,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("examples", "message"),
         [
-            ([], "`examples` must be a list of at least one example, but got an empty batch"),
-            ({"input_ids": [5]}, "`examples` must be a list of at least one example, but got one dict"),
+            ([], "`features` must be a list of at least one example, but got an empty batch"),
+            ({"input_ids": [5]}, "`features` must be a list of at least one example, but got one dict"),
             ([{"text": "a"}], r"must have `input_ids`, but example 0 has \['text'\]"),
             ([{"input_ids": [5]}, {"attention_mask": [1]}], "example 1 has no `input_ids`"),
             ([{"input_ids": [5]}, {"input_ids": [5], "labels": [5]}], "example 1 has `labels`, which example 0 lacks"),
@@ -391,7 +391,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("examples", [["text"], [5, 6], [[5], {"input_ids": [5]}]])
     def test_examples_that_are_no_sequences(self, wordpiece, examples) -> None:
-        with pytest.raises(TypeError, match="`examples` must be mappings with `input_ids`, or sequences of token ids"):
+        with pytest.raises(TypeError, match="`features` must be mappings with `input_ids`, or sequences of token ids"):
             _collator(wordpiece)(examples)
 
     def test_no_mask_token(self, wordpiece) -> None:

@@ -400,7 +400,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("examples", "message"),
         [
-            ([], "`examples` must be a list of at least one example"),
+            ([], "`features` must be a list of at least one example"),
             ([[5, 9999]], "`input_ids` must be within the tokenizer's vocabulary"),
             ([{"input_ids": [5, 6], "labels": [5]}], "`labels` must have a value for each token of its example"),
         ],

@@ -303,7 +303,7 @@ class TestTheCall:
             return {"input_ids": np.array([[5, 6, 7]], dtype=np.uint8)}
 
         collator = _masking(narrow, mlm_probability=1.0, tokenizer=tokenizer)
-        with pytest.raises(ValueError, match=r"`input_ids` must be of a type that holds the id 351, but .* uint8"):
+        with pytest.raises(ValueError, match=r"`input_ids` must have a dtype that holds the id 351, but .* uint8"):
             collator([])
 
     def test_what_is_set_later_counts(self, wordpiece) -> None:
@@ -569,7 +569,7 @@ class TestErrors:
     @pytest.mark.filterwarnings("ignore:Using `DataCollatorWithFlattening`")  # says transformers 4
     def test_rows_of_several_sequences(self, wordpiece) -> None:
         collator = _masking(DataCollatorWithFlattening(), tokenizer=wordpiece)
-        with pytest.raises(ValueError, match="`collator` must give each sequence a row of its own"):
+        with pytest.raises(ValueError, match="`collator` must return one sequence per row"):
             collator([{"input_ids": [5, 6]}, {"input_ids": [7, 8]}])
 
     def test_a_schedule_whose_step_is_not_known(self, wordpiece) -> None:

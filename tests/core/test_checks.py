@@ -36,7 +36,7 @@ NO_TOKENIZERS: dict[str, tuple[Any, str]] = {
     ),
     "a processor": (lambda tokenizer: SimpleNamespace(tokenizer=tokenizer), r"Pass its `tokenizer` attribute"),
     "of tiktoken": (lambda _: Encoding(), r"but got a `tiktoken\.core\.Encoding`\. Convert it with `transformers\."),
-    "an object": (lambda _: object(), r"but got <object object .*>\. Pass what `AutoTokenizer"),
+    "an object": (lambda _: object(), r"but got <object object .*>\. Pass the result of `AutoTokenizer"),
 }
 
 
