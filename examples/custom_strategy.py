@@ -17,8 +17,7 @@ import numpy as np
 from transformers import AutoTokenizer, HfArgumentParser
 
 from hf_dynmask import DataCollatorForDynamicMasking
-from hf_dynmask.strategies import Strategy
-from hf_dynmask.strategies.partitions import words
+from hf_dynmask.strategies import Strategy, words
 
 TEXT = "In 1969 two men walked on the moon for 2 hours and 31 minutes, 384400 kilometres from home."
 
@@ -34,7 +33,7 @@ def numbers_first(tokenizer: Any, times: float = 4.0) -> Strategy:
 
 def weights_of_words(tokens: Any, units: Any, is_number: np.ndarray, times: float) -> np.ndarray:
     """float64 `[words]`: `times` for a word that has a number in it, 1 for any other."""
-    return np.where(units.any(is_number[tokens.input_ids]), times, 1.0)
+    return np.where(units.segment_any(is_number[tokens.input_ids]), times, 1.0)
 
 
 def masked_words(tokenizer: Any, text: str, epochs: int) -> Counter[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from hf_dynmask.core.draws import Purpose, as_fraction, draw_per_row
 from hf_dynmask.masking.ranking import argsort_in_rows, sum_before_in_rows
-from hf_dynmask.strategies.partitions import Units
+from hf_dynmask.strategies.units import Units
 from hf_dynmask.strategies.weights import sum_by_row
 
 

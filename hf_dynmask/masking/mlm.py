@@ -25,7 +25,9 @@ from hf_dynmask.masking.unit_selection import select_units
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.aligned_labels import word_continuations
-from hf_dynmask.strategies.partitions import MaskingTokens, every_token, partition_units
+from hf_dynmask.strategies.masking_tokens import MaskingTokens
+from hf_dynmask.strategies.partitions import every_token
+from hf_dynmask.strategies.units import partition_units
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, check_mask_token
 
 

@@ -11,7 +11,7 @@ from hf_dynmask.core.rows import count_per_row
 from hf_dynmask.masking.exact_counts import select_count, select_systematically
 from hf_dynmask.masking.ranking import argsort_in_rows, sum_before_in_rows
 from hf_dynmask.strategies import Strategy
-from hf_dynmask.strategies.partitions import Units
+from hf_dynmask.strategies.units import Units
 from hf_dynmask.strategies.weights import (
     Weights,
     checked_unit_values,

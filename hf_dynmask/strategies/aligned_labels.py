@@ -1,26 +1,28 @@
-"""Labels that are aligned to words: the first token of a word has one, and the tokens that go on with it have -100.
+"""Labels that are aligned to words: the first token of a word has a label, and its other tokens have -100.
 
-Data sets for named entity recognition are aligned like that. A -100 there does not say that a token must stay: it goes
-with its word or, where a long word is cut, with the first part of it.
+Data sets for named entity recognition use this alignment. There, -100 does not exclude a token from masking. The token
+is masked with its word or, if the word is split, with the first part of the word.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Pieces, words
+from hf_dynmask.strategies.masking_tokens import MaskingTokens, Pieces
+from hf_dynmask.strategies.partitions import words
+from hf_dynmask.strategies.units import Partition
 
 
 def word_continuations(tokens: MaskingTokens, unlabelled: np.ndarray, partition: Partition | None) -> Pieces | None:
-    """The tokens without a label whose word begins with one that may be masked.
+    """The tokens without a label whose word begins with a maskable token.
 
     Args:
         tokens: the sequences.
-        unlabelled: bool `[tokens]`, True where nothing but a label of -100 says that a token must stay.
-        partition: where words begin; None for what the vocabulary says.
+        unlabelled: bool `[tokens]`, True for tokens that only a label of -100 excludes from masking.
+        partition: the partition into words; None for the words of the vocabulary.
 
     Returns:
-        None if neither tells where words begin.
+        None if neither the partition nor the vocabulary tells where words begin.
     """
     if partition is None and tokens.vocabulary.words is None:
         return None

@@ -1,68 +1,103 @@
-"""Numbers that stand in for random draws, so that *where* a unit stands decides whether it is masked.
+"""Strategies that mask by position: draws that depend on where a unit is in its sequence.
 
-A unit is masked when its number lies under the rate. Each function puts the maskable tokens of a sequence on the
-interval [0, 1) in order, each unit at one random place within its own stretch, the same share of it for all units of a
-sequence. So the expected fraction of masked tokens is the rate, also where the rate times the length is no whole
-number.
+A unit is masked if its draw is below the rate. The maskable tokens of a sequence divide the interval [0, 1) into equal
+parts, in order. Each unit gets a point in its own part, at one random fraction of the part that all units of a sequence
+share. The expected fraction of masked tokens is therefore the rate, even if the rate times the length is not an
+integer.
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
+from hf_dynmask.core.checks import checked_choice
 from hf_dynmask.core.draws import Purpose, as_fraction, draw_per_row
-from hf_dynmask.strategies.partitions import MaskingTokens, Units
+from hf_dynmask.strategies.masking_tokens import MaskingTokens
+from hf_dynmask.strategies.registry import Unit, unit_strategy
+from hf_dynmask.strategies.strategy import Strategy
+from hf_dynmask.strategies.units import Units
 from hf_dynmask.strategies.weights import sum_by_row
 
 
+def position(kind: str = "block", unit: Unit = "token") -> Strategy:
+    """Masks units by their position in the sequence. The rate determines how many.
+
+    Args:
+        kind: one of
+
+            - `"prefix"`: keeps the first k units, `k = (1 - rate) * length`, and masks all units after them (prefix
+              language modeling, Dong et al. 2019, UniLM);
+            - `"suffix"`: keeps the last k units, and masks all units before them;
+            - `"block"`: masks one block at a random position;
+            - `"every_nth"`: masks every n-th unit, `n = 1 / rate`, from a random unit on. The count is exact with or
+              without `exact_count`.
+        unit: see [`span`].
+
+    Raises:
+        ValueError: if `kind` is none of these, or `unit` also sets probabilities.
+
+    >>> from hf_dynmask import DataCollatorForDynamicMasking
+    >>> collator = DataCollatorForDynamicMasking(tokenizer, 0.5, strategy=position("prefix"), num_mask_patterns=1)
+    >>> (collator([tokenizer("the cat sat on a mat")])["labels"][0] != -100).int().tolist()
+    [0, 0, 0, 0, 1, 1, 1, 0]
+    """
+    draws = POSITIONS[checked_choice(kind, "kind", POSITIONS)]
+    return dataclasses.replace(unit_strategy(unit), name=f"position:{kind}", draws=draws, counts=kind == "every_nth")
+
+
 def prefix(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
-    """A prefix is seen, and all after it masked: the number is the share of the tokens that follow."""
-    before, share, total = _indices(tokens, units)
-    return (total - before - units.size + share * units.size) / np.maximum(total, 1)
+    """Draws, float64 `[units]`, that mask all units after a prefix: the fraction of tokens after the unit's point."""
+    before, fraction, total = _token_counts(tokens, units)
+    return (total - before - units.size + fraction * units.size) / np.maximum(total, 1)
 
 
 def suffix(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
-    """A suffix is seen, and all before it masked: the number is the share of the tokens that precede."""
-    before, share, total = _indices(tokens, units)
-    return (before + share * units.size) / np.maximum(total, 1)
+    """Draws, float64 `[units]`, that mask all units before a suffix: the fraction of tokens before the unit's point."""
+    before, fraction, total = _token_counts(tokens, units)
+    return (before + fraction * units.size) / np.maximum(total, 1)
 
 
 def block(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
-    """One block is masked. With `a` uniform in [0, 1), it is `[a - a * rate, a - a * rate + rate)` of the sequence.
+    """Draws, float64 `[units]`, that mask one block, `[a - a * rate, a - a * rate + rate)` of the sequence.
 
-    Every place within the sequence is equally likely for a block of a given length, and blocks at lower rates lie
-    within those at higher ones.
+    The anchor `a` is uniform in [0, 1). All positions of a block of a given length are equally likely, and the block of
+    a lower rate lies inside the block of a higher rate.
     """
-    place = suffix(tokens, units, rates)
+    point = suffix(tokens, units, rates)
     anchor = _sequence_draw(tokens, units, 1)
-    left = (anchor - place) / np.where(anchor > 0, anchor, 1)
-    right = (place - anchor) / (1 - anchor)
-    return np.where(place < anchor, left, right)
+    left = (anchor - point) / np.where(anchor > 0, anchor, 1)
+    right = (point - anchor) / (1 - anchor)
+    return np.where(point < anchor, left, right)
 
 
 def every_nth(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
-    """Every n-th unit is masked, `n = 1 / rate`, from a random one on (systematic sampling).
+    """Draws, float64 `[units]`, that mask every n-th unit, `n = 1 / rate`, from a random unit on (systematic sampling).
 
-    Masked are the units `i` for which `floor((i + 1) * rate + u)` exceeds `floor(i * rate + u)`; for rates between
-    those, the distances are the two whole numbers next to `1 / rate`.
+    Unit `i` is masked if `floor((i + 1) * rate + u)` exceeds `floor(i * rate + u)`, with `u` uniform in [0, 1). If
+    `1 / rate` is not an integer, distances between masked units are the two integers next to it.
     """
     maskable = units.maskable.astype(np.int64)
     counts = sum_by_row(maskable, units)
-    number = np.cumsum(maskable) - 1 - units.from_sequences(np.cumsum(counts) - counts)
-    return -(number * units.from_sequences(rates) + _sequence_draw(tokens, units, 0)) % 1.0
+    index = np.cumsum(maskable) - 1 - units.from_sequences(np.cumsum(counts) - counts)
+    return -(index * units.from_sequences(rates) + _sequence_draw(tokens, units, 0)) % 1.0
 
 
 POSITIONS = {"prefix": prefix, "suffix": suffix, "block": block, "every_nth": every_nth}
 
 
-def _indices(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each unit, the maskable tokens before it, its sequence's share, and the maskable tokens in all."""
+def _token_counts(tokens: MaskingTokens, units: Units) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each unit: the maskable tokens before it, its sequence's random fraction, and its sequence's maskable tokens.
+
+    All are `[units]`; the fraction is in [0, 1).
+    """
     size = units.maskable_size
     totals = sum_by_row(size, units)
-    earlier = units.from_sequences(np.cumsum(totals) - totals)
-    return np.cumsum(size) - size - earlier, _sequence_draw(tokens, units, 0), units.from_sequences(totals)
+    row_starts = units.from_sequences(np.cumsum(totals) - totals)
+    return np.cumsum(size) - size - row_starts, _sequence_draw(tokens, units, 0), units.from_sequences(totals)
 
 
-def _sequence_draw(tokens: MaskingTokens, units: Units, which: int) -> np.ndarray:
-    """For each unit, its sequence's uniform number in [0, 1); `which` tells one from another."""
-    return units.from_sequences(as_fraction(draw_per_row(tokens.keys, Purpose.PLACE, which)))
+def _sequence_draw(tokens: MaskingTokens, units: Units, index: int) -> np.ndarray:
+    """The uniform draw number `index` of each unit's sequence, in [0, 1): float64 `[units]`."""
+    return units.from_sequences(as_fraction(draw_per_row(tokens.keys, Purpose.PLACE, index)))

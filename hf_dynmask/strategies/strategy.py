@@ -8,40 +8,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_dynmask.strategies.partitions import MaskingTokens, Partition, Units
+from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.token_losses import TokenLosses
+from hf_dynmask.strategies.units import Partition, Units
 from hf_dynmask.strategies.weights import Weights
 
-UnitFunction = Callable[[MaskingTokens, Units, np.ndarray], np.ndarray]
+RatedUnitFunction = Callable[[MaskingTokens, Units, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Strategy:
-    """How to mask: functions of [`MaskingTokens`], all but the first also of [`Units`].
+    """Which tokens are masked together, and with what probability.
+
+    Every function takes [`MaskingTokens`]; all except `partition` and `words` also take [`Units`].
 
     Args:
-        name: the name, for summaries and errors.
-        partition: `partition(tokens) -> bool [tokens]`, True where a unit begins. A unit is masked whole or not at all.
-        weights: `weights(tokens, units) -> float64 [units]`, the relative probabilities of units. The expected fraction
-            of masked tokens remains the rate. None: all units are equally likely.
-        probs: `probs(tokens, units, rates) -> float64 [units]`, the probability that each unit is masked, from the rate
-            of each sequence, float64 `[sequences]`. Use it instead of `weights` where the rate need not be kept.
-        draws: `draws(tokens, units, rates) -> float64 [units]` in [0, 1): a unit is masked if its draw is below its
+        name: the name that `print` shows.
+        partition: `partition(tokens) -> bool [tokens]`, True where a unit begins. All tokens of a unit are masked, or
+            none.
+        weights: `weights(tokens, units) -> float64 [units]`, not negative. The probability that a unit is masked is in
+            proportion to its weight, and the expected fraction of masked tokens stays the rate. None: equal weights.
+        probs: `probs(tokens, units, rates) -> float64 [units]`, the probability that each unit is masked, given the
+            rate of each sequence, float64 `[sequences]`. Pass it in place of `weights` if the expected fraction of
+            masked tokens may differ from the rate.
+        draws: `draws(tokens, units, rates) -> float64 [units]` in [0, 1). A unit is masked if its draw is below its
             probability. None: independent uniform draws.
-        columns: the names of the examples' columns, with one value per token, that the functions read from
-            `tokens.columns`.
-        losses: the losses that the weights follow; None if they follow none (see [`adaptive`]).
-        words: like `partition`, True where a word begins; None for the words of the vocabulary. It is used only for
-            examples whose labels are -100 within words: see `labels` of [`DataCollatorForDynamicMasking`].
-        counts: whether `draws` already select an exact count, so that `exact_count` changes nothing.
+        columns: the columns of the examples that the functions read from `tokens.columns`, one value per token.
+        losses: the losses that determine the weights, or None (see [`adaptive`]).
+        words: a partition whose units are words; None for the words of the vocabulary. It is used where the labels of
+            the examples are -100 inside a word: see `labels` of [`DataCollatorForDynamicMasking`].
+        counts: whether `draws` alone yield an exact count, so that `exact_count` changes nothing.
 
     Raises:
-        ValueError: if both `weights` and `probs` are given; from the collator, if a function fails or returns anything
-            else than documented here.
+        ValueError: if both `weights` and `probs` are passed. A collator raises it if a function fails, or returns
+            something else than described here.
 
-    A strategy that prefers long words:
+    This strategy prefers long words:
 
-    >>> from hf_dynmask.strategies import Strategy, words
+    >>> from hf_dynmask.strategies import words
     >>> Strategy("long words", partition=words, weights=lambda tokens, units: units.size.astype(float))
     <Strategy long words>
     """
@@ -49,8 +53,8 @@ class Strategy:
     name: str
     partition: Partition
     weights: Weights | None = None
-    probs: UnitFunction | None = None
-    draws: UnitFunction | None = None
+    probs: RatedUnitFunction | None = None
+    draws: RatedUnitFunction | None = None
     columns: tuple[str, ...] = ()
     losses: TokenLosses | None = None
     words: Partition | None = None
@@ -59,12 +63,12 @@ class Strategy:
     def __post_init__(self) -> None:
         if self.weights is not None and self.probs is not None:
             raise ValueError(
-                f"`probs` must be None where there are `weights`, but `Strategy({self.name!r}, ...)` got both. Pass "
-                "`weights` to keep the rate, or `probs`, which do not."
+                f"`probs` must be None if `weights` is passed, but `Strategy({self.name!r}, ...)` got both. Pass "
+                "`weights` alone to keep the rate, or `probs` alone to replace it."
             )
 
     def for_evaluation(self) -> Strategy:
-        """The same strategy, except that units are equally likely if their weights follow the losses of a model."""
+        """This strategy, with equal weights in place of weights that follow the losses of the model."""
         return self if self.losses is None else dataclasses.replace(self, weights=None, losses=None)
 
     def __repr__(self) -> str:

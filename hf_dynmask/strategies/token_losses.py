@@ -1,13 +1,7 @@
-"""How badly the model predicts each token, so that masks can go where there is something left to learn.
-
-Losses are summed in fixed point: integers add up to the same in any order, so the weights that come of them are equal
-to the bit for any number of ranks, and on a GPU too.
-"""
+"""The loss function that records how badly the model predicts each token id, so that masks can follow."""
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,72 +12,87 @@ from torch.nn.functional import cross_entropy
 from hf_dynmask.core.checks import checked_fraction, checked_positive
 from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.core.shared_memory import SharedArray
-from hf_dynmask.strategies.partitions import MaskingTokens, Units
+from hf_dynmask.strategies.loss_statistics import (
+    add_epoch,
+    add_losses,
+    add_ranks,
+    decode,
+    encode,
+    reduction_device,
+    smoothed_means,
+    zero_totals,
+)
+from hf_dynmask.strategies.masking_tokens import MaskingTokens
+from hf_dynmask.strategies.units import Units
 from hf_dynmask.strategies.weights import mean_token_weights
 
-_FIXED_POINT = float(1 << 20)
 _NO_LOSS_RECORDED = (
-    'no loss was noted, and `strategy="adaptive"` follows the losses. Pass '
-    "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call it in your own loop."
+    '`strategy="adaptive"` follows the losses of the model, but no loss was recorded. Pass '
+    "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call `compute_loss` in your own loop."
 )
 
 
 class TokenLosses:
-    """A running mean of the masked language modeling loss of each token id, which adaptive masks follow.
+    """A running mean of the masked language modeling loss of each token id, which determines masking probabilities.
 
-    `weight(id) = max((sum(id) + smoothing * mean) / (count(id) + smoothing), floor * mean)`, where `sum` and `count`
-    are over all losses of `id` so far, those of an epoch counting `decay` times as much as those of the next, and
-    `mean` is the mean loss of all ids. What an epoch's losses tell is used from the next epoch on: within an epoch the
-    weights do not change, so masks stay a pure function of what a checkpoint holds.
+    `weight(id) = max((sum(id) + smoothing * mean) / (count(id) + smoothing), floor * mean)`. `sum` and `count` are over
+    all losses of `id` so far, where each epoch multiplies earlier losses by `decay`. `mean` is the mean loss of all
+    ids. The losses of an epoch take effect in the next epoch. Weights are constant within an epoch, so masks are a pure
+    function of the state that a checkpoint holds.
 
-    Yang, Zhang and Zhao 2023 ("Learning better masking for better language model pre-training") weigh parts of speech
-    by a running loss; here each token has its own.
+    Yang, Zhang and Zhao 2023 ("Learning better masking for better language model pre-training") weight parts of speech
+    by a running loss. Here, each token id has its own weight.
 
     Args:
-        decay: in [0, 1]; 0 forgets all but the last epoch.
-        smoothing: how many losses at the mean each id is given to begin with; positive.
-        floor: the least weight, as a fraction of the mean, in [0, 1]: what is predicted well is still masked at times.
+        decay: in [0, 1]; 0 forgets all epochs except the last one.
+        smoothing: the number of losses at the mean that are added to those of each id; positive.
+        floor: the least weight, as a fraction of the mean, in [0, 1], so that tokens that the model predicts well are
+            still masked now and then.
 
     Raises:
         ValueError: if an argument is out of its range.
 
     >>> losses = TokenLosses()
     >>> guessed, known = [0.0, 0.0], [9.0, 0.0]
-    >>> with torch.no_grad():  # in evaluation, nothing is noted
+    >>> with torch.no_grad():  # evaluation records no losses
     ...     loss = losses.compute_loss({"logits": torch.tensor([[guessed, known]])}, torch.tensor([[1, 0]]))
-    >>> round(loss.item(), 4)  # half of ln(2), and a little
+    >>> round(loss.item(), 4)  # slightly more than half of ln(2)
     0.3466
     """
 
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:
         self.decay, self.floor = checked_fraction(decay, "decay"), checked_fraction(floor, "floor")
         self.smoothing = checked_positive(smoothing, "smoothing")
-        self.label_observer: Callable[[torch.Tensor], None] | None = None  # is given the labels that are trained on
-        self._table: SharedArray | None = None  # float64 [ids]; shared with workers, and made before they are
+        self.label_observer: Callable[[torch.Tensor], None] | None = None  # called with the labels of each batch
+        self._table: SharedArray | None = None  # float64 [ids]; made before workers are
         self.reset()
 
     def reset(self) -> None:
         """Forgets all losses."""
         self._epoch: int | None = None
-        self._history = np.zeros(
-            (2, 0 if self._table is None else len(self._table.values))
-        )  # sums and counts of losses
-        self._epoch_totals: torch.Tensor | None = None  # int64 [2, ids]: the same in fixed point, of all ranks
-        self._step_totals: torch.Tensor | None = None  # ... and of this rank since `synchronize`
-        self._is_silent = True  # whether no rank has noted a loss for the last `synchronize`
-        self._publish()
+        self._history = np.zeros((2, self._size))  # float64: sums and counts of losses
+        self._epoch_totals: torch.Tensor | None = None  # int64 [2, ids]: this epoch's, of all ranks
+        self._step_totals: torch.Tensor | None = None  # int64 [2, ids]: this rank's since `synchronize`
+        self._is_silent = True  # whether no rank recorded a loss before the last `synchronize`
+        self._write_weights()
 
     def weights(self, tokens: MaskingTokens, units: Units) -> np.ndarray:
-        """The weights of units, float64 `[units]`: the mean of their tokens'."""
-        return mean_token_weights(tokens, units, self._weights_of(tokens.vocabulary.size))
+        """The weight of each unit, float64 `[units]`: the mean over its tokens."""
+        return mean_token_weights(tokens, units, self._token_weights(tokens.vocabulary.size))
 
     def compute_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        """The mean cross entropy, as `Trainer` takes it for `compute_loss_func`; notes each token's while training.
+        """The mean cross entropy, for `compute_loss_func` of `Trainer`. Records all losses while gradients are enabled.
 
         Args:
-            outputs: what the model returned: `logits`, float `[batch, length, ids]`.
+            outputs: the outputs of the model, with `logits`, float `[batch, length, ids]`.
             labels: int64 `[batch, length]`, -100 where there is no loss.
-            num_items_in_batch: the labels that the sum of losses is divided by; None for those at hand.
+            num_items_in_batch: the number that the sum of losses is divided by; None for the number of labels.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            RuntimeError: if gradients are enabled but no collator follows these losses.
         """
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         losses = cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
@@ -96,134 +105,114 @@ class TokenLosses:
         return losses.sum() / num_items_in_batch
 
     def synchronize(self) -> None:
-        """Adds up what all ranks have noted. Called by all of them after each optimizer step, by the callback.
+        """Adds the losses of all ranks. `MaskRateCallback` calls it on every rank after each optimizer step.
 
-        A rank without a label in a step has noted nothing, and takes part all the same: the others wait for it.
+        A rank that recorded no loss in a step takes part as well, because the other ranks wait for it.
         """
         if self._table is None:
             return
-        noted = self._step_totals
-        of_step = self._zeros(_reduction_device()) if noted is None else noted
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(of_step)
-        self._is_silent = noted is None and not of_step[1].any()
-        known = torch.zeros_like(of_step) if self._epoch_totals is None else self._epoch_totals.to(of_step.device)
-        self._epoch_totals, self._step_totals = known + of_step, None
+        recorded = self._step_totals
+        step_totals = zero_totals(self._size, reduction_device()) if recorded is None else recorded
+        add_ranks(step_totals)
+        self._is_silent = recorded is None and not step_totals[1].any()
+        earlier = self._epoch_totals
+        self._epoch_totals = step_totals if earlier is None else earlier.to(step_totals.device) + step_totals
+        self._step_totals = None
 
     def check_recorded(self) -> None:
-        """Called by all ranks after [`synchronize`].
+        """Checks that some rank recorded a loss before [`synchronize`]. `MaskRateCallback` calls it on every rank.
 
         Raises:
-            RuntimeError: if neither this rank nor another has noted a loss for it.
+            RuntimeError: if no rank did.
         """
         if self._is_silent:
             raise RuntimeError(_NO_LOSS_RECORDED)
 
     def start_epoch(self, epoch: int) -> None:
-        """Makes what the epoch before told count from now on.
+        """Starts an epoch, whose weights follow from the losses of the epochs before it.
 
         Raises:
-            RuntimeError: if no loss was noted.
+            RuntimeError: if the epoch before recorded no loss.
         """
         if self._epoch not in (None, epoch):
             self.synchronize()
-            self._fold()
+            self._close_epoch()
         self._epoch = epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """All there is to know, as JSON carries it."""
-        of_epoch = (
-            np.zeros(self._history.shape, np.int64) if self._epoch_totals is None else self._epoch_totals.cpu().numpy()
-        )
-        return {"epoch": self._epoch, "history": _encoded(self._history, "<f8"), "of_epoch": _encoded(of_epoch, "<i8")}
+        """The epoch and all losses, in types that JSON can hold."""
+        totals = zero_totals(self._history.shape[1], "cpu") if self._epoch_totals is None else self._epoch_totals
+        return {
+            "epoch": self._epoch,
+            "history": encode(self._history, "<f8"),
+            "of_epoch": encode(totals.cpu().numpy(), "<i8"),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up what [`state_dict`] gave.
+        """Restores the result of [`state_dict`].
 
         Raises:
-            ValueError: if it is of another vocabulary.
+            ValueError: if it belongs to another vocabulary.
         """
-        history, of_epoch = _decoded(state["history"], "<f8"), _decoded(state["of_epoch"], "<i8")
+        history, totals = decode(state["history"], "<f8"), decode(state["of_epoch"], "<i8")
         if self._table is not None:
-            _check_size(history, len(self._table.values))
+            _check_size(history, self._size)
         self.reset()
         self._epoch = state["epoch"]
         if history.size:
-            self._history, self._epoch_totals = history, torch.from_numpy(of_epoch)
-        self._publish()
+            self._history, self._epoch_totals = history, torch.from_numpy(totals)
+        self._write_weights()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is on a device comes to the CPU: a worker process that is spawned need not have the device."""
+        """Moves tensors to the CPU, because a spawned worker process may have no access to their device."""
         state = {**self.__dict__, "label_observer": None}
         for name in ("_epoch_totals", "_step_totals"):
             state[name] = None if state[name] is None else state[name].cpu()
         return state
 
-    def _weights_of(self, size: int) -> np.ndarray:
-        """float64 `[ids]`."""
+    def _token_weights(self, size: int) -> np.ndarray:
+        """The weight of each of `size` ids: float64 `[ids]`."""
         if self._table is None:
             _check_size(self._history, size)
             self._table = SharedArray(np.ones(size))
             if self._history.size:  # restored before there was a collator
-                self._publish()
+                self._write_weights()
             else:
                 self.reset()
         return self._table.values
 
-    def _zeros(self, device: torch.device | str) -> torch.Tensor:
-        """Sums and counts of losses, in fixed point, int64 `[2, ids]`."""
-        return torch.zeros((2, 0 if self._table is None else len(self._table.values)), dtype=torch.int64, device=device)
+    @property
+    def _size(self) -> int:
+        """The number of ids; 0 until a collator uses these losses."""
+        return 0 if self._table is None else len(self._table.values)
 
     def _record(self, labels: torch.Tensor, losses: torch.Tensor) -> None:
         if self._table is None or self._epoch is None:
             raise RuntimeError(
-                "losses are noted, but no collator follows them. Make a collator with the strategy of these losses, "
-                "and pass `callbacks=[MaskRateCallback()]` to `Trainer`, or call `collator.start_epoch` in your loop."
+                "`compute_loss` records losses, but no collator follows them. Pass "
+                "`strategy=strategies.adaptive(losses)` to a collator, and pass `callbacks=[MaskRateCallback()]` to "
+                "`Trainer`, or call `collator.start_epoch` in your own loop."
             )
         if self._step_totals is None:
-            self._step_totals = self._zeros(labels.device)
-        count_per_row = (labels != IGNORE_INDEX) & losses.isfinite()
-        fixed = torch.where(count_per_row, losses * _FIXED_POINT, 0.0).round().long()
-        self._step_totals.index_add_(1, labels.clamp(min=0), torch.stack([fixed, count_per_row.long()]))
+            self._step_totals = zero_totals(self._size, labels.device)
+        add_losses(self._step_totals, labels, losses)
 
-    def _fold(self) -> None:
+    def _close_epoch(self) -> None:
         if self._epoch_totals is None or (self._is_silent and not self._epoch_totals.any()):
             raise RuntimeError(_NO_LOSS_RECORDED)
-        sums, counts = self._epoch_totals.cpu().numpy()
-        self._history = self.decay * self._history + np.stack([sums / _FIXED_POINT, counts])
+        self._history = add_epoch(self._history, self._epoch_totals, self.decay)
         self._epoch_totals = None
-        self._publish()
+        self._write_weights()
 
-    def _publish(self) -> None:
-        """Writes the weights to where workers read them."""
-        if self._table is None:
-            return
-        (sums, counts), weights = self._history, np.ones(len(self._table.values))
-        if counts.any():
-            mean = sums.sum() / counts.sum()
-            weights = (sums + self.smoothing * mean) / (counts + self.smoothing)
-            weights = np.maximum(weights, self.floor * mean)
-        self._table.values[:] = weights
-
-
-def _reduction_device() -> str:
-    """Where ranks can add up what this one has nothing of."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return "cuda" if distributed and torch.distributed.get_backend() == "nccl" else "cpu"
-
-
-def _encoded(values: np.ndarray, dtype: str) -> str:
-    return base64.b64encode(zlib.compress(values.astype(dtype).tobytes())).decode()
-
-
-def _decoded(text: str, dtype: str) -> np.ndarray:
-    values = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)
-    return values.astype(dtype[1:]).reshape(2, -1)
+    def _write_weights(self) -> None:
+        """Writes the weights to the memory that workers read."""
+        if self._table is not None:
+            self._table.values[:] = smoothed_means(self._history, self.smoothing, self.floor)
 
 
 def _check_size(history: np.ndarray, size: int) -> None:
     if history.shape[1] not in (0, size):
         raise ValueError(
-            f"the losses in the checkpoint must be of this vocabulary of {size} ids, but are of {history.shape[1]}. "
+            f"`state` must hold losses of this vocabulary of {size} ids, but got losses of {history.shape[1]} ids. "
             "Resume with the tokenizer of the checkpoint."
         )

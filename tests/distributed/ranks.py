@@ -35,7 +35,7 @@ def _weights(tokenizer, rank: int) -> tuple[dict, list[float]]:
         losses.compute_loss({"logits": logits}, torch.randint(5, 45, (ROWS, LENGTH), generator=generator))
         losses.synchronize()
     losses.start_epoch(1)
-    return losses.state_dict(), losses._weights_of(len(tokenizer)).tolist()
+    return losses.state_dict(), losses._token_weights(len(tokenizer)).tolist()
 
 
 state = PartialState(cpu=True)

@@ -26,7 +26,8 @@ from hf_dynmask import strategies
 from hf_dynmask.core.draws import example_hashes, stream_keys
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_tokens
-from hf_dynmask.strategies.partitions import MaskingTokens, partition_units
+from hf_dynmask.strategies.masking_tokens import MaskingTokens
+from hf_dynmask.strategies.units import partition_units
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 from hf_dynmask.vocabulary.word_table import word_table
 

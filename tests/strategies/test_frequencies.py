@@ -53,9 +53,9 @@ def test_without_an_example_nothing_is_counted() -> None:
         (_examples([[5, 6]]), "`input_ids` must be integers, .* but example 0 has int64 of 2 dimensions"),
         (_examples([5], 7), "`input_ids` must be integers, .* but example 1 has int64 of 0 dimensions"),
         (_examples(None), "`input_ids` must be integers, .* but example 0 has object of 0 dimensions"),
-        (_examples([[5], [6, 7]]), "`input_ids` must be integers, .* but example 0 has a list that is no array"),
+        (_examples([[5], [6, 7]]), "`input_ids` must be integers, .* but example 0 has a list that is not an array"),
         (_examples([True]), "`input_ids` must be integers, .* but example 0 has bool"),
-        (_examples([5, -100]), r"`input_ids` must not be negative, but got -100\."),
+        (_examples([5, -100]), r"`input_ids` must be non-negative, but got -100\."),
         (_examples([5], [9]), "`vocab_size` must exceed every token id, but got 9 and the id 9"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import pickle
+import pkgutil
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,8 @@ from hf_dynmask.collators import base as clocked
 from hf_dynmask.core.draws import example_hashes, stream_keys
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.strategies import STRATEGIES, resolve_strategy
-from hf_dynmask.strategies.partitions import MaskingTokens, partition_units
+from hf_dynmask.strategies.masking_tokens import MaskingTokens
+from hf_dynmask.strategies.units import partition_units
 from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 from hf_dynmask.vocabulary.words import whole_words
 
@@ -187,6 +189,12 @@ def test_a_chinese_sentence_is_never_masked_all_or_nothing(family, chosen) -> No
         counts.append(int((collate([example])["labels"] != -100).sum()))
     assert abs(np.mean(counts) - 0.15 * maskable) < 4 * np.std(counts) / np.sqrt(1000)
     assert max(counts) < maskable
+
+
+def test_no_public_name_hides_a_module() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(strategies.__path__)}
+    assert len(modules) > 10
+    assert not modules & set(strategies.__all__)
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "entity"])
@@ -491,20 +499,22 @@ class TestWeights:
         (lambda: resolve_strategy(strategies.span), r"Call it: `strategies.span\(...\)`"),
         (lambda: resolve_strategy(strategies.weighted), r"Call it: `strategies.weighted\(...\)`"),
         (lambda: strategies.span(3), "the probabilities of lengths must be .* but got 3"),
-        (lambda: strategies.weighted([1.0, -1.0]), "`weights` must be numbers, finite and not negative, but got -1.0"),
-        (lambda: strategies.weighted([[1.0]]), r"`weights` must be numbers, .* but got shape \(1, 1\)"),
+        (lambda: strategies.weighted([1.0, -1.0]), "`weights` must be finite, non-negative .*, but got -1.0"),
+        (lambda: strategies.weighted([[1.0]]), r"`weights` must be .* in one dimension, but got shape \(1, 1\)"),
         (lambda: strategies.poisson_lengths(50.0), "`mean` must not exceed `max_length`, but got 50.0 and 20"),
         (lambda: strategies.whole_word(0), "`max_word_length` must be an integer of at least 1"),
-        (lambda: strategies.rarity_weights([1, -1]), "`counts` must be"),
-        (lambda: strategies.span(unit="entity"), "`unit` must only mark .* got <Strategy entity>, whose `probs`"),
+        (lambda: strategies.rarity_weights([1, -1]), "`counts` must be .* but got -1.0"),
+        (lambda: strategies.rarity_weights([[1, 1]]), r"`counts` must be .* but got shape \(1, 2\)"),
+        (lambda: strategies.rarity_weights("often"), "`counts` must be .* but got type str"),
+        (lambda: strategies.span(unit="entity"), "`unit` must only define .* got <Strategy entity>, whose `probs`"),
         (lambda: strategies.span(unit=strategies.weighted([1.0])), "got <Strategy weighted>, whose `weights` would"),
         (
             lambda: strategies.weighted([1.0], unit="adaptive"),
             "got <Strategy adaptive>, whose `weights` would be ignored",
         ),
         (lambda: strategies.entity(unit="position"), "got <Strategy position:block>, whose `draws` would be ignored"),
-        (lambda: strategies.adaptive(unit=strategies.entity()), "`unit` must only mark where units begin"),
-        (lambda: strategies.position(unit=strategies.entity(tag_names=["O"])), "`unit` must only mark where"),
+        (lambda: strategies.adaptive(unit=strategies.entity()), "`unit` must only define where units begin"),
+        (lambda: strategies.position(unit=strategies.entity(tag_names=["O"])), "`unit` must only define where"),
     ],
 )
 def test_bad_arguments(call, message) -> None:
@@ -542,7 +552,7 @@ def test_units_that_read_a_column_are_made_into_others(wordpiece, make) -> None:
     ("weights", "message"),
     [
         (np.ones(10), "`weights` must hold a number for each of the 51 ids of the vocabulary"),
-        (lambda tokens, units: np.full(len(units), np.nan), "`weights` must be numbers, finite .*, but got nan"),
+        (lambda tokens, units: np.full(len(units), np.nan), "`weights` must be finite, .*, but got nan"),
         (lambda tokens, units: np.ones(len(units) + 1), "`weights` must return a number for each of 1 units"),
     ],
 )
@@ -584,7 +594,7 @@ def _each(value) -> Any:
 @pytest.mark.parametrize("exact_count", [False, True])
 @pytest.mark.parametrize("argument", ["probs", "draws"])
 @pytest.mark.parametrize(
-    ("function", "came"),
+    ("function", "got"),
     [
         (_each(np.nan), "got nan"),
         (_each(7), "got 7"),
@@ -595,9 +605,11 @@ def _each(value) -> Any:
         (lambda tokens, units, rates: None, "got None"),
     ],
 )
-def test_bad_probs_and_draws(wordpiece, argument, function, came, exact_count) -> None:
+def test_bad_probs_and_draws(wordpiece, argument, function, got, exact_count) -> None:
     strategy = strategies.Strategy("mine", strategies.token().partition, **{argument: function})
-    with pytest.raises(ValueError, match=f"`{argument}` of <Strategy mine> must give .* for each of 1 units, .*{came}"):
+    with pytest.raises(
+        ValueError, match=f"`{argument}` of <Strategy mine> must return .* for each of 1 units, .*{got}"
+    ):
         DataCollatorForDynamicMasking(wordpiece, strategy=strategy, exact_count=exact_count)
 
 
@@ -615,12 +627,12 @@ def test_what_units_that_stay_are_given_does_not_matter(wordpiece, argument) -> 
 
 
 def test_probs_and_weights_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="`probs` must be None where there are `weights`"):
+    with pytest.raises(ValueError, match="`probs` must be None if `weights` is passed"):
         strategies.Strategy("both", strategies.token().partition, weights=len, probs=len)
 
 
-@pytest.mark.parametrize(("strategy", "came"), [(int, "the class `int`"), (len, "has no len()")])
-def test_what_is_callable_and_no_strategy_is_refused(wordpiece, strategy, came) -> None:
+@pytest.mark.parametrize(("strategy", "got"), [(int, "the class `int`"), (len, "has no len()")])
+def test_what_is_callable_and_no_strategy_is_refused(wordpiece, strategy, got) -> None:
     with pytest.raises(ValueError, match="`strategy` must be") as refusal:
         DataCollatorForDynamicMasking(wordpiece, strategy=strategy)
-    assert came in str(refusal.value)
+    assert got in str(refusal.value)

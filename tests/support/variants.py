@@ -71,7 +71,7 @@ def shorter_words(tokens, units) -> np.ndarray:
 def losses(size: int) -> TokenLosses:
     """The losses of a model that predicts ids the worse the higher they are."""
     losses = TokenLosses(smoothing=1.0)
-    losses._weights_of(size)
+    losses._token_weights(size)
     losses.start_epoch(0)
     ids = torch.linspace(0, size - 1, min(size, 100)).long()
     losses._record(ids, 5 * (ids + 1) / size)
