@@ -1,7 +1,8 @@
-"""Checks what a model is given against what was asked, from the batch alone.
+"""Checks whether a batch has the expected masks, from the batch alone.
 
-A mask is a pure function, and a batch holds its own originals: `labels` where they are not -100, `input_ids` elsewhere.
-So the masks of an epoch and a rate can be worked out again and compared to the bit.
+Masking is a pure function, and a batch contains its own original ids: in `labels` where a label is not -100, and in
+`input_ids` everywhere else. The masks of an epoch and a rate can therefore be recomputed from the batch and compared
+bit by bit.
 """
 
 from __future__ import annotations
@@ -22,39 +23,46 @@ from hf_dynmask.trainer.audit_columns import NotAuditableError
 from hf_dynmask.trainer.audit_masks import MaskedTokens, restore_masked_tokens
 from hf_dynmask.trainer.audit_spans import CorruptedSpans, restore_corrupted_spans
 
-_RESTRICT = ("special_tokens_mask", "labels")
-_SPREAD = "rates depend on the whole collated batch (`low_discrepancy=True`), of which this batch may be a part"
+_ELIGIBILITY_COLUMNS = ("special_tokens_mask", "labels")  # columns of the examples that exclude tokens from masking
 
 
 class Audit(NamedTuple):
-    """What a check of a batch found.
+    """The result of checking a batch.
 
     Attributes:
-        kind: `"full"`: each label and each masked id was compared with what was asked; `"partial"`: only what follows
-            without what the batch does not hold; `"none"`: nothing could be checked.
-        reason: why the check is not full, in words; empty if it is.
-        matches: False if the batch differs from what was asked. True if `kind` is `"none"`, as nothing was compared.
+        coverage: `"full"` if all labels and all masked ids were compared with the expected ones; `"partial"` if the
+            batch does not contain everything that its masks depend on, so only some properties were checked; `"none"`
+            if nothing could be checked.
+        reason: why the coverage is not full; empty if it is.
+        matches: False if the batch differs from the expected masks. True if `coverage` is `"none"`, because
+            nothing was compared.
         masked: the number of masked tokens.
-        eligible: the number of tokens that may be masked, as far as the ids tell.
+        eligible: the number of tokens that may be masked according to their ids.
 
     >>> audit = Audit("full", reason="", matches=True, masked=30, eligible=200)
     >>> audit.masked / audit.eligible  # the observed rate
     0.15
     """
 
-    kind: str
+    coverage: str
     reason: str
     matches: bool
     masked: int
     eligible: int
 
 
-class Verdict(NamedTuple):
-    """A comparison with what was asked: its kind and reason as in [`Audit`], and bool `[sequences]`, which differ."""
+class Comparison(NamedTuple):
+    """A comparison of a batch with the expected masks.
 
-    kind: str
+    Attributes:
+        coverage: as in [`Audit`].
+        reason: as in [`Audit`].
+        mismatches: bool `[sequences]`, True if a sequence differs.
+    """
+
+    coverage: str
     reason: str
-    differs: np.ndarray
+    mismatches: np.ndarray
 
 
 def audit_batch(
@@ -65,29 +73,30 @@ def audit_batch(
     rate: FixedRate | None = None,
     columns: Collection[str] = (),
 ) -> Audit:
-    """Checks that the masks of a batch are those of this epoch and rate.
+    """Checks whether a batch has the masks of an epoch and a rate.
 
-    What a check needs is worked out from the ids alone, so the batch may hold any part of what was collated, and on any
-    device. A check of a part of the masks (see `columns`) recognizes a wrong epoch or seed by the ids that replace
-    masked tokens, and a mask at a higher rate where each unit has a draw and a probability of its own.
+    The check uses only the ids in the batch. The batch may therefore be any part of a collated batch, on any device. A
+    partial check (see `columns`) detects a wrong epoch or seed from the ids that replace masked tokens. It also detects
+    masks of a higher rate if each unit of the strategy has its own draw and its own probability.
 
     Args:
-        collator: the one that made the batch, a `DataCollatorForDynamicMasking` or `DataCollatorForSpanCorruption`.
-            Its arguments are what was asked. Batches of any other collator are not checked.
-        batch: what the model is given: `input_ids` and `labels`, torch tensors or numpy arrays of integers
-            `[sequences, length]`, and `attention_mask`, 0 where to be ignored; or, without padding, `[1, tokens]`, and
-            `position_ids` or `cu_seq_lens_q`.
-        epoch: the epoch that the masks are for, from 0.
-        rate: the rate that was asked of this batch, a number in [0, 1] or a distribution; None for the collator's own.
-        columns: the names of the examples' columns. Of these, `special_tokens_mask`, `labels` and what the strategy
-            reads decide about masks and are not in the batch, so that the check is partial, unless the masks are those
-            without these columns.
+        collator: the collator that made the batch, a `DataCollatorForDynamicMasking` or
+            `DataCollatorForSpanCorruption`. Its arguments determine the expected masks. Batches of other collators are
+            not checked.
+        batch: the inputs of the model: `input_ids` and `labels`, torch tensors or numpy arrays of integers
+            `[sequences, length]`, and `attention_mask`, which is 0 at padding. Without padding, the shape is
+            `[1, tokens]`, and the batch has `position_ids` or `cu_seq_lens_q`.
+        epoch: the epoch of the expected masks, from 0.
+        rate: the expected rate of this batch, a number in [0, 1] or a distribution; None for the rate of the collator.
+        columns: the names of the columns of the examples. Masks depend on `special_tokens_mask`, `labels` and the
+            columns that the strategy reads, but the batch does not contain these. The check is then partial, unless
+            the masks are the same as without these columns.
 
     Returns:
         An [`Audit`].
 
     Raises:
-        ValueError: if `epoch` or `rate` is out of its range, or `rate` is None and the collator's own is a schedule.
+        ValueError: if `epoch` or `rate` is out of its range, or if `rate` is None and the collator has a schedule.
 
     Example:
 
@@ -102,26 +111,27 @@ def audit_batch(
         restored = restore_batch(collator, batch)
     except NotAuditableError as reason:
         return Audit("none", str(reason), True, 0, 0)
-    verdict = compare(collator, restored, batch, epoch, rate, columns)
+    comparison = compare(collator, restored, batch, epoch, rate, columns)
     masked, eligible = int(restored.masked_per_sequence.sum()), int(restored.eligible_per_sequence.sum())
-    return Audit(verdict.kind, verdict.reason, not verdict.differs.any(), masked, eligible)
+    return Audit(comparison.coverage, comparison.reason, not comparison.mismatches.any(), masked, eligible)
 
 
 def restore_batch(collator: Any, batch: Mapping[str, Any]) -> MaskedTokens | CorruptedSpans:
-    """The sequences of a batch before they were masked.
+    """Restores the original sequences of a batch.
 
     Raises:
-        NotAuditableError: if they cannot be restored.
+        NotAuditableError: if the sequences cannot be restored.
     """
+    name = type(collator).__name__
     if not isinstance(batch, Mapping):
-        raise NotAuditableError(f"the batch is a {type(batch).__name__} and no mapping")
+        raise NotAuditableError(f"the batch is a {type(batch).__name__}, not a mapping")
     if isinstance(collator, DataCollatorForDynamicMasking):
         return restore_masked_tokens(collator, batch)
     if isinstance(collator, DataCollatorForSpanCorruption):
         return restore_corrupted_spans(collator, batch)
     if isinstance(collator, EpochAwareCollator):
-        raise NotAuditableError(f"the batch of a {type(collator).__name__} does not hold the original ids")
-    raise NotAuditableError(f"the masks of a {type(collator).__name__} cannot be worked out again")
+        raise NotAuditableError(f"the batches of {name} do not contain the original ids")
+    raise NotAuditableError(f"the masks of {name} cannot be recomputed")
 
 
 def compare(
@@ -131,46 +141,70 @@ def compare(
     epoch: int,
     rate: FixedRate | None,
     columns: Collection[str],
-) -> Verdict:
-    """Compares a batch with what was asked of it. For the arguments, see [`audit_batch`]."""
+) -> Comparison:
+    """Compares a batch with the expected masks. See [`audit_batch`] for the arguments."""
     pattern = collator._pattern(checked_integer(epoch, "epoch", 0, "Count epochs from 0."))
-    asked = _checked_rate(collator, rate)
-    read = restored.columns
-    missing = [*read, *(name for name in _RESTRICT if name in columns and name not in read)]
-    spread = isinstance(asked, RateDistribution) and asked.low_discrepancy
-    if not read:
-        differs = restored.differing(asked, pattern)
-        if not differs.any() or not (missing or spread):
-            return Verdict("full", "", differs)
-    if spread and not missing:
-        rates = _rates_in(batch, collator, len(restored.masked_per_sequence))
-        if rates is not None:
-            return Verdict("full", "", np.logical_and.reduce([restored.differing(each, pattern) for each in rates]))
-    reason = _missing(missing) if missing else _SPREAD
-    return Verdict("partial", reason, restored.contradicting(None if spread else asked, pattern))
+    expected = _expected_rate(collator, rate)
+    missing = _missing_columns(restored.strategy_columns, columns)
+    mismatches = _full_mismatches(collator, restored, batch, expected, pattern, missing)
+    if mismatches is not None:
+        return Comparison("full", "", mismatches)
+    known = None if _depends_on_whole_batch(expected) else expected
+    return Comparison("partial", _partial_reason(missing), restored.find_contradictions(known, pattern))
 
 
-def _missing(columns: Collection[str]) -> str:
-    named = ", ".join(f"`{name}`" for name in columns)
-    return f"the masks also depend on what the examples have in {named}, which the batch does not hold"
+def _full_mismatches(
+    collator: Any,
+    restored: MaskedTokens | CorruptedSpans,
+    batch: Mapping[str, Any],
+    rate: FixedRate,
+    pattern: int,
+    missing: Collection[str],
+) -> np.ndarray | None:
+    """bool `[sequences]`: True if a sequence differs; None if a full check is impossible."""
+    if not restored.strategy_columns:
+        mismatches = restored.find_mismatches(rate, pattern)
+        if not mismatches.any() or not (missing or _depends_on_whole_batch(rate)):
+            return mismatches
+    recorded = None if missing else _recorded_rates(batch, collator, len(restored.masked_per_sequence))
+    if recorded is None:
+        return None
+    return np.logical_and.reduce([restored.find_mismatches(rates, pattern) for rates in recorded])
 
 
-def _checked_rate(collator: Any, rate: FixedRate | None) -> FixedRate:
-    asked = collator.rate if rate is None else rate
-    if isinstance(asked, RateDistribution):
-        return asked
-    if rate is None and callable(asked):
+def _missing_columns(strategy_columns: Collection[str], columns: Collection[str]) -> list[str]:
+    """The columns that the masks may depend on and that the batch does not contain."""
+    eligibility = [name for name in _ELIGIBILITY_COLUMNS if name in columns and name not in strategy_columns]
+    return [*strategy_columns, *eligibility]
+
+
+def _partial_reason(missing: Collection[str]) -> str:
+    if not missing:
+        return "the rates depend on the whole collated batch (`low_discrepancy=True`), and this may be a part of it"
+    names = ", ".join(f"`{name}`" for name in missing)
+    return f"the masks also depend on {names} of the examples, which the batch does not contain"
+
+
+def _depends_on_whole_batch(rate: FixedRate) -> bool:
+    return isinstance(rate, RateDistribution) and rate.low_discrepancy
+
+
+def _expected_rate(collator: Any, rate: FixedRate | None) -> FixedRate:
+    expected = collator.rate if rate is None else rate
+    if isinstance(expected, RateDistribution):
+        return expected
+    if rate is None and callable(expected):
         raise ValueError(
-            f"`rate` must be given where `{collator.rate_argument}` is a schedule, but got None. Pass the rate that "
-            "was asked of this batch, a number or a distribution."
+            f"`rate` must be given if `{collator.rate_argument}` is a schedule, but got None. Pass the expected rate "
+            "of this batch, a number or a distribution."
         )
-    return checked_rate(asked, "rate")
+    return checked_rate(expected, "rate")
 
 
-def _rates_in(batch: Mapping[str, Any], collator: Any, sequences: int) -> list[np.ndarray] | None:
-    """The batch's own `mask_rate` and its neighbors, float64 `[sequences]` each; None if it has none.
+def _recorded_rates(batch: Mapping[str, Any], collator: Any, sequences: int) -> list[np.ndarray] | None:
+    """The `mask_rate` of the batch and its two float32 neighbors, float64 `[sequences]` each; None if it has none.
 
-    It was rounded to single precision, so that a draw may lie between it and the rate itself.
+    `mask_rate` is rounded to single precision, so a draw may lie between it and the exact rate.
     """
     values = batch.get("mask_rate") if getattr(collator, "return_mask_rate", False) else None
     rates = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
@@ -178,5 +212,5 @@ def _rates_in(batch: Mapping[str, Any], collator: Any, sequences: int) -> list[n
         return None
     if not ((rates >= 0) & (rates <= 1)).all():
         return None
-    limits = (rates, np.nextafter(rates, np.float32(0)), np.nextafter(rates, np.float32(1)))
-    return [limit.astype(np.float64) for limit in limits]
+    candidates = (rates, np.nextafter(rates, np.float32(0)), np.nextafter(rates, np.float32(1)))
+    return [candidate.astype(np.float64) for candidate in candidates]

@@ -1,4 +1,4 @@
-"""The columns of a batch that a model is given, as flat arrays without padding, and why they may not do."""
+"""Reads the columns of a batch as flat arrays without padding, or says why they cannot be read."""
 
 from __future__ import annotations
 
@@ -13,89 +13,102 @@ from hf_dynmask.core.ragged import RaggedBatch
 from hf_dynmask.core.rows import segment_reduce
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
+_UNREADABLE = (TypeError, ValueError, RuntimeError)  # a sparse or meta tensor, or a dtype that numpy does not have
+
 
 class NotAuditableError(ValueError):
-    """Why the masks of a batch cannot be checked, in words."""
+    """The masks of a batch cannot be checked. The message is the reason, as a clause that can continue a sentence."""
 
 
 def integer_column(batch: Mapping[str, Any], name: str) -> np.ndarray:
-    """A column of integers, int64 in its own shape, from whatever device it is on.
+    """Reads a column of integers from any device. The result is int64 and keeps the shape of the column.
 
     Raises:
-        NotAuditableError: if the batch has no such column, or it holds no integers.
+        NotAuditableError: if the batch does not have the column, or if the column does not contain integers.
     """
-    if name not in batch or batch[name] is None:
+    if batch.get(name) is None:
         raise NotAuditableError(f"the batch has no `{name}`")
     values = batch[name]
     try:
         array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-    except (TypeError, ValueError, RuntimeError):  # sparse, without values, or of a type that numpy lacks
+    except _UNREADABLE:
         array = np.zeros(0)
     if array.dtype.kind not in "iu":
-        raise NotAuditableError(f"`{name}` of the batch does not hold integers that numpy can read")
+        raise NotAuditableError(f"`{name}` of the batch does not contain integers that numpy can read")
     return array.astype(np.int64, order="C", copy=False)
 
 
-def without_padding(
-    batch: Mapping[str, Any], shape: tuple[int, ...], flat: Mapping[str, np.ndarray], vocabulary: Vocabulary
+def remove_padding(
+    batch: Mapping[str, Any], shape: tuple[int, ...], columns: Mapping[str, np.ndarray], vocabulary: Vocabulary
 ) -> RaggedBatch:
-    """The columns `flat`, `[rows * length]`, of the tokens that are attended to.
+    """Keeps the tokens that are attended to.
+
+    Args:
+        batch: the batch, which may have an `attention_mask`.
+        shape: the shape of the columns in the batch, `(sequences, length)`.
+        columns: the columns to keep tokens of, `[sequences * length]` each.
+        vocabulary: the vocabulary, which has the id of the pad token.
 
     Raises:
-        NotAuditableError: if that cannot be told.
+        NotAuditableError: if the batch does not show which tokens are padding.
     """
-    columns = dict(flat)
+    columns = dict(columns)
     if batch.get("attention_mask") is not None:
-        columns["attention_mask"] = _attention(batch["attention_mask"], shape)
+        columns["attention_mask"] = _attention_mask(batch["attention_mask"], shape)
     elif vocabulary.pad_token_id is not None and not vocabulary.pad_is_unambiguous:
-        raise NotAuditableError("the batch has no `attention_mask`, and its pad token has another role as well")
-    rows = RaggedBatch(np.full(shape[0], shape[1]), columns, {})
+        raise NotAuditableError("the batch has no `attention_mask`, and its pad token also has another role")
+    padded = RaggedBatch(np.full(shape[0], shape[1]), columns, {})
     try:
-        return rows.with_padding(padding_mask(rows, vocabulary)).without_padding()
+        attended = attended_tokens(padded, vocabulary)
     except ValueError:
-        raise NotAuditableError("`attention_mask` of the batch holds other values than 0 and 1") from None
+        raise NotAuditableError("`attention_mask` of the batch contains values other than 0 and 1") from None
+    return only_attended(padded, attended)
 
 
-def clear_outside(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    """Sets ids outside the vocabulary to 0, in place, so that what remains can be checked.
+def zero_out_of_vocabulary(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """Replaces ids outside the vocabulary with 0, in place, so that the other ids can be checked.
 
     Returns:
-        bool `[sequences]`, those that had one.
+        bool `[sequences]`: True if a sequence contained such an id.
     """
-    outside = ids.view(np.uint64) >= vocabulary.size  # a negative one is very large then
-    if not outside.any():
+    is_outside = ids.view(np.uint64) >= vocabulary.size  # as unsigned integers, negative ids are very large
+    if not is_outside.any():
         return np.zeros(len(lengths), dtype=bool)
-    ids[outside] = 0
-    return segment_reduce(np.logical_or, outside, lengths)
+    ids[is_outside] = 0
+    return segment_reduce(np.logical_or, is_outside, lengths)
 
 
-def lengths_in_rows(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
-    """int64 `[sequences]`: the lengths of sequences that stand in rows without padding.
+def packed_lengths(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Reads the lengths of sequences that are packed into rows without padding: int64 `[sequences]`.
 
     Raises:
-        NotAuditableError: if the batch does not tell.
+        NotAuditableError: if the batch does not show where its sequences end.
     """
     if batch.get("cu_seq_lens_q") is not None:
-        ends = integer_column(batch, "cu_seq_lens_q").reshape(-1)
-        lengths = np.diff(ends)
-        if len(lengths) and ends[0] == 0 and ends[-1] == shape[0] * shape[1] and (lengths >= 0).all():
+        boundaries = integer_column(batch, "cu_seq_lens_q").reshape(-1)
+        lengths = np.diff(boundaries)
+        if len(lengths) and boundaries[0] == 0 and boundaries[-1] == shape[0] * shape[1] and (lengths >= 0).all():
             return lengths
+    return _lengths_from_positions(batch, shape)
+
+
+def _lengths_from_positions(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
     if batch.get("position_ids") is None:
-        raise NotAuditableError("the batch has neither `position_ids` nor `cu_seq_lens_q` to tell where sequences end")
+        raise NotAuditableError("the batch has neither `position_ids` nor `cu_seq_lens_q` to separate its sequences")
     positions = integer_column(batch, "position_ids")
     if positions.shape != shape:
-        raise NotAuditableError("`position_ids` of the batch do not have a value for each token")
-    begins = np.ones(shape, dtype=bool)
-    begins[:, 1:] = positions[:, 1:] != positions[:, :-1] + 1
-    return np.diff(np.append(np.flatnonzero(begins), begins.size))
+        raise NotAuditableError("`position_ids` of the batch does not have one value for each token")
+    is_start = np.ones(shape, dtype=bool)
+    is_start[:, 1:] = positions[:, 1:] != positions[:, :-1] + 1
+    return np.diff(np.append(np.flatnonzero(is_start), is_start.size))
 
 
-def _attention(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _attention_mask(values: Any, shape: tuple[int, ...]) -> np.ndarray:
     try:
         mask = values.detach().cpu() if isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
-        flat = mask.to(torch.float64).numpy() if mask.dtype.is_floating_point else mask.to(torch.int64).numpy()
-    except (TypeError, ValueError, RuntimeError):
-        flat = np.zeros(0)
-    if flat.shape != shape:
-        raise NotAuditableError("`attention_mask` of the batch does not have a value for each token")
-    return flat.reshape(-1)
+        array = mask.to(torch.float64).numpy() if mask.dtype.is_floating_point else mask.to(torch.int64).numpy()
+    except _UNREADABLE:
+        array = np.zeros(0)
+    if array.shape != shape:
+        raise NotAuditableError("`attention_mask` of the batch does not have one value for each token")
+    return array.reshape(-1)

@@ -1,4 +1,4 @@
-"""Tells which masks a batch has, where they are not those that were asked for."""
+"""Identifies the masks of a batch that does not have the expected ones."""
 
 from __future__ import annotations
 
@@ -11,69 +11,73 @@ from hf_dynmask.trainer.audit import compare, restore_batch
 from hf_dynmask.trainer.audit_masks import MaskedTokens
 from hf_dynmask.trainer.audit_spans import CorruptedSpans
 
-_HALVINGS = 32  # a rate is compared with draws of 32 bits
+_MAX_BISECTIONS = 32  # draws have 32 bits
 
 
 class Candidate(NamedTuple):
     """Masks that a batch may have.
 
     Attributes:
-        label: what they are called, such as "step 13".
-        epoch: from 0.
-        rate: a number in [0, 1] or a distribution; None for the collator's own.
+        name: the name of these masks in messages, such as "step 13".
+        epoch: the epoch, from 0.
+        rate: a number in [0, 1] or a distribution; None for the rate of the collator.
     """
 
-    label: str
+    name: str
     epoch: int
     rate: FixedRate | None = None
 
 
 class Explanation(NamedTuple):
-    """Which masks a batch has. As a `str`, it goes on from "the model was given ".
+    """Which masks a batch has. The `str` of it continues a sentence that ends in "the model received".
 
     Attributes:
-        candidate: the first candidate with the most matching sequences; None if none matches one.
-        complete: whether all sequences match it.
-        other_rate: the rate at which all sequences match its epoch, where they do not at its own; None otherwise.
-        matching: the sequences with masked tokens that match it.
-        sequences: the sequences with masked tokens.
-        observed_rate: the fraction of masked tokens among those that may be masked.
-        tried: the number of candidates.
+        candidate: the candidate with the most matching sequences, the first one of several; None if no sequence
+            matches any candidate.
+        is_complete: whether all sequences match the candidate.
+        other_rate: the rate at which all sequences match the epoch of the candidate, if they do not match its own rate;
+            None otherwise.
+        matching_sequences: the number of sequences with masked tokens that match the candidate.
+        masked_sequences: the number of sequences with masked tokens.
+        observed_rate: the fraction of eligible tokens that are masked.
+        candidate_count: the number of candidates.
     """
 
     candidate: Candidate | None
-    complete: bool
+    is_complete: bool
     other_rate: float | None
-    matching: int
-    sequences: int
+    matching_sequences: int
+    masked_sequences: int
     observed_rate: float
-    tried: int
+    candidate_count: int
 
     def __str__(self) -> str:
         if self.candidate is None:
-            return f"masks of none of {self.tried} candidates ({100 * self.observed_rate:.3g} % of the tokens)"
+            percent = f"{100 * self.observed_rate:.3g} %"
+            return f"masks that match none of {self.candidate_count} candidates ({percent} of the tokens are masked)"
+        name = self.candidate.name
         if self.other_rate is not None:
-            return f"masks of the epoch of {self.candidate.label}, but at a rate of {self.other_rate:.3g}"
-        if self.complete:
-            return f"masks of {self.candidate.label}{_format_rate(self.candidate.rate)}"
-        return f"masks of {self.candidate.label} in {self.matching} of {self.sequences} sequences only"
+            return f"masks of the epoch of {name}, but at a rate of {self.other_rate:.3g}"
+        if self.is_complete:
+            return f"masks of {name}{_format_rate(self.candidate.rate)}"
+        return f"masks of {name} in only {self.matching_sequences} of {self.masked_sequences} sequences"
 
 
 def explain_mismatch(
     collator: Any,
     batch: Mapping[str, Any],
-    asked: Candidate,
+    expected: Candidate,
     candidates: Iterable[Candidate],
     columns: Collection[str] = (),
 ) -> Explanation:
-    """Tells which masks a batch has that [`audit_batch`] refused.
+    """Identifies the masks of a batch for which [`audit_batch`] found a mismatch.
 
     Args:
         collator: as for [`audit_batch`].
         batch: as for [`audit_batch`].
-        asked: the masks that it should have.
-        candidates: others that it may have, the nearest first: of two rates that give the same masks, the first is
-            named.
+        expected: the masks that the batch should have.
+        candidates: other masks that the batch may have. If several of them match, the first one is returned, so put
+            the most likely ones first.
         columns: as for [`audit_batch`].
 
     Raises:
@@ -86,38 +90,63 @@ def explain_mismatch(
         >>> collator.set_epoch(2)
         >>> batch = collator([tokenizer("the cat sat on a mat and the dog ran to the house")])
         >>> near = [Candidate(f"epoch {epoch}", epoch, 0.3) for epoch in (0, 2)]
-        >>> print("given", explain_mismatch(collator, batch, Candidate("epoch 1", 1, 0.3), near))
-        given masks of epoch 2 (rate 0.3)
+        >>> print("received", explain_mismatch(collator, batch, Candidate("epoch 1", 1, 0.3), near))
+        received masks of epoch 2 (rate 0.3)
     """
     restored = restore_batch(collator, batch)
-    tried = [asked, *candidates]
+    all_candidates = [expected, *candidates]
+    masked_sequences = int((restored.masked_per_sequence > 0).sum())
+    best, matching_sequences, is_complete = _best_candidate(collator, restored, batch, all_candidates, columns)
+    other_rate = None
+    at_other_rate = None if is_complete else _candidate_at_other_rate(collator, restored, all_candidates)
+    if at_other_rate is not None:
+        (best, other_rate), matching_sequences, is_complete = at_other_rate, masked_sequences, True
+    observed_rate = restored.masked_per_sequence.sum() / max(restored.eligible_per_sequence.sum(), 1)
+    return Explanation(
+        best, is_complete, other_rate, matching_sequences, masked_sequences, float(observed_rate), len(all_candidates)
+    )
+
+
+def _best_candidate(
+    collator: Any,
+    restored: MaskedTokens | CorruptedSpans,
+    batch: Mapping[str, Any],
+    candidates: Iterable[Candidate],
+    columns: Collection[str],
+) -> tuple[Candidate | None, int, bool]:
+    """The candidate with the most matching sequences, their number, and whether all sequences match."""
     has_masks = restored.masked_per_sequence > 0
-    sequences = int(has_masks.sum())
-    rate = float(restored.masked_per_sequence.sum() / max(restored.eligible_per_sequence.sum(), 1))
     best, most = None, 0
-    for each in tried:
-        verdict = compare(collator, restored, batch, each.epoch, each.rate, columns)
-        if not verdict.differs.any():
-            return Explanation(each, True, None, sequences, sequences, rate, len(tried))
-        matching = int((has_masks & ~verdict.differs).sum())
+    for candidate in candidates:
+        mismatches = compare(collator, restored, batch, candidate.epoch, candidate.rate, columns).mismatches
+        matching = int((has_masks & ~mismatches).sum())
+        if not mismatches.any():
+            return candidate, matching, True
         if matching > most:
-            best, most = each, matching
-    for each in () if restored.columns else tried:
-        other_rate = _rate_of(restored, collator._pattern(each.epoch))
-        if other_rate is not None:
-            return Explanation(each, True, other_rate, sequences, sequences, rate, len(tried))
-    return Explanation(best, False, None, most, sequences, rate, len(tried))
+            best, most = candidate, matching
+    return best, most, False
 
 
-def _rate_of(restored: MaskedTokens | CorruptedSpans, pattern: int) -> float | None:
-    """A rate at which this pattern gives the masks of the batch, by bisection: higher rates mask more tokens."""
-    goal, low, high = int(restored.masked_per_sequence.sum()), 0.0, 1.0
-    for _ in range(_HALVINGS):
+def _candidate_at_other_rate(
+    collator: Any, restored: MaskedTokens | CorruptedSpans, candidates: Iterable[Candidate]
+) -> tuple[Candidate, float] | None:
+    """The first candidate whose epoch all sequences match at some rate, and this rate."""
+    for candidate in () if restored.strategy_columns else candidates:
+        rate = _find_rate(restored, collator._pattern(candidate.epoch))
+        if rate is not None:
+            return candidate, rate
+    return None
+
+
+def _find_rate(restored: MaskedTokens | CorruptedSpans, pattern: int) -> float | None:
+    """Finds a rate at which this pattern gives the masks of the batch, by bisection: higher rates mask more tokens."""
+    target, low, high = int(restored.masked_per_sequence.sum()), 0.0, 1.0
+    for _ in range(_MAX_BISECTIONS):
         rate = (low + high) / 2
-        masked = restored.masked_at(rate, pattern)
-        if masked == goal:
-            return None if restored.differing(rate, pattern).any() else rate
-        low, high = (rate, high) if masked < goal else (low, rate)
+        masked = restored.count_masked(rate, pattern)
+        if masked == target:
+            return None if restored.find_mismatches(rate, pattern).any() else rate
+        low, high = (rate, high) if masked < target else (low, rate)
     return None
 
 

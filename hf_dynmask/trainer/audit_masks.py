@@ -1,6 +1,6 @@
-"""What a batch shows of its masks: the original sequences, restored from `input_ids` and `labels`.
+"""Restores the original sequences of a masked batch from `input_ids` and `labels`.
 
-Under masked language modeling, a label is the original id of a masked token, and every other token is its own original.
+In masked language modeling, the label of a masked token is its original id. Every other token is unchanged.
 """
 
 from __future__ import annotations
@@ -22,138 +22,156 @@ from hf_dynmask.strategies.partitions import every_token, words
 from hf_dynmask.strategies.spans import runs
 from hf_dynmask.trainer.audit_columns import (
     NotAuditableError,
-    clear_outside,
     integer_column,
-    lengths_in_rows,
-    without_padding,
+    packed_lengths,
+    remove_padding,
+    zero_out_of_vocabulary,
 )
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 
-_UNITS_OF_IDS = (every_token, words, runs)  # partitions that do not depend on which tokens may be masked
+_PARTITIONS_BY_IDS = (every_token, words, runs)  # they do not depend on which tokens may be masked
 
 
 @dataclass(eq=False)
 class MaskedTokens:
-    """The sequences of a batch before masking, and the masks that the batch shows.
+    """The original sequences of a batch, and the masks in the batch.
 
     Attributes:
         tokens: the original sequences, without padding.
         maskable: bool `[tokens]`, False for special tokens.
-        masked: int64 `[masked]`, the indices of masked tokens, in rising order.
-        shown: int64 `[masked]`, the ids that the model sees there.
-        broken: bool `[sequences]`, the sequences that no mask explains: they hold ids outside the vocabulary.
-        plan: what the masks were asked to be.
+        masked_indices: int64 `[masked]`, the indices of the masked tokens, in ascending order.
+        masked_inputs: int64 `[masked]`, the ids in `input_ids` at these indices.
+        is_invalid: bool `[sequences]`, True if a sequence contains ids outside the vocabulary, so no mask explains it.
+        plan: the settings of the collator.
     """
 
     tokens: RaggedTokens
     maskable: np.ndarray
-    masked: np.ndarray
-    shown: np.ndarray
-    broken: np.ndarray
+    masked_indices: np.ndarray
+    masked_inputs: np.ndarray
+    is_invalid: np.ndarray
     plan: MaskingPlan
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The examples' columns that the strategy reads, none of which is in the batch."""
+    def strategy_columns(self) -> tuple[str, ...]:
+        """The columns of the examples that the strategy reads. The batch does not contain them."""
         return self.plan.strategy.columns
 
     @cached_property
     def masked_per_sequence(self) -> np.ndarray:
-        """int64 `[sequences]`: the masked tokens."""
-        return count_per_row(self.masked, self.tokens.ends)
+        """int64 `[sequences]`: the number of masked tokens."""
+        return count_per_row(self.masked_indices, self.tokens.ends)
 
     @cached_property
     def eligible_per_sequence(self) -> np.ndarray:
-        """int64 `[sequences]`: the tokens that may be masked."""
+        """int64 `[sequences]`: the number of tokens that may be masked."""
         return segment_reduce(np.add, self.maskable.astype(np.int64), self.tokens.lengths)
 
-    def masked_at(self, rate: float, pattern: int) -> int:
-        """How many tokens this rate masks."""
-        return len(mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan).indices)
+    def count_masked(self, rate: float, pattern: int) -> int:
+        """Counts the tokens that this rate and pattern mask."""
+        return len(select(self.tokens, self.maskable, rate, pattern, self.plan).masked)
 
-    def differing(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
-        """The sequences whose masks differ from those of this rate and pattern: bool `[sequences]`."""
-        expected = mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
-        indices, ids = expected.indices, expected.ids
-        if np.array_equal(indices, self.masked) and np.array_equal(ids, self.shown):
-            return self.broken
-        return self.broken | self._sequences_with(self._outcome(indices, ids) != self._outcome())
-
-    def contradicting(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
-        """The sequences whose masks contradict this rate and pattern, whichever further tokens may not be masked.
-
-        Args:
-            rate: None where it is not known.
-            pattern: which of the examples' masks.
+    def find_mismatches(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
+        """Compares the batch with the masks of this rate and pattern.
 
         Returns:
-            bool `[sequences]`.
+            bool `[sequences]`: True if the mask of a sequence differs.
         """
-        wrong = np.zeros(len(self.tokens.input_ids), dtype=bool)
-        wrong[self.masked] = ~self.maskable[self.masked]
-        wrong[self.masked] |= replacement_ids(self._keyed(pattern), self.masked, self.plan) != self.shown
-        if rate is not None and self._subset_is_known():
-            # If only the masked tokens could be masked, all of them still would be: a unit is masked for its own draw,
-            # or because its draw is among the lowest of its sequence.
-            is_masked = np.zeros(len(wrong), dtype=bool)
-            is_masked[self.masked] = True
-            is_masked[mask_tokens(self.tokens, is_masked, rate, pattern, self.plan).indices] = False
-            wrong |= is_masked
-        return self.broken | self._sequences_with(wrong)
+        expected = mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
+        indices, ids = self.masked_indices, self.masked_inputs
+        if np.array_equal(expected.indices, indices) and np.array_equal(expected.ids, ids):
+            return self.is_invalid
+        differs = self._scatter(expected.indices, expected.ids) != self._scatter(indices, ids)
+        return self.is_invalid | self._any_per_sequence(differs)
 
-    def _outcome(self, masked: np.ndarray | None = None, shown: np.ndarray | None = None) -> np.ndarray:
-        """What each masked token becomes, and -100 elsewhere: int64 `[tokens]`; the batch's own by default."""
-        outcome = np.full(len(self.tokens.input_ids), IGNORE_INDEX)
-        outcome[self.masked if masked is None else masked] = self.shown if shown is None else shown
-        return outcome
+    def find_contradictions(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
+        """Compares the batch with this rate and pattern if the examples may forbid masking of unknown tokens.
 
-    def _sequences_with(self, flags: np.ndarray) -> np.ndarray:
+        Args:
+            rate: the rate; None if it is unknown.
+            pattern: the index of the mask pattern.
+
+        Returns:
+            bool `[sequences]`: True if this rate and pattern cannot produce the mask of a sequence.
+        """
+        masked = self.masked_indices
+        is_wrong = np.zeros(len(self.tokens.input_ids), dtype=bool)
+        is_wrong[masked] = ~self.maskable[masked]
+        is_wrong[masked] |= replacement_ids(self._tokens_with_keys(pattern), masked, self.plan) != self.masked_inputs
+        if rate is not None and self._has_independent_units():
+            is_wrong |= self._masked_above(rate, pattern)
+        return self.is_invalid | self._any_per_sequence(is_wrong)
+
+    def _masked_above(self, rate: FixedRate, pattern: int) -> np.ndarray:
+        """bool `[tokens]`: the masked tokens that this rate would not mask.
+
+        If only the masked tokens were eligible, this rate would still mask all of them. A unit is masked because its
+        own draw is low enough, or because its draw is among the lowest of its sequence.
+        """
+        is_above = np.zeros(len(self.tokens.input_ids), dtype=bool)
+        is_above[self.masked_indices] = True
+        is_above[select(self.tokens, is_above, rate, pattern, self.plan).masked] = False
+        return is_above
+
+    def _scatter(self, indices: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """int64 `[tokens]`: the ids at these indices, and -100 everywhere else."""
+        scattered = np.full(len(self.tokens.input_ids), IGNORE_INDEX)
+        scattered[indices] = ids
+        return scattered
+
+    def _any_per_sequence(self, flags: np.ndarray) -> np.ndarray:
         return segment_reduce(np.logical_or, flags, self.tokens.lengths)
 
-    def _subset_is_known(self) -> bool:
-        """Whether each unit has a draw and a probability of its own, and both follow from the ids."""
+    def _has_independent_units(self) -> bool:
+        """Whether each unit has its own draw and its own probability, and both depend on the ids alone."""
         strategy = self.plan.strategy
-        own = strategy.weights is None and strategy.probs is None and strategy.draws is None
-        return own and not self.plan.exact_count and _follows_from_ids(strategy.partition)
+        is_uniform = strategy.weights is None and strategy.probs is None and strategy.draws is None
+        return is_uniform and not self.plan.exact_count and _depends_on_ids_alone(strategy.partition)
 
-    def _keyed(self, pattern: int) -> MaskingTokens:
+    def _tokens_with_keys(self, pattern: int) -> MaskingTokens:
         tokens, plan = self.tokens, self.plan
         keys = sequence_keys(tokens, pattern, plan.seed)
         return MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, self.maskable, keys)
 
 
 def restore_masked_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, Any]) -> MaskedTokens:
-    """The sequences of a batch, restored.
+    """Restores the original sequences of a batch.
 
     Raises:
-        NotAuditableError: if the batch does not hold what this takes.
+        NotAuditableError: if the batch does not contain the required columns.
     """
     if collator._plan is None:
-        raise NotAuditableError("the collator masks nothing (`mlm=False`)")
+        raise NotAuditableError("the collator does not mask tokens (`mlm=False`)")
+    batch_tokens = _read_tokens(collator, batch)
+    input_ids, labels = batch_tokens.per_token["input_ids"], batch_tokens.per_token["labels"]
+    indices = np.flatnonzero(labels != IGNORE_INDEX)
+    originals = input_ids.copy()
+    originals[indices] = labels[indices]
+    is_invalid = zero_out_of_vocabulary(originals, batch_tokens.lengths, collator._vocabulary)
+    maskable = collator._vocabulary.maskable.take(originals)
+    tokens = RaggedTokens(originals, batch_tokens.lengths)
+    return MaskedTokens(tokens, maskable, indices, input_ids[indices], is_invalid, collator._plan)
+
+
+def _read_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, Any]) -> RaggedBatch:
+    """Reads `input_ids` and `labels` without padding."""
     columns = {name: integer_column(batch, name) for name in ("input_ids", "labels")}
-    shape = columns["input_ids"].shape
-    if columns["labels"].shape != shape or len(shape) != 2:
+    shape, labels_shape = columns["input_ids"].shape, columns["labels"].shape
+    if labels_shape != shape or len(shape) != 2:
         raise NotAuditableError(
-            f"`input_ids` and `labels` of the batch do not have one shape of two dimensions, but {shape} and "
-            f"{columns['labels'].shape}"
+            f"`input_ids` and `labels` of the batch do not have the same 2-dimensional shape, but {shape} and "
+            f"{labels_shape}"
         )
     flat = {name: values.reshape(-1) for name, values in columns.items()}
     if collator.padding_free:
-        sequences = RaggedBatch(lengths_in_rows(batch, shape), flat, {})
-    else:
-        sequences = without_padding(batch, shape, flat, collator._vocabulary)
-    input_ids, labels = sequences.per_token["input_ids"], sequences.per_token["labels"]
-    masked = np.flatnonzero(labels != IGNORE_INDEX)
-    originals = input_ids.copy()
-    originals[masked] = labels[masked]
-    broken = clear_outside(originals, sequences.lengths, collator._vocabulary)
-    maskable = collator._vocabulary.maskable.take(originals)
-    tokens = RaggedTokens(originals, sequences.lengths)
-    return MaskedTokens(tokens, maskable, masked, input_ids[masked], broken, collator._plan)
+        return RaggedBatch(packed_lengths(batch, shape), flat, {})
+    return remove_padding(batch, shape, flat, collator._vocabulary)
 
 
-def _follows_from_ids(partition: Any) -> bool:
+def _depends_on_ids_alone(partition: Any) -> bool:
     function, keywords = getattr(partition, "func", partition), getattr(partition, "keywords", {})
-    return function in _UNITS_OF_IDS and ("partition" not in keywords or _follows_from_ids(keywords["partition"]))
+    return function in _PARTITIONS_BY_IDS and (
+        "partition" not in keywords or _depends_on_ids_alone(keywords["partition"])
+    )

@@ -1,6 +1,7 @@
-"""What a batch shows of its span corruption: the original sequences, restored from `input_ids` and `labels`.
+"""Restores the original sequences of a batch with span corruption from `input_ids` and `labels`.
 
-Each sentinel in the input gives way to what follows it in the labels.
+Each run of noise is replaced by a sentinel in the inputs. The labels contain the same sentinel, followed by the noise.
+A text may also contain sentinels of its own, so this module calls a sentinel that replaces noise a placeholder.
 """
 
 from __future__ import annotations
@@ -19,178 +20,214 @@ from hf_dynmask.core.rows import positions_in_rows, segment_reduce
 from hf_dynmask.masking.sentinels import corrupt, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
 from hf_dynmask.rates.schedules import FixedRate
-from hf_dynmask.trainer.audit_columns import NotAuditableError, clear_outside, integer_column, without_padding
+from hf_dynmask.trainer.audit_columns import (
+    NotAuditableError,
+    integer_column,
+    remove_padding,
+    zero_out_of_vocabulary,
+)
 
 if TYPE_CHECKING:
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
 
-_MOST_READINGS = 64  # of one row
+_MAX_PARSES = 64  # per sequence
 
 
 @dataclass(eq=False)
 class CorruptedSpans:
-    """The sequences of a batch before corruption, and the noise that the batch shows.
+    """The original sequences of a batch, and the noise in the batch.
 
-    A text may hold sentinels of its own. Its row then has several readings, one for each choice of the sentinels that
-    stand in for noise.
+    If a text contains sentinels of its own, it is ambiguous which sentinels are placeholders. The sequence then has
+    several parses, one for each possible choice of placeholders.
 
     Attributes:
-        tokens: the original of each reading, without padding.
+        tokens: the original sequence of each parse, without padding.
         maskable: bool `[tokens]`, False for special tokens and sentinels.
-        noise: bool `[tokens]`.
-        broken: bool `[readings]`, those that no noise explains.
-        row: int64 `[readings]`, the sequence that each one reads.
-        present: bool `[sequences]`, False for rows of padding only.
-        plan: what the noise was asked to be.
+        is_noise: bool `[tokens]`, True for noise.
+        is_invalid: bool `[parses]`, True if corruption of the original does not give the batch.
+        sequence_indices: int64 `[parses]`, the sequence that each parse belongs to.
+        is_nonempty: bool `[sequences]`, False if a sequence is all padding.
+        plan: the settings of the collator.
     """
 
     tokens: RaggedTokens
     maskable: np.ndarray
-    noise: np.ndarray
-    broken: np.ndarray
-    row: np.ndarray
-    present: np.ndarray
+    is_noise: np.ndarray
+    is_invalid: np.ndarray
+    sequence_indices: np.ndarray
+    is_nonempty: np.ndarray
     plan: NoisePlan
-    columns: tuple[str, ...] = ()  # no strategy reads any
+    strategy_columns: tuple[str, ...] = ()  # span corruption has no strategy
 
     @cached_property
     def masked_per_sequence(self) -> np.ndarray:
-        """int64 `[sequences]`: the noise tokens."""
-        return self._per_sequence(self.noise)
+        """int64 `[sequences]`: the number of noise tokens."""
+        return self._count_per_sequence(self.is_noise)
 
     @cached_property
     def eligible_per_sequence(self) -> np.ndarray:
-        """int64 `[sequences]`: the tokens that may be noise."""
-        return self._per_sequence(self.maskable)
+        """int64 `[sequences]`: the number of tokens that may be noise."""
+        return self._count_per_sequence(self.maskable)
 
-    def masked_at(self, rate: float, pattern: int) -> int:
-        """How many tokens are noise at this rate."""
-        noise = noise_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
-        return int(self._per_sequence(noise).sum())
+    def count_masked(self, rate: float, pattern: int) -> int:
+        """Counts the tokens that are noise at this rate and pattern."""
+        is_noise = noise_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
+        return int(self._count_per_sequence(is_noise).sum())
 
-    def differing(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
-        """The sequences whose noise differs from that of this rate and pattern: bool `[sequences]`."""
-        return self._in_no_reading(noise_tokens(self.tokens, self.maskable, rate, pattern, self.plan) != self.noise)
+    def find_mismatches(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
+        """Compares the batch with the noise of this rate and pattern.
 
-    def contradicting(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
-        """The sequences that hold noise where none may be, or that no noise explains: bool `[sequences]`.
-
-        All tokens of a sequence that may be noise decide together which ones are, so nothing else follows.
+        Returns:
+            bool `[sequences]`: True if the noise of a sequence differs.
         """
-        return self._in_no_reading(self.noise & ~self.maskable)
+        expected = noise_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
+        return self._fails_every_parse(expected != self.is_noise)
 
-    def _per_sequence(self, flags: np.ndarray) -> np.ndarray:
-        """How many tokens have the flag, which is the same in all readings of a row."""
-        counts = np.zeros(len(self.present), dtype=np.int64)
-        counts[self.row] = segment_reduce(np.add, flags.astype(np.int64), self.tokens.lengths)
+    def find_contradictions(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
+        """Finds noise that no rate and no pattern can produce.
+
+        The noise of a sequence depends on all of its eligible tokens together. Where these are unknown, the noise
+        cannot be compared with a rate or a pattern.
+
+        Returns:
+            bool `[sequences]`: True if a sequence contains such noise.
+        """
+        return self._fails_every_parse(self.is_noise & ~self.maskable)
+
+    def _count_per_sequence(self, flags: np.ndarray) -> np.ndarray:
+        """Counts the tokens with a flag. The count is the same in all parses of a sequence."""
+        counts = np.zeros(len(self.is_nonempty), dtype=np.int64)
+        counts[self.sequence_indices] = _count_per_row(flags, self.tokens)
         return counts
 
-    def _in_no_reading(self, wrong: np.ndarray) -> np.ndarray:
-        """The sequences that are wrong in each of their readings: bool `[sequences]`."""
-        right = ~(self.broken | segment_reduce(np.logical_or, wrong, self.tokens.lengths))
-        unexplained = self.present.copy()
-        unexplained[self.row[right]] = False
-        return unexplained
+    def _fails_every_parse(self, is_wrong: np.ndarray) -> np.ndarray:
+        """bool `[sequences]`: True if every parse of a sequence is invalid or has a wrong token."""
+        is_valid = ~(self.is_invalid | segment_reduce(np.logical_or, is_wrong, self.tokens.lengths))
+        fails = self.is_nonempty.copy()
+        fails[self.sequence_indices[is_valid]] = False
+        return fails
 
 
 def restore_corrupted_spans(collator: DataCollatorForSpanCorruption, batch: Mapping[str, Any]) -> CorruptedSpans:
-    """The sequences of a batch, restored.
+    """Restores the original sequences of a batch.
 
     Raises:
-        NotAuditableError: if the batch does not hold what this takes, or a text holds many sentinels of its own.
+        NotAuditableError: if the batch does not contain the required columns, or if a text contains too many sentinels
+            of its own.
     """
     sentinels, vocabulary = collator._sentinels, collator._vocabulary
-    inputs, labels = _unpadded(collator, batch)
-    row, stands_in = _readings(inputs, labels, sentinels)
-    inputs_read, labels_read = _rows(inputs, row), _rows(labels, row)
-    tokens, noise = _restored(inputs_read, stands_in, labels_read, np.isin(labels_read.input_ids, sentinels))
-    same = _equal_rows(corrupt(tokens, noise, sentinels), inputs_read)
-    same &= _equal_rows(span_targets(tokens, noise, sentinels, collator.tokenizer.eos_token_id), labels_read)
-    broken = ~same | clear_outside(tokens.input_ids, tokens.lengths, vocabulary)
+    inputs, labels = _read_tokens(collator, batch)
+    is_nonempty = (inputs.lengths > 0) | (labels.lengths > 0)
+    sequence_indices, is_placeholder = _enumerate_parses(inputs, labels, sentinels)
+    inputs, labels = _select_rows(inputs, sequence_indices), _select_rows(labels, sequence_indices)
+    tokens, is_noise = _restore_originals(inputs, is_placeholder, labels, sentinels)
+    is_invalid = ~_equal_rows(corrupt(tokens, is_noise, sentinels), inputs)
+    is_invalid |= ~_equal_rows(span_targets(tokens, is_noise, sentinels, collator.tokenizer.eos_token_id), labels)
+    is_invalid |= zero_out_of_vocabulary(tokens.input_ids, tokens.lengths, vocabulary)
     maskable = vocabulary.maskable.take(tokens.input_ids) & ~np.isin(tokens.input_ids, sentinels)
-    present = (inputs.lengths > 0) | (labels.lengths > 0)
-    return CorruptedSpans(tokens, maskable, noise, broken, row, present, collator._plan)
+    return CorruptedSpans(tokens, maskable, is_noise, is_invalid, sequence_indices, is_nonempty, collator._plan)
 
 
-def _unpadded(collator: DataCollatorForSpanCorruption, batch: Mapping[str, Any]) -> tuple[RaggedTokens, RaggedTokens]:
-    """The inputs and the labels."""
+def _read_tokens(
+    collator: DataCollatorForSpanCorruption, batch: Mapping[str, Any]
+) -> tuple[RaggedTokens, RaggedTokens]:
+    """Reads `input_ids` and `labels` without padding."""
     input_ids, labels = integer_column(batch, "input_ids"), integer_column(batch, "labels")
     if input_ids.ndim != 2 or labels.ndim != 2 or len(input_ids) != len(labels):
         raise NotAuditableError(
-            "`input_ids` and `labels` of the batch do not have two dimensions with the same number of sequences, but "
-            f"{input_ids.shape} and {labels.shape}"
+            "`input_ids` and `labels` of the batch do not have 2 dimensions and the same number of sequences, but the "
+            f"shapes {input_ids.shape} and {labels.shape}"
         )
-    inputs = without_padding(batch, input_ids.shape, {"input_ids": input_ids.reshape(-1)}, collator._vocabulary)
-    said = labels != IGNORE_INDEX
-    return RaggedTokens(inputs.per_token["input_ids"], inputs.lengths), RaggedTokens(labels[said], said.sum(axis=1))
+    inputs = remove_padding(batch, input_ids.shape, {"input_ids": input_ids.reshape(-1)}, collator._vocabulary)
+    is_label = labels != IGNORE_INDEX
+    return (
+        RaggedTokens(inputs.per_token["input_ids"], inputs.lengths),
+        RaggedTokens(labels[is_label], is_label.sum(axis=1)),
+    )
 
 
-def _readings(inputs: RaggedTokens, labels: RaggedTokens, sentinels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All ways to tell the sentinels that stand in for noise from a text's own.
+def _enumerate_parses(
+    inputs: RaggedTokens, labels: RaggedTokens, sentinels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds all possible choices of placeholders for each sequence.
 
     Returns:
-        The row of each reading, int64 `[readings]`, and bool `[tokens of all readings]`, the sentinels that stand in.
+        The sequence index of each parse, int64 `[parses]`, and whether a token is a placeholder, bool `[tokens of all
+        parses]`.
     """
-    stands_in = np.isin(inputs.input_ids, sentinels)
-    held = segment_reduce(np.add, stands_in.astype(np.int64), inputs.lengths)
-    runs = segment_reduce(np.add, np.isin(labels.input_ids, sentinels).astype(np.int64), labels.lengths) - 1
-    readable = (runs >= 0) & (runs < len(sentinels))
-    row = [np.flatnonzero(readable & (held == runs))]
-    flags = [stands_in[_indices(inputs, row[0])]]
-    for number in np.flatnonzero(readable & (held > runs)):
-        ids = inputs.input_ids[inputs.ends[number] - inputs.lengths[number] : inputs.ends[number]]
-        for reading in _choices(ids, sentinels[: runs[number]]):
-            row.append(np.array([number]))
-            flags.append(np.isin(np.arange(len(ids)), reading))
-    return np.concatenate(row), np.concatenate(flags)
+    is_sentinel = np.isin(inputs.input_ids, sentinels)
+    found = _count_per_row(is_sentinel, inputs)
+    runs = _count_per_row(np.isin(labels.input_ids, sentinels), labels) - 1  # the last sentinel ends the labels
+    is_valid = (runs >= 0) & (runs < len(sentinels))
+    unambiguous = np.flatnonzero(is_valid & (found == runs))
+    sequence_indices, placeholders = [unambiguous], [is_sentinel[_token_indices(inputs, unambiguous)]]
+    for index in np.flatnonzero(is_valid & (found > runs)):
+        ids = _select_rows(inputs, np.array([index])).input_ids
+        for choice in _placeholder_choices(ids, sentinels[: runs[index]]):
+            sequence_indices.append(np.array([index]))
+            placeholders.append(np.isin(np.arange(len(ids)), choice))
+    return np.concatenate(sequence_indices), np.concatenate(placeholders)
 
 
-def _choices(ids: np.ndarray, sentinels: np.ndarray) -> Iterator[tuple[int, ...]]:
-    """Each way to find the sentinels in a sequence, as indices."""
-    found = [np.flatnonzero(ids == sentinel).tolist() for sentinel in sentinels]
-    if math.prod(map(len, found)) > _MOST_READINGS:
-        raise NotAuditableError("a text holds many sentinels of its own, so that its original cannot be told")
-    return product(*found)
+def _placeholder_choices(ids: np.ndarray, sentinels: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """All combinations of one index for each sentinel."""
+    indices = [np.flatnonzero(ids == sentinel).tolist() for sentinel in sentinels]
+    if math.prod(map(len, indices)) > _MAX_PARSES:
+        raise NotAuditableError("a text contains too many sentinels of its own, so its original is ambiguous")
+    return product(*indices)
 
 
-def _restored(
-    inputs: RaggedTokens, stands_in: np.ndarray, labels: RaggedTokens, mark: np.ndarray
+def _restore_originals(
+    inputs: RaggedTokens, is_placeholder: np.ndarray, labels: RaggedTokens, sentinels: np.ndarray
 ) -> tuple[RaggedTokens, np.ndarray]:
-    """The originals, and which of their tokens are noise.
+    """Replaces each placeholder (bool `[tokens]`) in the inputs with its run of noise from the labels.
 
-    Args:
-        inputs: what the encoder is given.
-        stands_in: bool `[tokens]`, the sentinels in there that stand in for noise.
-        labels: what the decoder is to give.
-        mark: bool `[labels]`, the sentinels in there: in each row one more than stand in for noise.
+    Returns:
+        The original sequences, and whether a token of theirs is noise, bool `[tokens]`.
     """
-    number = np.cumsum(mark) - 1  # of the sentinel that a label follows
-    marks = int(mark.sum())
-    last = np.zeros(marks, dtype=bool)
-    last[np.cumsum(segment_reduce(np.add, mark.astype(np.int64), labels.lengths)) - 1] = True
-    noise_labels = ~mark & ~last[number] if marks else mark
-    size = np.ones(len(inputs.input_ids), dtype=np.int64)
-    size[stands_in] = np.bincount(number[noise_labels], minlength=marks)[~last]
-    noise = stands_in.repeat(size)
-    input_ids = inputs.input_ids.repeat(size)
-    input_ids[noise] = labels.input_ids[noise_labels]
-    return RaggedTokens(input_ids, segment_reduce(np.add, size, inputs.lengths)), noise
+    noise_ids, run_lengths = _noise_runs(labels, np.isin(labels.input_ids, sentinels))
+    sizes = np.ones(len(inputs.input_ids), dtype=np.int64)
+    sizes[is_placeholder] = run_lengths
+    is_noise = is_placeholder.repeat(sizes)
+    input_ids = inputs.input_ids.repeat(sizes)
+    input_ids[is_noise] = noise_ids
+    return RaggedTokens(input_ids, segment_reduce(np.add, sizes, inputs.lengths)), is_noise
 
 
-def _indices(tokens: RaggedTokens, rows: np.ndarray) -> np.ndarray:
-    """Where the tokens of these rows stand, int64, one row after the other."""
+def _noise_runs(labels: RaggedTokens, is_sentinel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the runs of noise. Every row has at least one sentinel (bool `[labels]`), and no noise follows its last.
+
+    Returns:
+        The ids of the noise, int64 `[noise]`, and the length of each run, int64 `[runs]`.
+    """
+    sentinel_count = int(is_sentinel.sum())
+    is_last = np.zeros(sentinel_count, dtype=bool)
+    is_last[_count_per_row(is_sentinel, labels).cumsum() - 1] = True
+    sentinel_index = np.cumsum(is_sentinel) - 1  # for each label, the last sentinel up to it
+    is_noise = ~is_sentinel & ~is_last[sentinel_index] if sentinel_count else is_sentinel
+    run_lengths = np.bincount(sentinel_index[is_noise], minlength=sentinel_count)[~is_last]
+    return labels.input_ids[is_noise], run_lengths
+
+
+def _token_indices(tokens: RaggedTokens, rows: np.ndarray) -> np.ndarray:
+    """int64: the indices of the tokens of these rows, in the order of `rows`."""
     lengths = tokens.lengths[rows]
     return (tokens.ends[rows] - lengths).repeat(lengths) + positions_in_rows(lengths)
 
 
-def _rows(tokens: RaggedTokens, rows: np.ndarray) -> RaggedTokens:
-    return RaggedTokens(tokens.input_ids[_indices(tokens, rows)], tokens.lengths[rows])
+def _select_rows(tokens: RaggedTokens, rows: np.ndarray) -> RaggedTokens:
+    return RaggedTokens(tokens.input_ids[_token_indices(tokens, rows)], tokens.lengths[rows])
 
 
-def _equal_rows(one: RaggedTokens, other: RaggedTokens) -> np.ndarray:
-    """bool `[rows]`."""
-    equal = one.lengths == other.lengths
+def _count_per_row(flags: np.ndarray, tokens: RaggedTokens) -> np.ndarray:
+    """int64 `[rows]`: the number of tokens with a flag (bool `[tokens]`)."""
+    return segment_reduce(np.add, flags.astype(np.int64), tokens.lengths)
+
+
+def _equal_rows(a: RaggedTokens, b: RaggedTokens) -> np.ndarray:
+    """bool `[rows]`: True if a row has the same ids in both."""
+    equal = a.lengths == b.lengths
     rows = np.flatnonzero(equal)
-    differs = _rows(one, rows).input_ids != _rows(other, rows).input_ids
-    equal[rows] = ~segment_reduce(np.logical_or, differs, one.lengths[rows])
+    differs = _select_rows(a, rows).input_ids != _select_rows(b, rows).input_ids
+    equal[rows] = ~segment_reduce(np.logical_or, differs, a.lengths[rows])
     return equal

@@ -174,7 +174,7 @@ class TestRightBatchesMatch:
         )
         audit = audit_batch(collator, batch, epoch=epoch)
         assert audit.matches
-        assert audit.kind == ("partial" if strategy.startswith("entity") else "full")
+        assert audit.coverage == ("partial" if strategy.startswith("entity") else "full")
         assert audit == audit_batch(collator, batch, epoch=epoch, rate=rate)
         labels, attention = np.asarray(batch["labels"]), np.asarray(batch.get("attention_mask", 1))
         assert audit.masked == ((labels != -100) & (attention == 1)).sum()
@@ -188,7 +188,7 @@ class TestRightBatchesMatch:
         collator = _collator(tokenizer, strategy=strategy)
         for epoch in range(5):
             audit = audit_batch(collator, _epoch_of(collator, examples, epoch), epoch=epoch)
-            assert (audit.kind, audit.matches) == ("full", True)
+            assert (audit.coverage, audit.matches) == ("full", True)
 
     def test_where_the_pad_token_has_another_role(self, wordpiece) -> None:
         """The attention mask alone tells what is padding."""
@@ -198,7 +198,7 @@ class TestRightBatchesMatch:
         batch = dict(_epoch_of(collator, [wordpiece("the cat sat"), wordpiece(TEXTS[0])], 3))
         assert audit_batch(collator, batch, epoch=3)[:3] == ("full", "", True)
         del batch["attention_mask"]
-        assert audit_batch(collator, batch, epoch=3).kind == "none"
+        assert audit_batch(collator, batch, epoch=3).coverage == "none"
 
     def test_without_an_attention_mask_a_pad_token_is_padding(self, wordpiece) -> None:
         collator = _collator(wordpiece)
@@ -228,7 +228,7 @@ class TestRightBatchesMatch:
             example["special_tokens_mask"] = [int(tag == 2) for tag in example["tags"]]
         batch = _epoch_of(collator, examples, 1)
         audit = audit_batch(collator, batch, epoch=1, columns=columns)
-        assert (audit.kind, audit.matches) == ("partial" if columns else "full", True)
+        assert (audit.coverage, audit.matches) == ("partial" if columns else "full", True)
         assert not audit_batch(collator, batch, epoch=2, columns=columns).matches
 
     def test_a_schedules_rate_is_given(self, wordpiece) -> None:
@@ -237,7 +237,7 @@ class TestRightBatchesMatch:
         batch = collator(_long(wordpiece), epoch=1, progress=0.5)
         assert audit_batch(collator, batch, epoch=1, rate=schedule(0.5)).matches
         assert not audit_batch(collator, batch, epoch=1, rate=schedule(0.3)).matches
-        with pytest.raises(ValueError, match="`rate` must be given where `mlm_probability` is a schedule"):
+        with pytest.raises(ValueError, match="`rate` must be given if `mlm_probability` is a schedule"):
             audit_batch(collator, batch, epoch=1)
 
 
@@ -265,7 +265,7 @@ def test_token_masks_match_where_the_oracle_says_so(wordpiece, data) -> None:
         "attention_mask": torch.ones(1, len(ids), dtype=torch.int64),
     }
     audit = audit_batch(_collator(wordpiece), batch, epoch=asked_epoch, rate=asked_rate)
-    assert audit.kind == "full"
+    assert audit.coverage == "full"
     assert audit.matches == (outcome(asked_epoch, asked_rate) == (inputs, labels))
 
 
@@ -336,7 +336,7 @@ class TestPartial:
             wordpiece, column, strategy=strategy, min_masked=min_masked, exact_count=exact_count, mlm_probability=0.3
         )
         audit = audit_batch(collator, batch, epoch=4, columns=["input_ids", column])
-        assert (audit.kind, audit.matches) == ("partial", True)
+        assert (audit.coverage, audit.matches) == ("partial", True)
         assert f"`{column}`" in audit.reason
         assert "input_ids" not in audit.reason
         for epoch in (0, 3, 5):
@@ -379,7 +379,7 @@ class TestPartial:
         collator = _collator(wordpiece, strategy=strategies.entity(0.5, "tags"))
         batch = _epoch_of(collator, _long(wordpiece), 4)
         audit = audit_batch(collator, batch, epoch=4)
-        assert (audit.kind, audit.matches) == ("partial", True)
+        assert (audit.coverage, audit.matches) == ("partial", True)
         assert "`tags`" in audit.reason
 
     @pytest.mark.parametrize("return_mask_rate", [False, True])
@@ -396,8 +396,8 @@ class TestPartial:
             batch = {name: torch.cat([values, values]) for name, values in batch.items()}
         audit = audit_batch(collator, batch, epoch=1)
         assert audit.matches
-        assert audit.kind == ("full" if part == "whole" or return_mask_rate else "partial")
-        assert bool(audit.reason) == (audit.kind == "partial")
+        assert audit.coverage == ("full" if part == "whole" or return_mask_rate else "partial")
+        assert bool(audit.reason) == (audit.coverage == "partial")
         assert not audit_batch(collator, batch, epoch=2).matches
         if return_mask_rate:
             batch["mask_rate"] = batch["mask_rate"].flip(0) if part != "joined" else 1 - batch["mask_rate"]
@@ -407,7 +407,7 @@ class TestPartial:
         collator = _collator(wordpiece, mlm_probability=uniform_rate(low_discrepancy=True))
         batch = {name: values[5:9] for name, values in _epoch_of(collator, _long(wordpiece), 1).items()}
         audit = audit_batch(collator, {**batch, "mask_rate": torch.full((4,), 0.5)}, epoch=1)
-        assert (audit.kind, audit.matches) == ("partial", True)
+        assert (audit.coverage, audit.matches) == ("partial", True)
 
     def test_a_draw_between_a_rate_and_its_single_precision(self, wordpiece) -> None:
         """`mask_rate` is rounded, so that the token with this draw is masked at the one and not at the other."""
@@ -429,13 +429,13 @@ class TestNone:
             (lambda batch: batch.pop("labels"), "has no `labels`"),
             (lambda batch: batch.update(labels=None), "has no `labels`"),
             (lambda batch: batch.pop("input_ids"), "has no `input_ids`"),
-            (lambda batch: batch.update(input_ids=batch["input_ids"].float()), "`input_ids` .* not hold integers"),
-            (lambda batch: batch.update(labels=batch["labels"].bfloat16()), "`labels` .* not hold integers"),
-            (lambda batch: batch.update(labels=batch["labels"][:, 1:]), "do not have one shape"),
-            (lambda batch: batch.update(labels=batch["labels"].to("meta")), "`labels` .* not hold integers"),
-            (lambda batch: batch.update({name: values[0] for name, values in batch.items()}), "of two dimensions"),
-            (lambda batch: batch.update(attention_mask=batch["attention_mask"] * 2), "other values than 0 and 1"),
-            (lambda batch: batch.update(attention_mask=batch["attention_mask"][:, None]), "a value for each token"),
+            (lambda batch: batch.update(input_ids=batch["input_ids"].float()), "`input_ids` .* not contain integers"),
+            (lambda batch: batch.update(labels=batch["labels"].bfloat16()), "`labels` .* not contain integers"),
+            (lambda batch: batch.update(labels=batch["labels"][:, 1:]), "do not have the same 2-dimensional shape"),
+            (lambda batch: batch.update(labels=batch["labels"].to("meta")), "`labels` .* not contain integers"),
+            (lambda batch: batch.update({name: values[0] for name, values in batch.items()}), "2-dimensional shape"),
+            (lambda batch: batch.update(attention_mask=batch["attention_mask"] * 2), "values other than 0 and 1"),
+            (lambda batch: batch.update(attention_mask=batch["attention_mask"][:, None]), "one value for each token"),
         ],
     )
     def test_what_a_batch_lacks_is_named(self, wordpiece, change, reason) -> None:
@@ -460,7 +460,8 @@ class TestNone:
             assert audit_batch(collator, {**batch, "cu_seq_lens_q": ends}, epoch=0).matches, "position_ids tell as well"
         del batch["cu_seq_lens_q"]
         assert audit_batch(collator, batch, epoch=0).matches
-        assert audit_batch(collator, {**batch, "position_ids": batch["position_ids"][:, 1:]}, epoch=0).kind == "none"
+        too_short = {**batch, "position_ids": batch["position_ids"][:, 1:]}
+        assert audit_batch(collator, too_short, epoch=0).coverage == "none"
         del batch["position_ids"]
         assert "neither `position_ids` nor `cu_seq_lens_q`" in audit_batch(collator, batch, epoch=0).reason
 
@@ -478,11 +479,11 @@ class TestNone:
         dropout = DataCollatorWithTokenDropout(DataCollatorWithPadding(wordpiece))
         stock = DataCollatorForLanguageModeling(wordpiece)
         batch = _epoch_of(_collator(wordpiece), _long(wordpiece), 0)
-        assert "a tuple and no mapping" in audit_batch(causal, (1, 2), epoch=0).reason
+        assert "a tuple, not a mapping" in audit_batch(causal, (1, 2), epoch=0).reason
         for collator, reason in (
             (causal, "`mlm=False`"),
-            (dropout, "DataCollatorWithTokenDropout does not hold the original ids"),
-            (stock, "the masks of a DataCollatorForLanguageModeling"),
+            (dropout, "the batches of DataCollatorWithDynamicMasking do not contain the original ids"),
+            (stock, "the masks of DataCollatorForLanguageModeling cannot be recomputed"),
         ):
             audit = audit_batch(collator, batch, epoch=0)
             assert audit == Audit("none", audit.reason, True, 0, 0)
@@ -531,7 +532,7 @@ class TestSpanCorruption:
             batch = {name: values[len(rows) // 2 :] for name, values in batch.items()}
         audit = audit_batch(collator, batch, epoch=epoch)
         assert audit[:3] == ("full", "", True) or "sentinels of its own" in audit.reason
-        if audit.kind == "full":
+        if audit.coverage == "full":
             is_noise = (batch["labels"] != -100) & (batch["labels"] < sentinel) & (batch["labels"] > 4)
             assert audit.masked == is_noise.sum()
             assert audit.masked <= audit.eligible
@@ -567,7 +568,7 @@ class TestSpanCorruption:
             ]
         batch = dict(_epoch_of(collator, examples, 0))
         audit = audit_batch(collator, batch, epoch=0, columns=[column])
-        assert (audit.kind, audit.matches) == ("partial", True)
+        assert (audit.coverage, audit.matches) == ("partial", True)
         assert f"`{column}`" in audit.reason
         swapped = _altered(batch, "labels", 0, 0, 52)
         assert not audit_batch(collator, swapped, epoch=0, columns=[column]).matches
@@ -605,18 +606,18 @@ class TestSpanCorruption:
 
 
 class TestExplanation:
-    ASKED = Candidate("step 12", 1, 0.22)
+    EXPECTED = Candidate("step 12", 1, 0.22)
 
     def _explained(self, wordpiece, epoch: int, rate, candidates=(), **options):
         collator = _collator(wordpiece, mlm_probability=rate, **options)
         batch = _epoch_of(collator, _long(wordpiece), epoch)
-        return explain_mismatch(collator, batch, self.ASKED, candidates)
+        return explain_mismatch(collator, batch, self.EXPECTED, candidates)
 
     def test_the_first_candidate_that_matches(self, wordpiece) -> None:
         candidates = [Candidate("step 11", 1, 0.23), Candidate("step 13", 1, 0.21), Candidate("step 13 again", 1, 0.21)]
         explanation = self._explained(wordpiece, 1, 0.21, candidates)
         assert explanation.candidate == candidates[1]
-        assert explanation.complete
+        assert explanation.is_complete
         assert str(explanation) == "masks of step 13 (rate 0.21)"
 
     @pytest.mark.parametrize("strategy", KEEPS_THE_RATE)
@@ -626,9 +627,9 @@ class TestExplanation:
         explanation = self._explained(wordpiece, 1, 0.4, **options)
         assert explanation.observed_rate == pytest.approx(0.4, abs=0.1)
         if strategy == "every_nth":  # a mask at a lower rate is no subset there
-            assert explanation.candidate is None or not explanation.complete
+            assert explanation.candidate is None or not explanation.is_complete
             return
-        assert (explanation.candidate, explanation.complete) == (self.ASKED, True)
+        assert (explanation.candidate, explanation.is_complete) == (self.EXPECTED, True)
         assert explanation.other_rate == pytest.approx(0.4, abs=0.01)
         assert re.fullmatch(r"masks of the epoch of step 12, but at a rate of 0\.[34]\d*", str(explanation))
 
@@ -636,16 +637,19 @@ class TestExplanation:
         explanation = self._explained(
             wordpiece, 5, 0.22, [Candidate("step 13", 1, 0.21), Candidate("step 99", 2, 0.22)]
         )
-        assert (explanation.candidate, explanation.other_rate, explanation.matching) == (None, None, 0)
-        assert re.fullmatch(r"masks of none of 3 candidates \(2\d(\.\d)? % of the tokens\)", str(explanation))
+        assert (explanation.candidate, explanation.other_rate, explanation.matching_sequences) == (None, None, 0)
+        assert re.fullmatch(
+            r"masks that match none of 3 candidates \(2\d(\.\d)? % of the tokens are masked\)", str(explanation)
+        )
 
     def test_masks_of_some_sequences(self, wordpiece) -> None:
         collator = _collator(wordpiece, mlm_probability=0.22)
         batch = dict(_epoch_of(collator, _long(wordpiece), 1))
         batch = _altered(batch, "input_ids", 3, 4, 5 if batch["input_ids"][3, 4] != 5 else 6)
-        explanation = explain_mismatch(collator, batch, self.ASKED, [Candidate("step 13", 1, 0.21)])
-        assert (explanation.candidate, explanation.matching, explanation.sequences) == (self.ASKED, 15, 16)
-        assert str(explanation) == "masks of step 12 in 15 of 16 sequences only"
+        explanation = explain_mismatch(collator, batch, self.EXPECTED, [Candidate("step 13", 1, 0.21)])
+        assert explanation.candidate == self.EXPECTED
+        assert (explanation.matching_sequences, explanation.masked_sequences) == (15, 16)
+        assert str(explanation) == "masks of step 12 in only 15 of 16 sequences"
 
     def test_masks_of_evaluation(self, wordpiece) -> None:
         explanation = self._explained(wordpiece, 0, 0.15, [Candidate("evaluation", 0, 0.15)])
@@ -662,9 +666,9 @@ class TestExplanation:
         collator = DataCollatorForSpanCorruption(with_sentinels, 0.4, seed=42)
         batch = _epoch_of(collator, _long(with_sentinels), 1)
         near = Candidate("step 13", 1, 0.4)
-        assert explain_mismatch(collator, batch, self.ASKED, [near]).candidate == near
-        explanation = explain_mismatch(collator, batch, self.ASKED, [])
-        assert (explanation.candidate, explanation.other_rate) == (self.ASKED, pytest.approx(0.4, abs=0.02))
+        assert explain_mismatch(collator, batch, self.EXPECTED, [near]).candidate == near
+        explanation = explain_mismatch(collator, batch, self.EXPECTED, [])
+        assert (explanation.candidate, explanation.other_rate) == (self.EXPECTED, pytest.approx(0.4, abs=0.02))
 
     def test_what_only_a_strategys_column_tells(self, wordpiece) -> None:
         explanation = self._explained(

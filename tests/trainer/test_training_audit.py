@@ -98,7 +98,7 @@ class TestRightTrainings:
             eval_strategy="epoch",
         )
         trainer.train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
         assert all(audit.matches and audit.masked for audit in audits)
 
     def test_are_looked_at_where_that_is_cheap(self, made, audits) -> None:
@@ -112,40 +112,40 @@ class TestRightTrainings:
         collator = DataCollatorForDynamicMasking(wordpiece, strategy=name, exact_count=name == "ngram")
         made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), data=tags, collator=collator).train()
         assert len(audits) == 8
-        assert {audit.kind for audit in audits} <= {"full", "partial"}
+        assert {audit.coverage for audit in audits} <= {"full", "partial"}
         assert all(audit.matches for audit in audits)
 
     def test_with_losses_that_the_masks_follow(self, made, audits, wordpiece) -> None:
         collator = DataCollatorForDynamicMasking(wordpiece, strategy="adaptive")
         options = {"compute_loss_func": collator.losses.compute_loss}
         made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), collator=collator, trainer_options=options).train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
     @pytest.mark.parametrize("low_discrepancy", [False, True])
     def test_with_a_rate_for_each_sequence(self, made, audits, low_discrepancy) -> None:
         rate = uniform_rate(0.1, 0.9, low_discrepancy=low_discrepancy)
         made(MaskRateCallback(rate, 0.15, "every_step")).train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
     def test_without_padding(self, made, audits, wordpiece) -> None:
         collator = DataCollatorForDynamicMasking(wordpiece, padding_free=True, return_flash_attn_kwargs=False)
         with pytest.warns(UserWarning, match="`padding_free=True` needs attention that keeps sequences apart"):
             made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), collator=collator).train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
     def test_of_a_compiled_model(self, made, audits) -> None:
         trainer = made(
             MaskRateCallback(SCHEDULE, 0.15, "every_step"), torch_compile=True, torch_compile_backend="eager"
         )
         trainer.train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
     def test_of_a_stream_that_is_resumed(self, made, audits) -> None:
         made(data=Stream(EXAMPLES), max_steps=8, save_strategy="steps", save_steps=2).train()
         audits.clear()
         resumed = made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), data=Stream(EXAMPLES), max_steps=8)
         resumed.train(resume_from_checkpoint=f"{resumed.args.output_dir}/checkpoint-2")
-        assert [audit.kind for audit in audits] == ["full"] * 6
+        assert [audit.coverage for audit in audits] == ["full"] * 6
 
     def test_of_span_corruption(self, made, audits, with_sentinels) -> None:
         from transformers import T5Config, T5ForConditionalGeneration
@@ -155,7 +155,7 @@ class TestRightTrainings:
         collator = DataCollatorForSpanCorruption(with_sentinels, seed=7)
         callback = MaskRateCallback(linear_schedule(0.4, 0.1), 0.15, "every_step")
         made(callback, collator=collator, model=T5ForConditionalGeneration(config)).train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
 
 class WithSpecialTokensMask(Numbered):
@@ -170,10 +170,10 @@ class TestWhatIsNotInTheBatch:
         data = WithSpecialTokensMask(EXAMPLES)
         callback = MaskRateCallback(0.5, 0.15, "every_step")
         made(callback, data=data, remove_unused_columns=False, dataloader_num_workers=workers).train()
-        assert {audit.kind for audit in audits} == {"partial"}
+        assert {audit.coverage for audit in audits} == {"partial"}
         assert [message for message in caplog.messages if "audited" in message] == [
-            "The masks that the model receives are audited in part: the masks also depend on what the examples have in "
-            "`special_tokens_mask`, which the batch does not hold."
+            "The masks that the model receives are only partly audited: the masks also depend on `special_tokens_mask` "
+            "of the examples, which the batch does not contain."
         ]
 
     def test_shapes_that_differ_from_batch_to_batch_are_said_once(self, made, audits, caplog) -> None:
@@ -186,12 +186,12 @@ class TestWhatIsNotInTheBatch:
                     return model(input_ids=inputs["input_ids"]).logits.sum()
 
         made(MaskRateCallback(SCHEDULE, 0.15, "every_step"), of=Flattens).train()
-        assert {audit.kind for audit in audits} == {"none"}
+        assert {audit.coverage for audit in audits} == {"none"}
         assert len([message for message in caplog.messages if "not audited" in message]) == 1
 
     def test_labels_that_are_taken_off(self, made, audits, caplog) -> None:
         made(label_smoothing_factor=0.1).train()
-        assert {audit.kind for audit in audits} == {"none"}
+        assert {audit.coverage for audit in audits} == {"none"}
         (message,) = [message for message in caplog.messages if "audited" in message]
         assert message == "The masks that the model receives are not audited: the batch has no `labels`."
 
@@ -301,7 +301,7 @@ class TestTheAuditAlone:
         if of is KeepsItsLoader:
             next(iter(trainer.get_train_dataloader()))
         with pytest.raises(
-            MaskAuditError, match=r"must be given the masks of step 0 of epoch 0 at a rate of 0.8, but it"
+            MaskAuditError, match=r"must receive the masks of step 0 of epoch 0 at a rate of 0.8, but it"
         ):
             trainer.train()
 
@@ -309,40 +309,40 @@ class TestTheAuditAlone:
     def test_a_look_at_a_batch(self, made, unmended, looks) -> None:
         unmended("positions travel")
         with pytest.raises(
-            MaskAuditError, match=r"masks of step \d of epoch 0 .* was given masks of step \d of epoch 0"
+            MaskAuditError, match=r"masks of step \d of epoch 0 .* received masks of step \d of epoch 0"
         ):
             made(None, looks()).train()
 
     def test_a_loader_in_a_loader(self, made, unmended) -> None:
         unmended("the loader that is iterated is found")
-        with pytest.raises(MaskAuditError, match="was given masks of none of"):
+        with pytest.raises(MaskAuditError, match="received masks that match none of"):
             made(dataloader_num_workers=1).train()
 
     def test_one_loader_for_training_and_evaluation(self, made, unmended) -> None:
         unmended("each epoch has its plan")
         trainer = made(of=EvaluatesByItsTrainingLoader, eval_strategy="epoch")
-        with pytest.raises(MaskAuditError, match=r"step 4 of epoch 1 .* given masks of evaluation \(rate 0.15\)"):
+        with pytest.raises(MaskAuditError, match=r"step 4 of epoch 1 .* received masks of evaluation \(rate 0.15\)"):
             trainer.train()
 
     def test_a_clock_that_is_shared(self, made, unmended) -> None:
         """Another process tells its own epoch, or nobody tells that a new one has begun."""
         unmended("each epoch has its plan")
         with pytest.raises(
-            MaskAuditError, match=r"step 4 of epoch 1 at a rate of 0.45, but .* given masks of .* epoch 0"
+            MaskAuditError, match=r"step 4 of epoch 1 at a rate of 0.45, but .* received masks of .* epoch 0"
         ):
             made(MaskRateCallback(SCHEDULE, 0.15)).train()
 
     def test_batches_that_are_replicated(self, made, unmended) -> None:
         unmended("batches are counted once")
         with pytest.raises(
-            MaskAuditError, match=r"step 1 of epoch 0 at a rate of 0.713, but it was given masks of step 0"
+            MaskAuditError, match=r"step 1 of epoch 0 at a rate of 0.713, but it received masks of step 0"
         ):
             made().train()
 
     def test_a_constant_rate_of_another_epoch(self, made, unmended) -> None:
         unmended("each epoch has its plan")
         with pytest.raises(
-            MaskAuditError, match=r"step 4 of epoch 1 at a rate of 0.3, but it was given masks of .*epoch 0"
+            MaskAuditError, match=r"step 4 of epoch 1 at a rate of 0.3, but it received masks of .*epoch 0"
         ):
             made(MaskRateCallback(0.3, 0.15)).train()
 
@@ -416,7 +416,7 @@ class TestOtherForwards:
                 inputs = {**inputs, "labels": torch.full_like(inputs["labels"], 7)}
                 return super().compute_loss(model, inputs, *args, **kwargs)
 
-        with pytest.raises(MaskAuditError, match="was given masks of none of"):
+        with pytest.raises(MaskAuditError, match="received masks that match none of"):
             made(of=Replaces).train()
 
     @pytest.mark.parametrize("event", ["on_step_begin", "on_step_end", "on_epoch_begin"])
@@ -441,13 +441,13 @@ class TestOtherForwards:
 
         trainer.model.register_forward_pre_hook(shortens, with_kwargs=True)
         trainer.train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
     def test_of_a_model_that_is_compiled_in_place(self, made, audits) -> None:
         trainer = made(MaskRateCallback(SCHEDULE, 0.15, "every_step"))
         trainer.model.compile(backend="eager")
         trainer.train()
-        assert [audit.kind for audit in audits] == ["full"] * 8
+        assert [audit.coverage for audit in audits] == ["full"] * 8
 
 
 class Interrupted(TrainerCallback):
