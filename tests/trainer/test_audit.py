@@ -29,19 +29,19 @@ LAYOUTS = [
     "right",
     "left",
     "multiple",
-    "free",
-    "free, positions only",
-    "came padded",
-    "came padded left",
+    "packed",
+    "packed, positions only",
+    "pre-padded",
+    "pre-padded left",
     "holes",
-    "joined",
+    "concatenated",
     "split",
     "padded further",
     "numpy",
     "int32",
 ]
 RATES = [0.0, 0.05, 0.15, 0.4, 1.0, uniform_rate()]
-EVERY = settings(derandomize=True, deadline=None, max_examples=60)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=60)
 
 
 def _pairs(tokens) -> np.ndarray:
@@ -53,14 +53,14 @@ def _pairs_of_maskable(tokens) -> np.ndarray:
     return tokens.maskable.cumsum() % 2 == 1
 
 
-def _rising(tokens, units, rates) -> np.ndarray:
+def _rising_probs(tokens, units, rates) -> np.ndarray:
     return units.from_sequences(rates) * units.at_first_token(tokens.positions / 64).clip(0, 1)
 
 
 CUSTOM = [
     strategies.resolve_strategy(_pairs),
     strategies.resolve_strategy(_pairs_of_maskable),
-    strategies.Strategy("rising", _pairs, probs=_rising),
+    strategies.Strategy("rising", _pairs, probs=_rising_probs),
     strategies.span(unit=strategies.resolve_strategy(_pairs_of_maskable)),
 ]
 
@@ -73,13 +73,13 @@ def _examples(ids: list[list[int]]) -> list[dict[str, list[int]]]:
     return [{"input_ids": row, "attention_mask": [1] * len(row), "tags": [id_ % 4 for id_ in row]} for row in ids]
 
 
-def _long(tokenizer, sequences: int = 16, words: int = 60) -> list[dict[str, list[int]]]:
+def _long_examples(tokenizer, sequences: int = 16, words: int = 60) -> list[dict[str, list[int]]]:
     generator = np.random.default_rng(0)
     ids = [tokenizer(" ".join(generator.choice(WORDS, words)))["input_ids"] for _ in range(sequences)]
     return _examples(ids)
 
 
-def _came_padded(example, left: bool, drop_attention: bool = False):
+def _pre_padded(example, left: bool, drop_attention: bool = False):
     row = {"input_ids": 0, "attention_mask": 0, "tags": 0}
     padded = {
         name: [row[name]] * 3 + values if left else [*values, *[row[name]] * 3] for name, values in example.items()
@@ -92,47 +92,47 @@ def _with_holes(example):
     return {**example, "attention_mask": attention}
 
 
-def _widened(batch, length: int):
-    """As `accelerate.utils.pad_across_processes` pads a batch, with 0 in every column."""
+def _pad_to(batch, length: int):
+    """Pads a batch like `accelerate.utils.pad_across_processes`, with 0 in every column."""
     return {name: torch.nn.functional.pad(values, (0, length - values.shape[1])) for name, values in batch.items()}
 
 
-def _joined(batches):
+def _concatenate(batches):
     length = max(batch["input_ids"].shape[1] for batch in batches)
-    wide = [_widened(batch, length) for batch in batches]
+    wide = [_pad_to(batch, length) for batch in batches]
     return {name: torch.cat([batch[name] for batch in wide]) for name in wide[0]}
 
 
-def _epoch_of(collator, examples, epoch: int):
+def _collate(collator, examples, epoch: int):
     if collator.losses is not None:
-        collator.losses._epoch = epoch  # the weights of this epoch are those at hand
+        collator.losses._epoch = epoch  # so that the current losses are those of this epoch
     collator.set_epoch(epoch)
     return collator(examples)
 
 
-def _batch(tokenizer, layout: str, examples, epoch: int, **options):
-    """The collator, and what a model is given of it."""
+def _collate_in_layout(tokenizer, layout: str, examples, epoch: int, **options):
+    """Returns the collator, and the batch that the model receives."""
     tokenizer = copy.copy(tokenizer)
     tokenizer.padding_side = "left" if layout == "left" else "right"
     layout_options = {
         "multiple": {"pad_to_multiple_of": 8},
-        "free": {"padding_free": True},
-        "free, positions only": {"padding_free": True, "return_flash_attn_kwargs": False, "position_ids_start": 2},
+        "packed": {"padding_free": True},
+        "packed, positions only": {"padding_free": True, "return_flash_attn_kwargs": False, "position_ids_start": 2},
         "numpy": {"return_tensors": "np"},
     }
     collator = _collator(tokenizer, **options, **layout_options.get(layout, {}))
-    if layout.startswith("came padded"):
-        examples = [_came_padded(each, layout.endswith("left"), drop_attention=True) for each in examples]
+    if layout.startswith("pre-padded"):
+        examples = [_pre_padded(each, layout.endswith("left"), drop_attention=True) for each in examples]
     if layout == "holes":
         examples = [_with_holes(each) for each in examples]
-    if layout == "joined":
-        batch = _joined([_epoch_of(collator, each, epoch) for each in (examples, examples[::-1], examples[:1])])
+    if layout == "concatenated":
+        batch = _concatenate([_collate(collator, each, epoch) for each in (examples, examples[::-1], examples[:1])])
     else:
-        batch = dict(_epoch_of(collator, examples, epoch))
+        batch = dict(_collate(collator, examples, epoch))
     if layout == "split":
         batch = {name: values[len(examples) // 2 :] for name, values in batch.items()}
     if layout == "padded further":
-        batch = _widened(batch, batch["input_ids"].shape[1] + 5)
+        batch = _pad_to(batch, batch["input_ids"].shape[1] + 5)
         nothing = {name: torch.zeros_like(values[:2]) for name, values in batch.items()}
         batch = {name: torch.cat([values, nothing[name]]) for name, values in batch.items()}
     if layout == "int32":
@@ -140,26 +140,26 @@ def _batch(tokenizer, layout: str, examples, epoch: int, **options):
     return collator, batch
 
 
-def _altered(batch, name: str, row: int, column: int, value: int):
+def _with_value(batch, name: str, row: int, column: int, value: int):
     values = batch[name].clone()
     values[row, column] = value
     return {**batch, name: values}
 
 
-class TestRightBatchesMatch:
+class TestCorrectBatchesMatch:
     @pytest.mark.parametrize("strategy", VARIANTS)
-    @EVERY
+    @PROPERTY
     @given(data=st.data())
     def test_in_every_layout(self, wordpiece, strategy, data) -> None:
-        """Also with empty sequences, special tokens only, unknown tokens, and mask tokens in the text."""
+        """Includes empty sequences, only special tokens, unknown tokens, and mask tokens in the text."""
         layout = data.draw(st.sampled_from(LAYOUTS))
-        lowest = 1 if layout.startswith("came padded") else 0  # a pad token there is padding
+        lowest = 1 if layout.startswith("pre-padded") else 0  # pad tokens count as padding there
         ids = st.lists(st.integers(lowest, len(wordpiece) - 1), max_size=25)
         special = st.lists(st.integers(lowest, 4), max_size=3)
         rows = data.draw(st.lists(ids | special, min_size=1, max_size=5))
         epoch, rate = data.draw(st.integers(0, 9)), data.draw(st.sampled_from(RATES))
         mask, random = data.draw(st.sampled_from([(0.8, 0.1), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)]))
-        collator, batch = _batch(
+        collator, batch = _collate_in_layout(
             wordpiece,
             layout,
             _examples(rows),
@@ -182,75 +182,75 @@ class TestRightBatchesMatch:
 
     @pytest.mark.parametrize("family", ["wordpiece", "byte_level", "metaspace", "chinese"])
     @pytest.mark.parametrize("strategy", ["token", "whole_word", "span"])
-    def test_of_every_tokenizer(self, family, strategy, request) -> None:
+    def test_with_every_tokenizer(self, family, strategy, request) -> None:
         tokenizer = request.getfixturevalue(family)
         examples = [tokenizer(text) for text in [*TEXTS, SENTENCE]]
         collator = _collator(tokenizer, strategy=strategy)
         for epoch in range(5):
-            audit = audit_batch(collator, _epoch_of(collator, examples, epoch), epoch=epoch)
+            audit = audit_batch(collator, _collate(collator, examples, epoch), epoch=epoch)
             assert (audit.coverage, audit.matches) == ("full", True)
 
-    def test_where_the_pad_token_has_another_role(self, wordpiece) -> None:
-        """The attention mask alone tells what is padding."""
+    def test_ambiguous_pad_token_needs_attention_mask(self, wordpiece) -> None:
+        """Only the attention mask shows which tokens are padding."""
         tokenizer = copy.deepcopy(wordpiece)
         tokenizer.pad_token = "[SEP]"
         collator = _collator(tokenizer)
-        batch = dict(_epoch_of(collator, [wordpiece("the cat sat"), wordpiece(TEXTS[0])], 3))
+        batch = dict(_collate(collator, [wordpiece("the cat sat"), wordpiece(TEXTS[0])], 3))
         assert audit_batch(collator, batch, epoch=3)[:3] == ("full", "", True)
         del batch["attention_mask"]
         assert audit_batch(collator, batch, epoch=3).coverage == "none"
 
     def test_without_an_attention_mask_a_pad_token_is_padding(self, wordpiece) -> None:
         collator = _collator(wordpiece)
-        batch = dict(_epoch_of(collator, [wordpiece("the cat sat"), wordpiece(TEXTS[0])], 3))
+        batch = dict(_collate(collator, [wordpiece("the cat sat"), wordpiece(TEXTS[0])], 3))
         del batch["attention_mask"]
         assert audit_batch(collator, batch, epoch=3)[:3] == ("full", "", True)
 
     def test_adaptive_masks_follow_the_losses_at_that_time(self, wordpiece) -> None:
         collator = _collator(wordpiece, strategy=variant("adaptive", len(wordpiece)))
-        batch = _epoch_of(collator, _long(wordpiece), 1)
+        batch = _collate(collator, _long_examples(wordpiece), 1)
         assert audit_batch(collator, batch, epoch=1).matches
         collator.losses.reset()
         assert not audit_batch(collator, batch, epoch=1).matches
 
     def test_evaluation_has_pattern_0(self, wordpiece) -> None:
         evaluation = _collator(wordpiece, mlm_probability=linear_schedule(0.3, 0.1)).for_evaluation(0.2)
-        batch = evaluation(_long(wordpiece))
+        batch = evaluation(_long_examples(wordpiece))
         assert audit_batch(evaluation, batch, epoch=7)[:3] == ("full", "", True)
 
     @pytest.mark.parametrize("exact_count", [False, True])
     @pytest.mark.parametrize("columns", [[], ["special_tokens_mask"]])
     @pytest.mark.parametrize("strategy", CUSTOM, ids=str)
-    def test_of_strategies_of_ones_own(self, wordpiece, strategy, columns, exact_count) -> None:
+    def test_with_custom_strategies(self, wordpiece, strategy, columns, exact_count) -> None:
         collator = _collator(wordpiece, strategy=strategy, exact_count=exact_count, mlm_probability=0.3)
-        examples = _long(wordpiece)
+        examples = _long_examples(wordpiece)
         for example in examples if columns else []:
             example["special_tokens_mask"] = [int(tag == 2) for tag in example["tags"]]
-        batch = _epoch_of(collator, examples, 1)
+        batch = _collate(collator, examples, 1)
         audit = audit_batch(collator, batch, epoch=1, columns=columns)
         assert (audit.coverage, audit.matches) == ("partial" if columns else "full", True)
         assert not audit_batch(collator, batch, epoch=2, columns=columns).matches
 
-    def test_a_schedules_rate_is_given(self, wordpiece) -> None:
+    def test_a_schedule_needs_a_rate(self, wordpiece) -> None:
         schedule = linear_schedule(0.3, 0.1)
         collator = _collator(wordpiece, mlm_probability=schedule)
-        batch = collator(_long(wordpiece), epoch=1, progress=0.5)
+        batch = collator(_long_examples(wordpiece), epoch=1, progress=0.5)
         assert audit_batch(collator, batch, epoch=1, rate=schedule(0.5)).matches
         assert not audit_batch(collator, batch, epoch=1, rate=schedule(0.3)).matches
         with pytest.raises(ValueError, match="`rate` must be given if `mlm_probability` is a schedule"):
             audit_batch(collator, batch, epoch=1)
 
 
-@EVERY
+@PROPERTY
 @given(st.data())
-def test_token_masks_match_where_the_oracle_says_so(wordpiece, data) -> None:
-    """Batches made by Python loops from the documentation, some of them with a fault."""
+def test_token_masks_match_if_the_oracle_agrees(wordpiece, data) -> None:
+    """Python loops that follow the documentation make the batches. Some have another epoch or rate."""
     special = [id_ < 5 for id_ in range(len(wordpiece))]
     ids = data.draw(st.lists(st.integers(0, len(wordpiece) - 1), min_size=1, max_size=40))
     epoch, rate = data.draw(st.integers(0, 3)), data.draw(st.sampled_from([0.0, 0.15, 0.5, 1.0]))
-    asked_epoch, asked_rate = data.draw(st.integers(0, 3)), data.draw(st.sampled_from([0.0, 0.15, 0.5, 1.0]))
+    audited_epoch, audited_rate = data.draw(st.integers(0, 3)), data.draw(st.sampled_from([0.0, 0.15, 0.5, 1.0]))
 
-    def outcome(epoch: int, rate: float) -> tuple[list[int], list[int]]:
+    def masked_columns(epoch: int, rate: float) -> tuple[list[int], list[int]]:
         chosen = oracle.token_mask(
             ids, [not special[id_] for id_ in ids], rate, seed=42, pattern=epoch, min_masked=1, exact_count=False
         )
@@ -258,23 +258,23 @@ def test_token_masks_match_where_the_oracle_says_so(wordpiece, data) -> None:
         inputs = [new if masked else id_ for id_, new, masked in zip(ids, becomes, chosen, strict=True)]
         return inputs, [id_ if masked else -100 for id_, masked in zip(ids, chosen, strict=True)]
 
-    inputs, labels = outcome(epoch, rate)
+    inputs, labels = masked_columns(epoch, rate)
     batch = {
         "input_ids": torch.tensor([inputs]),
         "labels": torch.tensor([labels]),
         "attention_mask": torch.ones(1, len(ids), dtype=torch.int64),
     }
-    audit = audit_batch(_collator(wordpiece), batch, epoch=asked_epoch, rate=asked_rate)
+    audit = audit_batch(_collator(wordpiece), batch, epoch=audited_epoch, rate=audited_rate)
     assert audit.coverage == "full"
-    assert audit.matches == (outcome(asked_epoch, asked_rate) == (inputs, labels))
+    assert audit.matches == (masked_columns(audited_epoch, audited_rate) == (inputs, labels))
 
 
 class TestWrongBatchesDoNotMatch:
     @pytest.mark.parametrize("layout", LAYOUTS)
     @pytest.mark.parametrize("strategy", VARIANTS)
-    def test_of_another_epoch_or_seed(self, wordpiece, strategy, layout) -> None:
+    def test_with_another_epoch_or_seed(self, wordpiece, strategy, layout) -> None:
         options = {"strategy": variant(strategy, len(wordpiece)), "mlm_probability": 0.3}
-        collator, batch = _batch(wordpiece, layout, _long(wordpiece), 2, **options)
+        collator, batch = _collate_in_layout(wordpiece, layout, _long_examples(wordpiece), 2, **options)
         assert audit_batch(collator, batch, epoch=2).matches
         for epoch in (0, 1, 3):
             assert not audit_batch(collator, batch, epoch=epoch).matches
@@ -287,22 +287,22 @@ class TestWrongBatchesDoNotMatch:
         collator = _collator(
             wordpiece, strategy=variant(strategy, len(wordpiece)), mlm_probability=0.3, exact_count=exact_count
         )
-        batch = _epoch_of(collator, _long(wordpiece), 2)
+        batch = _collate(collator, _long_examples(wordpiece), 2)
         for rate in (0.0, 0.15, 0.25, 0.35, 1.0, uniform_rate()):
             assert not audit_batch(collator, batch, epoch=2, rate=rate).matches
 
-    @pytest.mark.parametrize("change", ["label to another", "label to none", "none to label", "input", "masked input"])
+    @pytest.mark.parametrize("change", ["change label", "remove label", "add label", "input", "masked input"])
     def test_with_a_single_altered_value(self, wordpiece, change) -> None:
         collator = _collator(wordpiece, mlm_probability=0.3)
-        batch = dict(_epoch_of(collator, _long(wordpiece, sequences=4), 0))
+        batch = dict(_collate(collator, _long_examples(wordpiece, sequences=4), 0))
         for row, column in np.argwhere(batch["attention_mask"].numpy() == 1).tolist()[:120]:
             label, id_ = batch["labels"][row, column].item(), batch["input_ids"][row, column].item()
-            if change == ("none to label" if label == -100 else "label to none"):
-                wrong = _altered(batch, "labels", row, column, 7 if label == -100 else -100)
-            elif change == "label to another" and label != -100:
-                wrong = _altered(batch, "labels", row, column, 5 if label != 5 else 6)
+            if change == ("add label" if label == -100 else "remove label"):
+                wrong = _with_value(batch, "labels", row, column, 7 if label == -100 else -100)
+            elif change == "change label" and label != -100:
+                wrong = _with_value(batch, "labels", row, column, 5 if label != 5 else 6)
             elif change == ("input" if label == -100 else "masked input"):
-                wrong = _altered(batch, "input_ids", row, column, 5 if id_ != 5 else 6)
+                wrong = _with_value(batch, "input_ids", row, column, 5 if id_ != 5 else 6)
             else:
                 continue
             assert not audit_batch(collator, wrong, epoch=0).matches
@@ -311,28 +311,28 @@ class TestWrongBatchesDoNotMatch:
     @pytest.mark.parametrize("id_", [-7, 51, 10**6])
     def test_with_an_id_outside_the_vocabulary(self, wordpiece, name, id_) -> None:
         collator = _collator(wordpiece)
-        batch = _altered(dict(_epoch_of(collator, _long(wordpiece), 0)), name, 1, 1, id_)
+        batch = _with_value(dict(_collate(collator, _long_examples(wordpiece), 0)), name, 1, 1, id_)
         assert audit_batch(collator, batch, epoch=0)[:3] == ("full", "", False)
 
 
 class TestPartial:
     @staticmethod
-    def _restricted(tokenizer, column: str, **options):
-        examples = _long(tokenizer)
+    def _collate_with_column(tokenizer, column: str, **options):
+        examples = _long_examples(tokenizer)
         for example in examples:
             del example["tags"]
             ids = example["input_ids"]
             example[column] = [int(id_ % 3 == 0) if column == "special_tokens_mask" else id_ % 3 or -100 for id_ in ids]
         collator = _collator(tokenizer, **options)
-        return collator, _epoch_of(collator, examples, 4)
+        return collator, _collate(collator, examples, 4)
 
     @pytest.mark.parametrize("column", ["special_tokens_mask", "labels"])
     @pytest.mark.parametrize("min_masked", [0, 1, 30])
     @pytest.mark.parametrize("exact_count", [False, True])
     @pytest.mark.parametrize("strategy", KEEPS_THE_RATE)
-    def test_what_the_batch_does_not_hold_is_named(self, wordpiece, strategy, exact_count, min_masked, column) -> None:
+    def test_reason_names_the_missing_column(self, wordpiece, strategy, exact_count, min_masked, column) -> None:
         strategy = variant(strategy, len(wordpiece))
-        collator, batch = self._restricted(
+        collator, batch = self._collate_with_column(
             wordpiece, column, strategy=strategy, min_masked=min_masked, exact_count=exact_count, mlm_probability=0.3
         )
         audit = audit_batch(collator, batch, epoch=4, columns=["input_ids", column])
@@ -346,8 +346,8 @@ class TestPartial:
 
     @pytest.mark.parametrize("min_masked", [0, 1, 3])
     @pytest.mark.parametrize("strategy", INDEPENDENT_UNITS)
-    def test_a_higher_rate_is_found(self, wordpiece, strategy, min_masked) -> None:
-        collator, batch = self._restricted(
+    def test_a_higher_rate_is_detected(self, wordpiece, strategy, min_masked) -> None:
+        collator, batch = self._collate_with_column(
             wordpiece,
             "special_tokens_mask",
             strategy=variant(strategy, len(wordpiece)),
@@ -357,42 +357,42 @@ class TestPartial:
         columns = ["special_tokens_mask"]
         assert not audit_batch(collator, batch, epoch=4, rate=0.2, columns=columns).matches
         assert not audit_batch(collator, batch, epoch=4, rate=0.0, columns=columns).matches
-        assert audit_batch(collator, batch, epoch=4, rate=0.4, columns=columns).matches, "a subset, as far as is known"
+        assert audit_batch(collator, batch, epoch=4, rate=0.4, columns=columns).matches, "these masks may be a subset"
 
     def test_masks_that_a_column_does_not_change_are_checked_in_full(self, wordpiece) -> None:
-        """Such as the mask of special tokens that the tokenizer itself returns."""
+        """For example, the `special_tokens_mask` of the tokenizer itself."""
         examples = [dict(wordpiece(text, return_special_tokens_mask=True)) for text in TEXTS]
         collator = _collator(wordpiece)
-        batch = _epoch_of(collator, examples, 0)
+        batch = _collate(collator, examples, 0)
         assert audit_batch(collator, batch, epoch=0, columns=["special_tokens_mask"])[:3] == ("full", "", True)
 
-    def test_a_masked_special_token_is_found(self, wordpiece) -> None:
-        """Also where nothing else follows: counts are exact, and every masked token becomes the mask token."""
+    def test_a_masked_special_token_is_detected(self, wordpiece) -> None:
+        """Exact counts and replacement by mask tokens alone leave nothing else to check."""
         only_mask_tokens = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "exact_count": True}
-        collator, batch = self._restricted(wordpiece, "special_tokens_mask", **only_mask_tokens)
+        collator, batch = self._collate_with_column(wordpiece, "special_tokens_mask", **only_mask_tokens)
         assert audit_batch(collator, batch, epoch=4, columns=["special_tokens_mask"]).matches
         cls = wordpiece.cls_token_id
-        wrong = _altered(_altered(dict(batch), "labels", 0, 0, cls), "input_ids", 0, 0, wordpiece.mask_token_id)
+        wrong = _with_value(_with_value(dict(batch), "labels", 0, 0, cls), "input_ids", 0, 0, wordpiece.mask_token_id)
         assert not audit_batch(collator, wrong, epoch=4, columns=["special_tokens_mask"]).matches
 
-    def test_a_strategys_columns(self, wordpiece) -> None:
+    def test_columns_of_a_strategy(self, wordpiece) -> None:
         collator = _collator(wordpiece, strategy=strategies.entity(0.5, "tags"))
-        batch = _epoch_of(collator, _long(wordpiece), 4)
+        batch = _collate(collator, _long_examples(wordpiece), 4)
         audit = audit_batch(collator, batch, epoch=4)
         assert (audit.coverage, audit.matches) == ("partial", True)
         assert "`tags`" in audit.reason
 
     @pytest.mark.parametrize("return_mask_rate", [False, True])
-    @pytest.mark.parametrize("part", ["whole", "split", "joined"])
+    @pytest.mark.parametrize("part", ["whole", "split", "concatenated"])
     def test_rates_that_depend_on_the_whole_batch(self, wordpiece, part, return_mask_rate) -> None:
         collator = _collator(
             wordpiece, mlm_probability=uniform_rate(low_discrepancy=True), return_mask_rate=return_mask_rate
         )
-        examples = _long(wordpiece)
-        batch = dict(_epoch_of(collator, examples, 1))
+        examples = _long_examples(wordpiece)
+        batch = dict(_collate(collator, examples, 1))
         if part == "split":
             batch = {name: values[5:9] for name, values in batch.items()}
-        if part == "joined":
+        if part == "concatenated":
             batch = {name: torch.cat([values, values]) for name, values in batch.items()}
         audit = audit_batch(collator, batch, epoch=1)
         assert audit.matches
@@ -400,24 +400,24 @@ class TestPartial:
         assert bool(audit.reason) == (audit.coverage == "partial")
         assert not audit_batch(collator, batch, epoch=2).matches
         if return_mask_rate:
-            batch["mask_rate"] = batch["mask_rate"].flip(0) if part != "joined" else 1 - batch["mask_rate"]
+            batch["mask_rate"] = batch["mask_rate"].flip(0) if part != "concatenated" else 1 - batch["mask_rate"]
             assert audit_batch(collator, batch, epoch=1).matches == (part == "whole")
 
-    def test_a_mask_rate_that_the_collator_does_not_return_is_another(self, wordpiece) -> None:
+    def test_a_mask_rate_of_other_code_is_ignored(self, wordpiece) -> None:
         collator = _collator(wordpiece, mlm_probability=uniform_rate(low_discrepancy=True))
-        batch = {name: values[5:9] for name, values in _epoch_of(collator, _long(wordpiece), 1).items()}
+        batch = {name: values[5:9] for name, values in _collate(collator, _long_examples(wordpiece), 1).items()}
         audit = audit_batch(collator, {**batch, "mask_rate": torch.full((4,), 0.5)}, epoch=1)
         assert (audit.coverage, audit.matches) == ("partial", True)
 
-    def test_a_draw_between_a_rate_and_its_single_precision(self, wordpiece) -> None:
-        """`mask_rate` is rounded, so that the token with this draw is masked at the one and not at the other."""
-        examples = _long(wordpiece, sequences=4)
+    def test_a_draw_between_a_rate_and_its_float32_value(self, wordpiece) -> None:
+        """`mask_rate` is rounded: a token with this draw is masked at one of the two rates and not at the other."""
+        examples = _long_examples(wordpiece, sequences=4)
         ids = examples[2]["input_ids"]
         draws = [oracle.draw(oracle.key(42, ids, 1), position, 0) for position in range(1, len(ids) - 1)]
         rate = next((d + 1) / 2**32 for d in draws if float(np.float32((d + 1) / 2**32)) < (d + 1) / 2**32)
         as_collated = RateDistribution(lambda u: np.full(len(u), rate if len(u) == 4 else 0.9), low_discrepancy=True)
         collator = _collator(wordpiece, mlm_probability=as_collated, return_mask_rate=True, min_masked=0)
-        batch = {name: values[1:] for name, values in _epoch_of(collator, examples, 1).items()}
+        batch = {name: values[1:] for name, values in _collate(collator, examples, 1).items()}
         assert not audit_batch(collator, batch, epoch=1, rate=float(batch["mask_rate"][1])).matches
         assert audit_batch(collator, batch, epoch=1)[:3] == ("full", "", True)
 
@@ -438,26 +438,27 @@ class TestNone:
             (lambda batch: batch.update(attention_mask=batch["attention_mask"][:, None]), "one value for each token"),
         ],
     )
-    def test_what_a_batch_lacks_is_named(self, wordpiece, change, reason) -> None:
+    def test_reason_names_what_the_batch_lacks(self, wordpiece, change, reason) -> None:
         collator = _collator(wordpiece)
-        batch = dict(_epoch_of(collator, _long(wordpiece), 0))
+        batch = dict(_collate(collator, _long_examples(wordpiece), 0))
         change(batch)
         audit = audit_batch(collator, batch, epoch=0)
         assert audit == Audit("none", audit.reason, True, 0, 0)
         assert re.search(reason, audit.reason)
 
-    @pytest.mark.parametrize("kind", [torch.bool, torch.float32, torch.int32])
-    def test_an_attention_mask_of_any_type_will_do(self, wordpiece, kind) -> None:
+    @pytest.mark.parametrize("dtype", [torch.bool, torch.float32, torch.int32])
+    def test_attention_masks_of_any_dtype(self, wordpiece, dtype) -> None:
         collator = _collator(wordpiece)
-        batch = dict(_epoch_of(collator, [wordpiece("the cat"), wordpiece(TEXTS[0])], 0))
-        batch["attention_mask"] = batch["attention_mask"].to(kind)
+        batch = dict(_collate(collator, [wordpiece("the cat"), wordpiece(TEXTS[0])], 0))
+        batch["attention_mask"] = batch["attention_mask"].to(dtype)
         assert audit_batch(collator, batch, epoch=0)[:3] == ("full", "", True)
 
-    def test_where_sequences_end_without_padding(self, wordpiece) -> None:
+    def test_sequence_boundaries_without_padding(self, wordpiece) -> None:
         collator = _collator(wordpiece, padding_free=True)
-        batch = dict(_epoch_of(collator, _long(wordpiece), 0))
+        batch = dict(_collate(collator, _long_examples(wordpiece), 0))
         for ends in (batch["cu_seq_lens_q"][:-1], batch["cu_seq_lens_q"][:0], batch["cu_seq_lens_q"] + 1):
-            assert audit_batch(collator, {**batch, "cu_seq_lens_q": ends}, epoch=0).matches, "position_ids tell as well"
+            # `position_ids` also shows the boundaries
+            assert audit_batch(collator, {**batch, "cu_seq_lens_q": ends}, epoch=0).matches
         del batch["cu_seq_lens_q"]
         assert audit_batch(collator, batch, epoch=0).matches
         too_short = {**batch, "position_ids": batch["position_ids"][:, 1:]}
@@ -466,19 +467,19 @@ class TestNone:
         assert "neither `position_ids` nor `cu_seq_lens_q`" in audit_batch(collator, batch, epoch=0).reason
 
     def test_two_rows_without_padding(self, wordpiece) -> None:
-        """As accelerate joins batches of one length that it dispatches."""
+        """accelerate concatenates dispatched batches that have the same length."""
         collator = _collator(wordpiece, padding_free=True)
-        batches = [_epoch_of(collator, [[5 + i, *range(7, 40)], [9] * 6], 0) for i in range(2)]
+        batches = [_collate(collator, [[5 + i, *range(7, 40)], [9] * 6], 0) for i in range(2)]
         joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0] if "max" not in name}
         assert joined["input_ids"].shape == (2, 40)
         assert audit_batch(collator, joined, epoch=0)[:3] == ("full", "", True)
         assert not audit_batch(collator, joined, epoch=1).matches
 
-    def test_collators_whose_batch_does_not_tell(self, wordpiece) -> None:
+    def test_collators_that_cannot_be_audited(self, wordpiece) -> None:
         causal = _collator(wordpiece, mlm=False)
         dropout = DataCollatorWithTokenDropout(DataCollatorWithPadding(wordpiece))
         stock = DataCollatorForLanguageModeling(wordpiece)
-        batch = _epoch_of(_collator(wordpiece), _long(wordpiece), 0)
+        batch = _collate(_collator(wordpiece), _long_examples(wordpiece), 0)
         assert "a tuple, not a mapping" in audit_batch(causal, (1, 2), epoch=0).reason
         for collator, reason in (
             (causal, "`mlm=False`"),
@@ -498,18 +499,18 @@ def with_ordinary_sentinels(wordpiece):
 
 
 @pytest.fixture(scope="module")
-def with_an_end(with_sentinels):
+def with_eos(with_sentinels):
     tokenizer = copy.deepcopy(with_sentinels)
     tokenizer.eos_token = "[SEP]"
     return tokenizer
 
 
 class TestSpanCorruption:
-    @EVERY
+    @PROPERTY
     @given(data=st.data())
-    def test_right_batches_match(self, with_sentinels, with_an_end, with_ordinary_sentinels, data) -> None:
-        """Also where the text holds sentinels of its own."""
-        tokenizer = copy.copy(data.draw(st.sampled_from([with_sentinels, with_an_end, with_ordinary_sentinels])))
+    def test_correct_batches_match(self, with_sentinels, with_eos, with_ordinary_sentinels, data) -> None:
+        """Includes texts that contain sentinels of their own."""
+        tokenizer = copy.copy(data.draw(st.sampled_from([with_sentinels, with_eos, with_ordinary_sentinels])))
         tokenizer.padding_side = data.draw(st.sampled_from(["left", "right"]))
         sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
         ids = st.integers(1, sentinel - 1) | st.integers(sentinel, sentinel + 2)
@@ -524,7 +525,7 @@ class TestSpanCorruption:
             seed=42,
         )
         examples = [{name: row[name] for name in ("input_ids", "attention_mask")} for row in _examples(rows)]
-        batch = dict(_epoch_of(collator, examples, epoch))
+        batch = dict(_collate(collator, examples, epoch))
         if data.draw(st.booleans()):
             nothing = {"input_ids": 0, "attention_mask": 0, "labels": -100}
             batch = {name: torch.cat([batch[name], 0 * batch[name][:1] + fill]) for name, fill in nothing.items()}
@@ -541,8 +542,8 @@ class TestSpanCorruption:
     def collator(self, with_sentinels) -> DataCollatorForSpanCorruption:
         return DataCollatorForSpanCorruption(with_sentinels, 0.3, seed=42)
 
-    def test_wrong_ones_do_not(self, with_sentinels, collator) -> None:
-        batch = _epoch_of(collator, _long(with_sentinels), 2)
+    def test_wrong_batches_do_not_match(self, with_sentinels, collator) -> None:
+        batch = _collate(collator, _long_examples(with_sentinels), 2)
         assert audit_batch(collator, batch, epoch=2).matches
         for epoch, rate in ((1, 0.3), (3, 0.3), (2, 0.2), (2, 0.4), (2, uniform_rate())):
             assert audit_batch(collator, batch, epoch=epoch, rate=rate)[:3] == ("full", "", False)
@@ -551,26 +552,26 @@ class TestSpanCorruption:
 
     @pytest.mark.parametrize("name", ["input_ids", "labels"])
     @pytest.mark.parametrize("id_", [5, 51, 52, 60, 10**6])
-    def test_a_single_altered_id_is_found(self, with_sentinels, collator, name, id_) -> None:
-        """An ordinary one, a sentinel, and one that there is not."""
-        batch = dict(_epoch_of(collator, _long(with_sentinels, sequences=3, words=20), 0))
+    def test_a_single_altered_id_is_detected(self, with_sentinels, collator, name, id_) -> None:
+        """The id is an ordinary one, a sentinel, or outside the vocabulary."""
+        batch = dict(_collate(collator, _long_examples(with_sentinels, sequences=3, words=20), 0))
         for row, column in np.argwhere(batch[name].numpy() != -100).tolist():
             if batch[name][row, column] != id_ and (name == "labels" or batch["attention_mask"][row, column]):
-                assert not audit_batch(collator, _altered(batch, name, row, column, id_), epoch=0).matches
+                assert not audit_batch(collator, _with_value(batch, name, row, column, id_), epoch=0).matches
 
     @pytest.mark.parametrize("column", ["special_tokens_mask", "labels"])
-    def test_what_the_batch_does_not_hold_is_named(self, with_sentinels, collator, column) -> None:
-        examples = _long(with_sentinels)
+    def test_reason_names_the_missing_column(self, with_sentinels, collator, column) -> None:
+        examples = _long_examples(with_sentinels)
         for example in examples:
             del example["tags"]
             example[column] = [
                 int(id_ % 2) if column == "special_tokens_mask" else -100 for id_ in example["input_ids"]
             ]
-        batch = dict(_epoch_of(collator, examples, 0))
+        batch = dict(_collate(collator, examples, 0))
         audit = audit_batch(collator, batch, epoch=0, columns=[column])
         assert (audit.coverage, audit.matches) == ("partial", True)
         assert f"`{column}`" in audit.reason
-        swapped = _altered(batch, "labels", 0, 0, 52)
+        swapped = _with_value(batch, "labels", 0, 0, 52)
         assert not audit_batch(collator, swapped, epoch=0, columns=[column]).matches
 
     @pytest.mark.parametrize("columns", [[], ["labels"]])
@@ -581,12 +582,12 @@ class TestSpanCorruption:
             ([51, 5] * 12, [*[51, 6] * 12, 52]),  # more runs than sentinels
             ([5, 6, 7], [5, 51]),  # noise before the first sentinel
             ([51, 5, 6, 7], [51, 52]),  # no noise in a run
-            ([51, 52, 6, 7], [51, 5, 52, 6, 53]),  # two runs that touch
+            ([51, 52, 6, 7], [51, 5, 52, 6, 53]),  # two adjacent runs
             ([5, 6, 7], [8]),
             ([5, 6, 7], [-100]),
         ],
     )
-    def test_what_is_no_corruption_of_anything(self, collator, inputs, labels, columns) -> None:
+    def test_batches_that_no_corruption_produces(self, collator, inputs, labels, columns) -> None:
         batch = {
             "input_ids": torch.tensor([inputs]),
             "attention_mask": torch.ones(1, len(inputs)),
@@ -594,28 +595,28 @@ class TestSpanCorruption:
         }
         assert not audit_batch(collator, batch, epoch=0, columns=columns).matches
 
-    def test_what_cannot_be_restored_is_named(self, with_sentinels, collator) -> None:
-        batch = dict(_epoch_of(collator, _long(with_sentinels), 0))
+    def test_reason_when_originals_cannot_be_restored(self, with_sentinels, collator) -> None:
+        batch = dict(_collate(collator, _long_examples(with_sentinels), 0))
         assert "no `labels`" in audit_batch(collator, {**batch, "labels": None}, epoch=0).reason
         assert (
             "same number of sequences"
             in audit_batch(collator, {**batch, "labels": batch["labels"][1:]}, epoch=0).reason
         )
         own = [{"input_ids": [*range(51, 61)] * 20 + [7] * 40}]
-        assert "sentinels of its own" in audit_batch(collator, _epoch_of(collator, own, 0), epoch=0).reason
+        assert "sentinels of its own" in audit_batch(collator, _collate(collator, own, 0), epoch=0).reason
 
 
 class TestExplanation:
     EXPECTED = Candidate("step 12", 1, 0.22)
 
-    def _explained(self, wordpiece, epoch: int, rate, candidates=(), **options):
+    def _explain(self, wordpiece, epoch: int, rate, candidates=(), **options):
         collator = _collator(wordpiece, mlm_probability=rate, **options)
-        batch = _epoch_of(collator, _long(wordpiece), epoch)
+        batch = _collate(collator, _long_examples(wordpiece), epoch)
         return explain_mismatch(collator, batch, self.EXPECTED, candidates)
 
     def test_the_first_candidate_that_matches(self, wordpiece) -> None:
         candidates = [Candidate("step 11", 1, 0.23), Candidate("step 13", 1, 0.21), Candidate("step 13 again", 1, 0.21)]
-        explanation = self._explained(wordpiece, 1, 0.21, candidates)
+        explanation = self._explain(wordpiece, 1, 0.21, candidates)
         assert explanation.candidate == candidates[1]
         assert explanation.is_complete
         assert str(explanation) == "masks of step 13 (rate 0.21)"
@@ -624,9 +625,9 @@ class TestExplanation:
     @pytest.mark.parametrize("exact_count", [False, True])
     def test_another_rate_of_a_known_epoch(self, wordpiece, strategy, exact_count) -> None:
         options = {"strategy": variant(strategy, len(wordpiece)), "exact_count": exact_count}
-        explanation = self._explained(wordpiece, 1, 0.4, **options)
+        explanation = self._explain(wordpiece, 1, 0.4, **options)
         assert explanation.observed_rate == pytest.approx(0.4, abs=0.1)
-        if strategy == "every_nth":  # a mask at a lower rate is no subset there
+        if strategy == "every_nth":  # its masks at a lower rate are not subsets
             assert explanation.candidate is None or not explanation.is_complete
             return
         assert (explanation.candidate, explanation.is_complete) == (self.EXPECTED, True)
@@ -634,9 +635,7 @@ class TestExplanation:
         assert re.fullmatch(r"masks of the epoch of step 12, but at a rate of 0\.[34]\d*", str(explanation))
 
     def test_masks_of_no_candidate(self, wordpiece) -> None:
-        explanation = self._explained(
-            wordpiece, 5, 0.22, [Candidate("step 13", 1, 0.21), Candidate("step 99", 2, 0.22)]
-        )
+        explanation = self._explain(wordpiece, 5, 0.22, [Candidate("step 13", 1, 0.21), Candidate("step 99", 2, 0.22)])
         assert (explanation.candidate, explanation.other_rate, explanation.matching_sequences) == (None, None, 0)
         assert re.fullmatch(
             r"masks that match none of 3 candidates \(2\d(\.\d)? % of the tokens are masked\)", str(explanation)
@@ -644,38 +643,38 @@ class TestExplanation:
 
     def test_masks_of_some_sequences(self, wordpiece) -> None:
         collator = _collator(wordpiece, mlm_probability=0.22)
-        batch = dict(_epoch_of(collator, _long(wordpiece), 1))
-        batch = _altered(batch, "input_ids", 3, 4, 5 if batch["input_ids"][3, 4] != 5 else 6)
+        batch = dict(_collate(collator, _long_examples(wordpiece), 1))
+        batch = _with_value(batch, "input_ids", 3, 4, 5 if batch["input_ids"][3, 4] != 5 else 6)
         explanation = explain_mismatch(collator, batch, self.EXPECTED, [Candidate("step 13", 1, 0.21)])
         assert explanation.candidate == self.EXPECTED
         assert (explanation.matching_sequences, explanation.masked_sequences) == (15, 16)
         assert str(explanation) == "masks of step 12 in only 15 of 16 sequences"
 
     def test_masks_of_evaluation(self, wordpiece) -> None:
-        explanation = self._explained(wordpiece, 0, 0.15, [Candidate("evaluation", 0, 0.15)])
+        explanation = self._explain(wordpiece, 0, 0.15, [Candidate("evaluation", 0, 0.15)])
         assert str(explanation) == "masks of evaluation (rate 0.15)"
 
-    def test_rates_of_sequences(self, wordpiece) -> None:
+    def test_a_rate_for_each_sequence(self, wordpiece) -> None:
         candidates = [Candidate("step 13", 1, uniform_rate()), Candidate("step 14", 1)]
-        assert str(self._explained(wordpiece, 1, uniform_rate(), candidates)) == (
+        assert str(self._explain(wordpiece, 1, uniform_rate(), candidates)) == (
             "masks of step 13 (a rate for each sequence)"
         )
-        assert str(self._explained(wordpiece, 1, 0.3, candidates[1:])) == "masks of step 14"
+        assert str(self._explain(wordpiece, 1, 0.3, candidates[1:])) == "masks of step 14"
 
     def test_span_corruption(self, with_sentinels) -> None:
         collator = DataCollatorForSpanCorruption(with_sentinels, 0.4, seed=42)
-        batch = _epoch_of(collator, _long(with_sentinels), 1)
+        batch = _collate(collator, _long_examples(with_sentinels), 1)
         near = Candidate("step 13", 1, 0.4)
         assert explain_mismatch(collator, batch, self.EXPECTED, [near]).candidate == near
         explanation = explain_mismatch(collator, batch, self.EXPECTED, [])
         assert (explanation.candidate, explanation.other_rate) == (self.EXPECTED, pytest.approx(0.4, abs=0.02))
 
-    def test_what_only_a_strategys_column_tells(self, wordpiece) -> None:
-        explanation = self._explained(
+    def test_a_strategy_that_reads_a_column(self, wordpiece) -> None:
+        explanation = self._explain(
             wordpiece, 2, 0.3, [Candidate("epoch 2", 2)], strategy=strategies.entity(0.5, "tags")
         )
         assert str(explanation) == "masks of epoch 2"
-        assert self._explained(wordpiece, 2, 0.3, strategy=strategies.entity(0.5, "tags")).candidate is None
+        assert self._explain(wordpiece, 2, 0.3, strategy=strategies.entity(0.5, "tags")).candidate is None
 
 
 @pytest.mark.parametrize(
@@ -689,4 +688,4 @@ class TestExplanation:
 def test_bad_arguments(wordpiece, arguments, message) -> None:
     collator = _collator(wordpiece)
     with pytest.raises(ValueError, match=message):
-        audit_batch(collator, collator(_long(wordpiece)), **arguments)
+        audit_batch(collator, collator(_long_examples(wordpiece)), **arguments)
