@@ -59,10 +59,9 @@ def remove_padding(
         raise NotAuditableError("the batch has no `attention_mask`, and its pad token also has another role")
     padded = RaggedBatch(np.full(shape[0], shape[1]), columns, {})
     try:
-        attended = attended_tokens(padded, vocabulary)
+        return padded.with_padding(padding_mask(padded, vocabulary)).without_padding()
     except ValueError:
         raise NotAuditableError("`attention_mask` of the batch contains values other than 0 and 1") from None
-    return only_attended(padded, attended)
 
 
 def zero_out_of_vocabulary(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

@@ -71,7 +71,7 @@ class MaskedTokens:
 
     def count_masked(self, rate: float, pattern: int) -> int:
         """Counts the tokens that this rate and pattern mask."""
-        return len(select(self.tokens, self.maskable, rate, pattern, self.plan).masked)
+        return len(mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan).indices)
 
     def find_mismatches(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
         """Compares the batch with the masks of this rate and pattern.
@@ -80,10 +80,10 @@ class MaskedTokens:
             bool `[sequences]`: True if the mask of a sequence differs.
         """
         expected = mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
-        indices, ids = self.masked_indices, self.masked_inputs
-        if np.array_equal(expected.indices, indices) and np.array_equal(expected.ids, ids):
+        expected_ids, indices, ids = expected.ids, self.masked_indices, self.masked_inputs
+        if np.array_equal(expected.indices, indices) and np.array_equal(expected_ids, ids):
             return self.is_invalid
-        differs = self._scatter(expected.indices, expected.ids) != self._scatter(indices, ids)
+        differs = self._scatter(expected.indices, expected_ids) != self._scatter(indices, ids)
         return self.is_invalid | self._any_per_sequence(differs)
 
     def find_contradictions(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
@@ -112,7 +112,7 @@ class MaskedTokens:
         """
         is_above = np.zeros(len(self.tokens.input_ids), dtype=bool)
         is_above[self.masked_indices] = True
-        is_above[select(self.tokens, is_above, rate, pattern, self.plan).masked] = False
+        is_above[mask_tokens(self.tokens, is_above, rate, pattern, self.plan).indices] = False
         return is_above
 
     def _scatter(self, indices: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -483,7 +483,7 @@ class TestNone:
         assert "a tuple, not a mapping" in audit_batch(causal, (1, 2), epoch=0).reason
         for collator, reason in (
             (causal, "`mlm=False`"),
-            (dropout, "the batches of DataCollatorWithDynamicMasking do not contain the original ids"),
+            (dropout, "the batches of DataCollatorWithTokenDropout do not contain the original ids"),
             (stock, "the masks of DataCollatorForLanguageModeling cannot be recomputed"),
         ):
             audit = audit_batch(collator, batch, epoch=0)
