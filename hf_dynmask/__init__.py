@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hf_dynmask.collators.arrays import mask_tokens
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
-    from hf_dynmask.trainer.audit import audit_batch
+    from hf_dynmask.trainer.batch_audit import audit_batch
     from hf_dynmask.trainer.callback import MaskRateCallback
     from hf_dynmask.trainer.training_audit import MaskAuditError
 

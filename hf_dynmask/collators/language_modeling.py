@@ -13,8 +13,8 @@ from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import check_columns, padding_mask
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_indices
+from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
-from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_flag, checked_integer
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
 from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_batch

@@ -13,8 +13,8 @@ from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import check_columns, maskable_tokens, padding_mask
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, padded
+from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
-from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.masking.sentinels import corrupt, find_sentinels, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens

@@ -17,8 +17,8 @@ from hf_dynmask.batching.inner_batch import (
     read_rows,
     with_values_at,
 )
+from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
-from hf_dynmask.collators.constructor import explain_arguments
 from hf_dynmask.core.checks import checked_choice, checked_rate
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.masking.mlm import MaskingPlan, mask_batch

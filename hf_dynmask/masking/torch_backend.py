@@ -7,12 +7,9 @@ what the collator does by strategy `"token"`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
 import torch
 
-from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_replacement_probs, checked_tokenizer
+from hf_dynmask.core.checks import checked_fraction, checked_integer
 from hf_dynmask.core.draws import Purpose
 from hf_dynmask.core.draws_torch import (
     RANGE,
@@ -21,86 +18,13 @@ from hf_dynmask.core.draws_torch import (
     draw_limit,
     draw_limits,
     example_hashes,
-    golden,
-    mixed_seed,
     spread,
     stream_keys,
 )
 from hf_dynmask.core.ragged import IGNORE_INDEX
-from hf_dynmask.vocabulary.vocabulary import check_mask_token, read_vocabulary
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from hf_dynmask.masking.device_plan import DevicePlan
 
 _INT64_MAX = (1 << 63) - 1  # what int64 holds
-
-
-class DevicePlan(NamedTuple):
-    """All that is decided once, on its device: made by [`device_plan`].
-
-    Attributes:
-        special: bool `[ids]`, True for ids that are never masked.
-        ordinary_ids: int64 `[n]`, the ids a random replacement is drawn from.
-        golden: int64 `[]`, a constant of the hash.
-        seed: int64 `[]`, mixed already.
-        mask_token_id: what a masked token becomes; None if no token does.
-        pad_token_id: what is padding where nothing else tells; None if nothing is.
-        mask_limit: masked tokens whose draw is below it become the mask token.
-        random_limit: and those whose draw is below this one a random token.
-        min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
-    """
-
-    special: torch.Tensor
-    ordinary_ids: torch.Tensor
-    golden: torch.Tensor
-    seed: torch.Tensor
-    mask_token_id: int | None
-    pad_token_id: int | None
-    mask_limit: int
-    random_limit: int
-    min_masked: int
-
-
-def device_plan(
-    tokenizer: PreTrainedTokenizerBase,
-    device: torch.device | str,
-    *,
-    seed: int = 0,
-    mask_replace_prob: float = 0.8,
-    random_replace_prob: float = 0.1,
-    min_masked: int = 1,
-) -> DevicePlan:
-    """The tokenizer's tables and all else that does not change between batches; make it once, outside of the loop.
-
-    Args:
-        tokenizer: a transformers tokenizer; with a mask token, unless `mask_replace_prob` is 0. Later changes of it do
-            not count: make another plan.
-        device: where the batches are.
-        seed: as in [`DataCollatorForDynamicMasking`], as are the others.
-
-    Raises:
-        ValueError: if an argument is out of its range, or there is no mask token.
-    """
-    checked_tokenizer(tokenizer)
-    mask, random = checked_replacement_probs(mask_replace_prob, random_replace_prob)
-    vocabulary = read_vocabulary(tokenizer)
-    if mask > 0:
-        check_mask_token(vocabulary, "`mask_replace_prob=0.0` to do without")
-    seed = checked_integer(seed, "seed", None, "Pass 0, for example.")
-    random_ids = vocabulary.ordinary_ids
-    if not len(random_ids):  # nothing is ever masked then, but what would replace it is looked up all the same
-        random_ids = np.zeros(1, np.int64)
-    return DevicePlan(
-        special=torch.tensor(vocabulary.special, device=device),
-        ordinary_ids=torch.tensor(random_ids, device=device),
-        golden=golden(device),
-        seed=torch.tensor(mixed_seed(seed), device=device),
-        mask_token_id=vocabulary.mask_token_id if mask > 0 else None,
-        pad_token_id=vocabulary.pad_token_id if vocabulary.pad_is_unambiguous else None,
-        mask_limit=draw_limit(mask),
-        random_limit=draw_limit(min(mask + random, 1.0)),
-        min_masked=checked_integer(min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label."),
-    )
 
 
 def mask_tokens(

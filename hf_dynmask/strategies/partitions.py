@@ -9,7 +9,8 @@ import numpy as np
 from hf_dynmask.core.checks import checked_integer
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.strategy import Strategy
-from hf_dynmask.vocabulary.words import Segmenter, whole_words
+from hf_dynmask.vocabulary.segmentation import Segmenter
+from hf_dynmask.vocabulary.whole_words import whole_words
 
 
 def token() -> Strategy:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
-from hf_dynmask.trainer.audit import compare, restore_batch
 from hf_dynmask.trainer.audit_masks import MaskedTokens
 from hf_dynmask.trainer.audit_spans import CorruptedSpans
+from hf_dynmask.trainer.batch_audit import compare, restore_batch
 
 _MAX_BISECTIONS = 32  # draws have 32 bits
 

@@ -20,8 +20,8 @@ from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.rates.schedules import FixedRate, rate_at
-from hf_dynmask.trainer.audit import Audit, audit_batch, compare, restore_batch
 from hf_dynmask.trainer.audit_explanation import Candidate, Explanation, explain_mismatch
+from hf_dynmask.trainer.batch_audit import Audit, audit_batch, compare, restore_batch
 
 _LOGGER = logging.getLogger("hf_dynmask")
 _FIRST_STEPS = 3  # steps that are always checked when training begins or resumes

@@ -25,9 +25,7 @@ are: an Arabic comma (`D8 8C`), say, is taken for a letter in a vocabulary of si
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -35,8 +33,6 @@ from functools import cached_property
 import numpy as np
 
 from hf_dynmask.core.ragged import RaggedTokens
-
-Segmenter = Callable[[str], Sequence[str]]
 
 
 class Class(IntEnum):
@@ -109,105 +105,3 @@ class WordTable:
         bare[1:] |= last[:-1] == Class.SPECIAL
         last[joiners & bare] = Class.LETTER
         return last[np.maximum.accumulate(np.where(last == Class.JOINER, 0, np.arange(len(last))))]
-
-
-def whole_words(
-    tokens: RaggedTokens,
-    table: WordTable,
-    max_word_length: int | None = 16,
-    segmenter: Segmenter | None = None,
-) -> np.ndarray:
-    """Where words begin.
-
-    Args:
-        tokens: the sequences.
-        table: where words begin in this vocabulary.
-        max_word_length: a longer word (a URL, or text without spaces that the vocabulary does not know as such) is cut
-            into equal pieces of at most this many tokens; tokens that do not begin a character are not counted, nor cut
-            from it. None: words of any length.
-        segmenter: splits text that is written without spaces into its words, such as `jieba.lcut`; must be hashable,
-            and give the same words each time. It gets each stretch of Chinese, Japanese, Thai, ... of a sequence by
-            itself. A token of two words is one of the word that it begins in. None: each token is a word. Workers that
-            are spawned get it by pickle, which a function of a module allows and `jieba.lcut` itself does not.
-
-    Returns:
-        bool `[tokens]`, True where a word begins, as every sequence and every special token does.
-
-    Raises:
-        ValueError: if the segmenter's words do not make up the text.
-    """
-    starts = table.starts(tokens)
-    if segmenter is not None:
-        _segment(starts, tokens, table, segmenter)
-    if max_word_length is not None:
-        _cut(starts, tokens, table, max_word_length)
-    return starts
-
-
-def _cut(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
-    """Cuts every word of more than `longest` characters' beginnings, in place."""
-    if longest >= len(starts) or bytes(longest) not in starts.tobytes():
-        return  # no word is that long: the usual case, which this finds at once
-    first = np.flatnonzero(starts)
-    begins = starts | ~table.joins[tokens.input_ids]
-    word = np.cumsum(starts) - 1
-    length = np.add.reduceat(begins, first, dtype=np.int64)[word]
-    place = np.cumsum(begins)
-    place -= place[first][word]
-    pieces = -(-length // longest)
-    starts |= begins & (place * pieces // length != (place - 1) * pieces // length)
-
-
-def _segment(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, segmenter: Segmenter) -> None:
-    """Puts the segmenter's words in the place of the table's, inside of stretches."""
-    joins = table.joins[tokens.input_ids]
-    for begin, end in _stretches(tokens, table):
-        parts = [table.surfaces[id_] for id_ in tokens.input_ids[begin:end].tolist()]
-        offsets = np.cumsum([0, *map(len, parts[:-1])])
-        word = np.searchsorted(_KNOWN_ENDS[segmenter, b"".join(parts)], offsets, side="right")
-        starts[begin + 1 : end] = (np.diff(word) != 0) & ~joins[begin + 1 : end]
-
-
-def _stretches(tokens: RaggedTokens, table: WordTable) -> list[tuple[int, int]]:
-    """Where text without spaces begins and ends, if it is more than a token."""
-    continues = tokens.positions > 0
-    continues[1:] &= table.last_classes(tokens)[:-1] == Class.IDEOGRAPH
-    continues &= np.isin(table.first[tokens.input_ids], (Class.IDEOGRAPH, Class.JOINER))
-    changes = np.diff(continues.astype(np.int8), append=0)
-    return list(zip(np.flatnonzero(changes == 1).tolist(), (np.flatnonzero(changes == -1) + 1).tolist(), strict=True))
-
-
-class _KnownEnds(dict[tuple[Segmenter, bytes], np.ndarray]):
-    """A cache of [`_word_ends`], which a segmenter needs a thousand times as long to find.
-
-    Each worker has one. It is emptied when it takes more than 8 MiB, which is many short stretches or a few documents.
-    """
-
-    held = 0
-
-    def __missing__(self, stretch: tuple[Segmenter, bytes]) -> np.ndarray:
-        ends = _word_ends(*stretch)
-        size = sum(map(sys.getsizeof, (stretch, stretch[1], ends))) + 100  # for its place in the dictionary
-        if self.held + size > 8 << 20:
-            self.clear()
-            self.held = 0
-        self.held += size
-        self[stretch] = ends
-        return ends
-
-
-_KNOWN_ENDS = _KnownEnds()
-
-
-def _word_ends(segmenter: Segmenter, encoded: bytes) -> np.ndarray:
-    """int64 `[words]`: where words end in UTF-8, which may begin and end within a character."""
-    text = encoded.decode("utf-8", "surrogateescape")
-    shown = re.sub("[\udc80-\udcff]", "\ufffd", text)
-    words = list(segmenter(shown))
-    if "".join(words) != shown:
-        raise ValueError(
-            f"`segmenter` must return words that join to the text {shown!r}, but returned {words!r}. "
-            "Keep every character, in order."
-        )
-    ends = np.cumsum([0, *(len(character.encode("utf-8", "surrogateescape")) for character in text)])
-    return ends[np.cumsum([*map(len, words)])]

@@ -25,7 +25,7 @@ from hf_dynmask.strategies import STRATEGIES, resolve_strategy
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.units import partition_units
 from hf_dynmask.vocabulary.vocabulary import read_vocabulary
-from hf_dynmask.vocabulary.words import whole_words
+from hf_dynmask.vocabulary.whole_words import whole_words
 
 RATES = [0.0, 0.05, 0.15, 0.4, 1.0]
 EVERY = settings(derandomize=True, deadline=None, max_examples=8)

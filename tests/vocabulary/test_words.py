@@ -22,8 +22,9 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
+from hf_dynmask.vocabulary.whole_words import whole_words
 from hf_dynmask.vocabulary.word_table import word_table
-from hf_dynmask.vocabulary.words import Class, WordTable, whole_words
+from hf_dynmask.vocabulary.words import Class, WordTable
 
 SENTENCE = "我们今天去北京大学看电影然后在图书馆学习中文和数学好"  # of 26 characters
 WORDS = ["我们", "今天", "去", "北京", "大学", "看", "电影", "然后", "在", "图书馆", "学习", "中文", "和", "数学"]

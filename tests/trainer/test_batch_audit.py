@@ -22,8 +22,8 @@ from hf_dynmask import (
     uniform_rate,
 )
 from hf_dynmask.rates.distributions import RateDistribution
-from hf_dynmask.trainer.audit import Audit, audit_batch
 from hf_dynmask.trainer.audit_explanation import Candidate, explain_mismatch
+from hf_dynmask.trainer.batch_audit import Audit, audit_batch
 
 LAYOUTS = [
     "right",
