@@ -57,7 +57,7 @@ _ON_DEMAND = {
     "DataCollatorWithTokenDropout": "collators.token_dropout",
     "MaskAuditError": "trainer.training_audit",
     "MaskRateCallback": "trainer.callback",
-    "audit_batch": "trainer.audit",
+    "audit_batch": "trainer.batch_audit",
     "mask_tokens": "collators.arrays",
 }
 

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class DevicePlan(NamedTuple):
-    """All that is decided once, on its device: made by [`device_plan`].
+    """Tables and settings on a device, made by [`device_plan`].
 
     Attributes:
         special: bool `[ids]`, True for ids that are never masked.
-        ordinary_ids: int64 `[n]`, the ids a random replacement is drawn from.
+        ordinary_ids: int64 `[n]`, the ids from which random replacements are drawn.
         golden: int64 `[]`, a constant of the hash.
-        seed: int64 `[]`, mixed already.
-        mask_token_id: what a masked token becomes; None if no token does.
-        pad_token_id: what is padding where nothing else tells; None if nothing is.
-        mask_limit: masked tokens whose draw is below it become the mask token.
-        random_limit: and those whose draw is below this one a random token.
+        seed: int64 `[]`, the mixed seed.
+        mask_token_id: the id of the mask token; None if no token becomes the mask token.
+        pad_token_id: the id that is padding if there is no `attention_mask`; None if there is no such id.
+        mask_limit: masked tokens whose draws are below it become the mask token.
+        random_limit: the other masked tokens whose draws are below it become a random token.
         min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
     """
 
@@ -50,13 +50,16 @@ def device_plan(
     random_replace_prob: float = 0.1,
     min_masked: int = 1,
 ) -> DevicePlan:
-    """The tokenizer's tables and all else that does not change between batches; make it once, outside of the loop.
+    """The tables and settings that do not change between batches. Make them once, before the loop.
 
     Args:
-        tokenizer: a transformers tokenizer; with a mask token, unless `mask_replace_prob` is 0. Later changes of it do
-            not count: make another plan.
-        device: where the batches are.
-        seed: as in [`DataCollatorForDynamicMasking`], as are the others.
+        tokenizer: a transformers tokenizer, with a mask token unless `mask_replace_prob` is 0. The plan does not follow
+            later changes of the tokenizer: make a new plan.
+        device: the device of the batches.
+        seed: see [`DataCollatorForDynamicMasking`] for this argument and the following ones.
+        mask_replace_prob: the probability that a masked token becomes the mask token.
+        random_replace_prob: the probability that it becomes a random token.
+        min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
 
     Raises:
         ValueError: if an argument is out of its range, or there is no mask token.
@@ -68,7 +71,7 @@ def device_plan(
         check_mask_token(vocabulary, "`mask_replace_prob=0.0` to do without")
     seed = checked_integer(seed, "seed", None, "Pass 0, for example.")
     random_ids = vocabulary.ordinary_ids
-    if not len(random_ids):  # nothing is ever masked then, but what would replace it is looked up all the same
+    if not len(random_ids):  # no token is ever masked, but replacements are still looked up
         random_ids = np.zeros(1, np.int64)
     return DevicePlan(
         special=torch.tensor(vocabulary.special, device=device),

@@ -1,4 +1,4 @@
-"""Sentinels: what runs of noise become in the input, and what tells them apart in the target."""
+"""Sentinels: they replace runs of noise in the input, and separate these runs in the target."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from hf_dynmask.core.rows import positions_in_rows
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SENTINEL = re.compile("▁?<extra_id_([0-9]+)>")  # mT5's are pieces of its SentencePiece model, with its word mark
-_MIN_SENTINELS = 3  # a span that crosses the end of its sequence is two, and one sentinel comes after the last
+_SENTINEL = re.compile("▁?<extra_id_([0-9]+)>")  # those of mT5 are pieces of SentencePiece, with its word mark
+_MIN_SENTINELS = 3  # two for a span that the rotation splits, and one after the last run
 
 
 def find_sentinels(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """The ids of the sentinels, int64 `[sentinels]`, in the order that they are used in: that of their numbers.
+    """The ids of the sentinels in the order of their numbers, which is the order of their use: int64 `[sentinels]`.
 
     Raises:
         ValueError: if there are fewer than 3.
     """
     vocabulary = tokenizer.get_vocab()
     named = sorted(filter(None, map(_SENTINEL.fullmatch, vocabulary)), key=lambda match: match[0], reverse=True)
-    numbered = {int(match[1]): vocabulary[match[0]] for match in named}  # without a word mark comes last: wins
+    numbered = {
+        int(match[1]): vocabulary[match[0]] for match in named
+    }  # of two tokens with one number, the one without a word mark
     if len(numbered) < _MIN_SENTINELS:
         raise ValueError(
             f"`tokenizer` must have at least {_MIN_SENTINELS} sentinels, tokens named `<extra_id_0>`, `<extra_id_1>`, "
-            f"..., but {type(tokenizer).__name__} has {len(numbered)}. Add T5's 100 with `tokenizer.add_special_tokens("
-            '{"additional_special_tokens": [f"<extra_id_{i}>" for i in range(100)]})`, and make room for them in the '
-            "model with `model.resize_token_embeddings(len(tokenizer))`."
+            f"..., but {type(tokenizer).__name__} has {len(numbered)}. Add the 100 of T5 with "
+            '`tokenizer.add_special_tokens({"additional_special_tokens": [f"<extra_id_{i}>" for i in range(100)]})`, '
+            "and resize the embeddings of the model with `model.resize_token_embeddings(len(tokenizer))`."
         )
     return np.array([numbered[number] for number in sorted(numbered)], dtype=np.int64)
 
@@ -44,7 +46,7 @@ def run_starts(tokens: RaggedTokens, noise: np.ndarray) -> np.ndarray:
 
 
 def corrupt(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray) -> RaggedTokens:
-    """The sequences with each run of noise (bool `[tokens]`) replaced by one sentinel, in order."""
+    """The sequences, with each run of noise (bool `[tokens]`) replaced by the next sentinel."""
     starts = run_starts(tokens, noise)
     kept = ~noise | starts
     input_ids = tokens.input_ids.copy()
@@ -55,12 +57,12 @@ def corrupt(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray) -> R
 def span_targets(
     tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray, eos_token_id: int | None
 ) -> RaggedTokens:
-    """For each sequence its runs of noise, a sentinel before each and one after the last, then the end of sequence."""
+    """The target of each sequence: a sentinel before each run of noise and one after the last, then the end token."""
     rows, tail = len(tokens.lengths), 1 if eos_token_id is None else 2
     starts = run_starts(tokens, noise)
     runs = np.bincount(tokens.rows[starts], minlength=rows)
     lengths = np.bincount(tokens.rows[noise], minlength=rows) + runs + tail
-    # Before a noise token are all noise before it, the sentinels of runs up to its own, and the tails of earlier rows.
+    # A noise token follows all earlier noise, the sentinels of runs up to its own, and the tails of earlier rows.
     indices = np.arange(noise.sum()) + np.cumsum(starts)[noise] + tail * tokens.rows[noise]
     ends = np.cumsum(lengths)
 

@@ -1,8 +1,8 @@
-"""The masks of `DataCollatorForDynamicMasking`, equal to the bit, of a batch that is on its device already.
+"""The masks of `DataCollatorForDynamicMasking` for a batch that is already on its device, equal to the bit.
 
-For loops whose batches never were on the host, or whose host is short of time. All is torch operations whose shapes do
-not depend on values, so that the host never waits for the device, and `torch.compile` makes one graph of it. It does
-what the collator does by strategy `"token"`.
+This serves loops whose batches are never on the host, or whose host has no time to spare. All torch operations have
+shapes that do not depend on values, so the host never waits for the device, and `torch.compile` makes one graph. Only
+the strategy `"token"` is available.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hf_dynmask.core.draws_torch import (
 from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.masking.device_plan import DevicePlan
 
-_INT64_MAX = (1 << 63) - 1  # what int64 holds
+_INT64_MAX = (1 << 63) - 1
 
 
 def mask_tokens(
@@ -37,35 +37,37 @@ def mask_tokens(
     special_tokens_mask: torch.Tensor | None = None,
     labels: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Masks a padded batch, to the bit as the collator masks the same examples in the same epoch.
+    """Masks a padded batch, with the masks that the collator gives the same examples in the same epoch, to the bit.
 
-    It takes torch tensors on any device and masks single tokens there. For numpy arrays on the host, with any strategy,
-    use `hf_dynmask.mask_tokens`.
+    The function masks single tokens of torch tensors on any device. For numpy arrays on the host and any strategy, use
+    `hf_dynmask.mask_tokens`.
 
-    What changes from call to call may be a tensor, so that the host need not know it and nothing is compiled anew.
-    Values on the device are not checked, as the host would have to wait for them; those that are out of their range
-    give masks that mean nothing, or torch's own error.
+    `epoch` and `mlm_probability` may be tensors, so that the host need not know them, and new values do not cause a
+    compilation. Values on the device are not checked, because the host would have to wait for them. Values out of range
+    result in meaningless masks or in an error of torch.
 
     Args:
-        input_ids: int64 `[batch, length]`, each in the tokenizer's vocabulary; padded on any side.
+        input_ids: int64 `[batch, length]`, ids of the vocabulary, padded on any side.
         plan: from [`device_plan`], on the device of `input_ids`.
-        epoch: from 0, or int64 `[]`. Which of an example's masks: where the collator has `num_mask_patterns=k`, pass
-            `epoch % k`.
-        mlm_probability: in [0, 1], or floats `[batch]` or `[]`. The collator's rates are float64; the float32 nearest
-            to 0.15 is another number. A Python number that changes is compiled anew each time.
+        epoch: the epoch, from 0, or int64 `[]`. If the collator has `num_mask_patterns=k`, pass `epoch % k`.
+        mlm_probability: the fraction of tokens to mask, in [0, 1], or floats `[batch]` or `[]`. The rates of the
+            collator are float64, and the float32 nearest to 0.15 is a different number. Each new Python number causes a
+            compilation.
         attention_mask: `[batch, length]` of 0, where padded, and 1. Without it, a pad token is padding if it has no
             other role.
         special_tokens_mask: `[batch, length]`, 1 where never to mask, besides the tokenizer's special tokens.
         labels: `[batch, length]`, -100 where never to mask.
 
     Returns:
-        The masked ids, and the original ids of masked tokens, -100 elsewhere: int64 `[batch, length]` each.
+        The masked ids, and the labels: the original ids of masked tokens, -100 elsewhere. Both are int64
+        `[batch, length]`.
 
     Raises:
-        ValueError: for a dtype, shape or device that is not as above, or a number out of its range.
+        ValueError: if a dtype, shape or device is not as above, or a number is out of its range.
 
     Example:
 
+        >>> from hf_dynmask.on_device import device_plan
         >>> plan = device_plan(tokenizer, "cpu", seed=1)
         >>> batch = tokenizer(["the cat sat on a mat", "the dog"], padding=True, return_tensors="pt")
         >>> inputs, labels = mask_tokens(batch["input_ids"], plan, epoch=torch.tensor(0), mlm_probability=0.3)
@@ -103,8 +105,8 @@ def _check_batch(input_ids: torch.Tensor, plan: DevicePlan, **columns: torch.Ten
     for name, column in columns.items():
         if column is not None and not _is_tensor_beside(input_ids, column, input_ids.shape):
             raise ValueError(
-                f"`{name}` must be a tensor with a value for each of `input_ids`, which are {_describe(input_ids)}, "
-                f"but got {_describe(column)}. Pass None to do without."
+                f"`{name}` must be a tensor of the shape and on the device of `input_ids`, {_describe(input_ids)}, but "
+                f"got {_describe(column)}. Pass None to do without."
             )
 
 
@@ -119,14 +121,14 @@ def _describe(value: object) -> str:
 
 
 def _limit(rate: float | torch.Tensor, input_ids: torch.Tensor) -> int | torch.Tensor:
-    """Tokens are masked whose draw is below it: one number, or int64 `[batch or 1, 1]`."""
+    """The limit below which a draw masks its token: one number, or int64 `[batch or 1, 1]`."""
     if not isinstance(rate, torch.Tensor):
-        remedy = "Pass a number or a tensor; where it follows a schedule, the schedule's value."
+        remedy = "Pass a number or a tensor; of a schedule, its value."
         return draw_limit(checked_fraction(rate, "mlm_probability", remedy))
     if not rate.is_floating_point() or not _is_tensor_beside(input_ids, rate, (), input_ids.shape[:1]):
         raise ValueError(
             f"`mlm_probability` must be a number, or a tensor of floats, one for each of {len(input_ids)} sequences or "
-            f"one for all, on {input_ids.device}, but got {_describe(rate)}. The collator's rates are float64."
+            f"one for all, on {input_ids.device}, but got {_describe(rate)}. Pass float64, as the collator does."
         )
     return draw_limits(rate).reshape(-1, 1)
 
@@ -144,7 +146,7 @@ def _pattern(epoch: int | torch.Tensor, device: torch.device) -> torch.Tensor:
     """int64 `[]`."""
     if not isinstance(epoch, torch.Tensor):
         number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", _INT64_MAX)
-        return torch.full((), number, dtype=torch.int64, device=device)  # filled there: nothing is sent
+        return torch.full((), number, dtype=torch.int64, device=device)  # filled on the device, so nothing is sent
     if epoch.dtype != torch.int64 or epoch.dim():
         raise ValueError(
             f"`epoch` must be an integer, or a tensor of one int64, but got {_describe(epoch)}. Pass "
@@ -154,21 +156,22 @@ def _pattern(epoch: int | torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _selected(draws: torch.Tensor, maskable: torch.Tensor, limit: int | torch.Tensor, min_masked: int) -> torch.Tensor:
-    """Which tokens are masked, bool `[batch, length]`: those below the limit, which rises to the `min_masked` lowest.
+    """Which tokens are masked, bool `[batch, length]`: those whose draws are below the limit.
 
-    No two draws of a sequence are equal, so that it lets in as many as are missing, and no more.
+    Where these are too few, the limit rises to include the `min_masked` lowest draws. All draws of a sequence differ,
+    so it includes exactly these.
     """
     few = min(min_masked, draws.shape[1])
     if few:
         ranked = draws.where(maskable, RANGE)
-        # one is the usual case, for which there is a reduction, fused with the rest where all is compiled
+        # usually one, for which a reduction exists, which a compiler fuses with the other operations
         last = ranked.amin(1, keepdim=True) if few == 1 else ranked.topk(few, dim=1, largest=False).values[:, -1:]
         limit = (last + 1).clamp(min=limit)
     return maskable & (draws < limit)
 
 
 def _replaced(input_ids: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, plan: DevicePlan) -> torch.Tensor:
-    """What each token becomes where it is masked: int64 `[batch, length]`."""
+    """The id that replaces each token if it is masked: int64 `[batch, length]`."""
     kind = draw(keys, indices, Purpose.REPLACEMENT)
     index = as_index(draw(keys, indices, Purpose.RANDOM_ID), len(plan.ordinary_ids))
     replaced = torch.where(kind < plan.random_limit, plan.ordinary_ids[index], input_ids)

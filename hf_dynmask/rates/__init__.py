@@ -1,1 +1,1 @@
-"""How much is masked: schedules of training progress, and distributions."""
+"""How much is masked: schedules, which are functions of training progress, and distributions."""

@@ -1,4 +1,4 @@
-"""Mask rates that each sequence draws for itself, anew with each mask, as masked diffusion models are trained."""
+"""Distributions of mask rates: each sequence draws a new rate for each mask, as in masked diffusion models."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
 
 @dataclass(frozen=True)
 class RateDistribution:
-    """A distribution of mask rates. Takes the place of a number wherever a rate is taken.
+    """A distribution of mask rates, for any argument that accepts a rate.
 
     Args:
-        quantile: its inverse distribution function, from uniform numbers in [0, 1), float64 `[sequences]`, to rates in
-            [0, 1]; picklable.
-        low_discrepancy: spread the draws of a batch evenly (Kingma et al. 2021, "Variational diffusion models";
-            Sahoo et al. 2024, MDLM): of a batch of `n`, one uniform number lies in each `[i / n, (i + 1) / n)`. The
-            variance of the loss falls, but an example's rate then depends on the batch that it is in.
+        quantile: the inverse distribution function, from uniform draws in [0, 1), float64 `[sequences]`, to rates in
+            [0, 1]. Spawned workers need a function that can be pickled.
+        low_discrepancy: distribute the draws of a batch evenly (Kingma et al. 2021, "Variational diffusion models";
+            Sahoo et al. 2024, MDLM): with `n` sequences, one draw is in each `[i / n, (i + 1) / n)`. This reduces the
+            variance of the loss, but the rate of an example then depends on its batch.
+
+    Raises:
+        ValueError: if `low_discrepancy` is neither True nor False.
     """
 
     quantile: Callable[[np.ndarray], np.ndarray]
@@ -35,14 +38,14 @@ class RateDistribution:
         checked_flag(self.low_discrepancy, "low_discrepancy")
 
     def draw(self, keys: np.ndarray) -> np.ndarray:
-        """A rate for each sequence, float64 `[sequences]`, from their keys, uint64 `[sequences]`.
+        """Draws the rate of each sequence, float64 `[sequences]`, by its key, uint64 `[sequences]`.
 
         Raises:
-            ValueError: if `quantile` gives something else than rates in [0, 1].
+            ValueError: if `quantile` does not return rates in [0, 1].
         """
         draws = as_fraction(draw_per_row(keys, Purpose.RATE))
         if self.low_discrepancy:
-            draws = _spread(draws, keys)
+            draws = _stratify(draws, keys)
         return self._rates(draws)
 
     @property
@@ -51,11 +54,12 @@ class RateDistribution:
         return float(self._rates(_MIDPOINTS).mean())
 
     def _rates(self, draws: np.ndarray) -> np.ndarray:
-        given = self.quantile(draws)
-        rates = as_numbers(given)
+        returned = self.quantile(draws)
+        rates = as_numbers(returned)
         if rates is None or rates.shape != draws.shape or not ((rates >= 0) & (rates <= 1)).all():
             raise ValueError(
-                f"`quantile` must give a rate between 0 and 1 for each of {len(draws)} numbers, but gave {given!r}."
+                f"`quantile` must return a rate between 0 and 1 for each of {len(draws)} draws, but returned "
+                f"{returned!r}. Return an array of the shape of its argument."
             )
         return rates
 
@@ -63,9 +67,11 @@ class RateDistribution:
 def uniform_rate(low: float = 0.0, high: float = 1.0, low_discrepancy: bool = False) -> RateDistribution:
     """`rate ~ U(low, high)`, `rate(u) = low + (high - low) * u`.
 
-    Masked diffusion models take U(0, 1) and weigh each sequence's loss by `1 / rate` (Sahoo et al. 2024, MDLM; Nie et
-    al. 2025, LLaDA). `low` must be below `high`, both in [0, 1], or a `ValueError` is raised; `low_discrepancy` is as
-    for [`RateDistribution`].
+    Masked diffusion models use U(0, 1) and weight the loss of each sequence by `1 / rate` (Sahoo et al. 2024, MDLM; Nie
+    et al. 2025, LLaDA). For `low_discrepancy`, see [`RateDistribution`].
+
+    Raises:
+        ValueError: if `low` is not below `high`, or one is not in [0, 1].
 
     >>> uniform_rate(0.1, 0.5).mean
     0.3
@@ -77,29 +83,31 @@ def uniform_rate(low: float = 0.0, high: float = 1.0, low_discrepancy: bool = Fa
 def truncated_normal_rate(
     mean: float = 0.55, std: float = 0.25, low: float = 0.5, high: float = 1.0, low_discrepancy: bool = False
 ) -> RateDistribution:
-    """`rate ~ N(mean, std)`, given that it lies in `[low, high]`.
+    """`rate ~ N(mean, std)`, conditioned on being in `[low, high]`.
 
-    The defaults are those of Li et al. 2023 (MAGE). `low` must be below `high`, both in [0, 1], `std` above 0, and
-    `mean` no further than 30 `std` from the interval, or a `ValueError` is raised; `low_discrepancy` is as for
-    [`RateDistribution`].
+    The defaults are those of Li et al. 2023 (MAGE). For `low_discrepancy`, see [`RateDistribution`].
+
+    Raises:
+        ValueError: if `low` is not below `high`, one is not in [0, 1], `std` is not above 0, or `mean` is more than
+            30 `std` away from the interval.
 
     >>> round(truncated_normal_rate(0.3, 0.1, low=0.1, high=0.5).mean, 6)
     0.3
     """
     low, high = _interval(low, high)
-    mean, std = checked_number(mean, "mean", "It is that of the whole normal."), checked_positive(std, "std")
+    mean, std = checked_number(mean, "mean", "It is the mean before truncation."), checked_positive(std, "std")
     if not min(abs(low - mean), abs(high - mean)) < 30 * std and not low < mean < high:
         raise ValueError(
-            f"`mean` must lie within 30 `std` of `low` or `high`, but got {mean} and {std} for [{low}, {high}]: next "
-            "to nothing of the distribution is there. Pass a number for a constant rate."
+            f"`mean` must be within 30 `std` of `low` or `high`, but got {mean} and {std} for [{low}, {high}], which "
+            "have almost no probability in this interval. Pass a number for a constant rate."
         )
     return RateDistribution(partial(_truncated_normal, mean=mean, std=std, low=low, high=high), low_discrepancy)
 
 
 def cosine_rate(low_discrepancy: bool = False) -> RateDistribution:
-    """`rate(u) = cos(pi / 2 * u)` for u ~ U(0, 1) (Chang et al. 2022, MaskGIT): mean 2 / pi, high rates more often.
+    """`rate(u) = cos(pi / 2 * u)` for u ~ U(0, 1) (Chang et al. 2022, MaskGIT).
 
-    `low_discrepancy` is as for [`RateDistribution`].
+    The mean is 2 / pi, and high rates are more frequent than low ones. For `low_discrepancy`, see [`RateDistribution`].
 
     >>> round(cosine_rate().mean, 4)
     0.6366
@@ -114,8 +122,8 @@ def _interval(low: float, high: float) -> tuple[float, float]:
     return low, high
 
 
-def _spread(draws: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """One number in each n-th of [0, 1), in the order of the draws; the order of the batch does not matter."""
+def _stratify(draws: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """One draw in each n-th of [0, 1), in the order of the draws, independent of the order of the batch."""
     rank = np.empty(len(keys))
     rank[np.lexsort((keys, draws))] = np.arange(len(keys))
     shift = as_fraction(draw_per_row(keys.sum(keepdims=True), Purpose.RATE, position=1))
@@ -127,7 +135,7 @@ def _uniform(draws: np.ndarray, *, low: float, high: float) -> np.ndarray:
 
 
 def _truncated_normal(draws: np.ndarray, *, mean: float, std: float, low: float, high: float) -> np.ndarray:
-    if low > mean:  # turned over, as probabilities near 0 are known better than those near 1
+    if low > mean:  # mirrored, as floats near 0 are more precise than floats near 1
         return 1 - _truncated_normal(1 - draws, mean=1 - mean, std=std, low=1 - high, high=1 - low)
     first, last = (0.5 * math.erfc((mean - edge) / std / math.sqrt(2)) for edge in (low, high))
     quantiles = torch.special.ndtri(torch.from_numpy(first + (last - first) * draws)).numpy()

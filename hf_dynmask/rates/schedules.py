@@ -31,8 +31,10 @@ _SCHEDULE = ", or a function of training progress such as `linear_schedule(0.30,
 def constant_schedule(rate: float) -> Schedule:
     """`rate(t) = rate`.
 
-    Devlin et al. 2019 (BERT) use 0.15; Wettig et al. 2023 find that larger encoders prefer up to 0.40. A `rate` that is
-    not in [0, 1] raises a `ValueError`, as it does in every function here.
+    Devlin et al. 2019 (BERT) use 0.15. Wettig et al. 2023 find that larger encoders learn better at up to 0.40.
+
+    Raises:
+        ValueError: if `rate` is not in [0, 1].
 
     >>> constant_schedule(0.15)(0.7)
     0.15
@@ -43,8 +45,10 @@ def constant_schedule(rate: float) -> Schedule:
 def linear_schedule(start: float, end: float) -> Schedule:
     """`rate(t) = start + (end - start) * t`.
 
-    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from `start=0.30` to `end=0.15`. A
-    `start` or `end` that is not in [0, 1] raises a `ValueError`.
+    Ankner et al. 2024 ("Dynamic masking rate schedules for MLM pretraining") anneal from `start=0.30` to `end=0.15`.
+
+    Raises:
+        ValueError: if `start` or `end` is not in [0, 1].
 
     >>> linear_schedule(0.30, 0.10)
     linear_schedule(start=0.3, end=0.1)
@@ -57,8 +61,10 @@ def linear_schedule(start: float, end: float) -> Schedule:
 def cosine_schedule(start: float, end: float) -> Schedule:
     """`rate(t) = end + (start - end) * (1 + cos(pi * t)) / 2`.
 
-    The shape is that of Loshchilov and Hutter 2017 (SGDR); Ankner et al. 2024 try it for mask rates. `start` and `end`
-    that are not in [0, 1] raise a `ValueError`.
+    The shape is that of Loshchilov and Hutter 2017 (SGDR). Ankner et al. 2024 test it for mask rates.
+
+    Raises:
+        ValueError: if `start` or `end` is not in [0, 1].
 
     >>> round(cosine_schedule(0.30, 0.10)(0.5), 6)
     0.2
@@ -69,8 +75,11 @@ def cosine_schedule(start: float, end: float) -> Schedule:
 def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedule:
     """`rate(t) = end + (start - end) * (1 - t) ** power`.
 
-    `power=1` is linear; above 1 the rate changes fast at first. The shape is that of transformers' polynomial decay
-    of learning rates. `start` and `end` that are not in [0, 1], or a `power` not above 0, raise a `ValueError`.
+    `power=1` is linear. Above 1, the rate changes fastest at the start. The shape is that of transformers' polynomial
+    decay of learning rates.
+
+    Raises:
+        ValueError: if `start` or `end` is not in [0, 1], or `power` is not a finite number above 0.
 
     >>> polynomial_schedule(0.30, 0.10, power=2)(0.5)
     0.15
@@ -83,10 +92,17 @@ def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedul
 
 
 def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedule:
-    """`rate(t) = rates[i]`, where `i` counts the `boundaries` that are at or below `t`.
+    """`rate(t) = rates[i]`, where `i` is the number of `boundaries` that are at or below `t`.
 
-    A piecewise constant rate by phase of training; Ankner et al. 2024 try one. `rates` are one more than `boundaries`,
-    which rise within (0, 1); anything else raises a `ValueError`.
+    The rate is constant in each phase of training. Ankner et al. 2024 test such a schedule.
+
+    Args:
+        rates: the rate of each phase, in [0, 1].
+        boundaries: the progress at which each phase except for the first begins, in rising order, in (0, 1).
+
+    Raises:
+        ValueError: if a rate or a boundary is out of its range, the boundaries do not rise, or their number is not one
+            less than that of the rates.
 
     >>> phases = step_schedule([0.30, 0.15, 0.05], boundaries=[0.5, 0.9])
     >>> phases(0.0), phases(0.5), phases(0.95)
@@ -94,11 +110,11 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
     """
     for name, values in (("rates", rates), ("boundaries", boundaries)):
         if not isinstance(values, Sequence | np.ndarray) or not all(isinstance(value, Real) for value in values):
-            raise ValueError(f"`{name}` must be a list of numbers, but got {values!r}.")
+            raise ValueError(f"`{name}` must be a list of numbers, but got {values!r}. Pass `[0.5]`, for example.")
     if len(rates) != len(boundaries) + 1:
         raise ValueError(
-            f"`rates` must hold one rate more than `boundaries`, but got {len(rates)} rates and {len(boundaries)} "
-            "boundaries. Give the progress in (0, 1) at which each rate but the first begins."
+            f"`rates` must have one element more than `boundaries`, but got {len(rates)} rates and {len(boundaries)} "
+            "boundaries. Pass the progress in (0, 1) at which each rate except for the first begins."
         )
     if any(not 0 < b < 1 for b in boundaries) or any(a >= b for a, b in pairwise(boundaries)):
         raise ValueError(
@@ -109,10 +125,17 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
 
 
 def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -> Schedule:
-    """`rate(t) = start + (schedule(0) - start) * t / warmup` until `t = warmup`, then `schedule` on what is left.
+    """`rate(t) = start + (schedule(0) - start) * t / warmup` until `t = warmup`, and `schedule` afterwards.
 
-    `schedule` runs over its whole range in the remaining `1 - warmup` of training. A `warmup` that is not in (0, 1), or
-    a `start` not in [0, 1], raises a `ValueError`.
+    `schedule` covers its whole range in the remaining `1 - warmup` of training.
+
+    Args:
+        schedule: a schedule, or a rate in [0, 1].
+        warmup: the fraction of training that the warm-up takes, in (0, 1).
+        start: the rate at the first step, in [0, 1].
+
+    Raises:
+        ValueError: if an argument is out of its range.
 
     >>> warmed = with_warmup(linear_schedule(0.30, 0.10), warmup=0.2)
     >>> warmed(0.0), round(warmed(0.1), 6), round(warmed(0.2), 6), round(warmed(0.6), 6)
@@ -126,7 +149,11 @@ def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -
 
 
 def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
-    """`rate` itself where it is a function, else the constant function."""
+    """`rate` itself if it is a schedule; otherwise a constant schedule.
+
+    Raises:
+        ValueError: if it is neither a schedule nor a number in [0, 1].
+    """
     check_not_a_factory(rate, argument)
     if callable(rate):
         check_schedule(rate, argument)
@@ -135,9 +162,9 @@ def as_schedule(rate: Rate, argument: str = "schedule") -> Schedule:
 
 
 def check_not_a_factory(rate: object, argument: str) -> None:
-    """Refuses a function of this package that makes a schedule or a distribution, in the place of what it makes.
+    """Checks that a rate is not a function of this package that makes a schedule or a distribution.
 
-    It is callable, and would be taken for a schedule until its first rate is asked for.
+    Such a function is callable, so it would pass for a schedule until training begins.
 
     Raises:
         ValueError: if it is one.
@@ -145,16 +172,16 @@ def check_not_a_factory(rate: object, argument: str) -> None:
     for factory, call in _CALLS.items():
         if rate is factory:
             raise ValueError(
-                f"`{argument}` must be a rate, a schedule or a distribution, but got `{factory.__name__}` itself, "
-                f"which makes one. Call it: `{call}`, for example."
+                f"`{argument}` must be a rate, a schedule or a distribution, but got "
+                f"`{factory.__name__}` itself, which makes one. Call it: `{call}`, for example."
             )
 
 
 def check_schedule(schedule: Callable[..., object], argument: str) -> None:
-    """Refuses a callable that gives no rate at the start of training, such as a class or a rate in percent.
+    """Checks that a callable returns a rate at the start of training. A class does not, nor does a rate in percent.
 
     Raises:
-        ValueError: if it fails, or gives something else than a number in [0, 1].
+        ValueError: if it fails, or does not return a number in [0, 1].
     """
     try:
         rate = schedule(0.0)
@@ -167,7 +194,7 @@ def check_schedule(schedule: Callable[..., object], argument: str) -> None:
 
 
 def checked_fixed_rate(rate: object, argument: str, other: str = _SCHEDULE) -> FixedRate:
-    """`rate`, a number as a float, or a distribution; `other` says what else may be passed.
+    """`rate`, as a float if it is a number. `other` names the other types that the argument accepts.
 
     Raises:
         ValueError: if it is neither a number in [0, 1] nor a distribution.
@@ -176,28 +203,32 @@ def checked_fixed_rate(rate: object, argument: str, other: str = _SCHEDULE) -> F
 
 
 def checked_evaluation_rate(rate: object) -> FixedRate:
-    """`rate`, checked, of which each sequence has its own part, whatever the batch."""
+    """The rate for evaluation, without `low_discrepancy`, so that the rate of a sequence does not depend on its batch.
+
+    Raises:
+        ValueError: if it is neither a number in [0, 1] nor a distribution.
+    """
     checked = checked_fixed_rate(rate, "mlm_probability", other="")
     return dataclasses.replace(checked, low_discrepancy=False) if isinstance(checked, RateDistribution) else checked
 
 
 def rate_at(rate: Rate, step: float, total_steps: int) -> float:
-    """The mask rate at an optimizer step; of a distribution, the mean.
+    """The mask rate at an optimizer step; the mean of a distribution.
 
     Args:
         rate: a number in [0, 1], a distribution, or a schedule.
-        step: optimizer steps already done, from 0.
-        total_steps: optimizer steps of the whole training; steps beyond it count as its end.
+        step: the number of optimizer steps already done.
+        total_steps: the number of optimizer steps of the whole training. Later steps have the rate of the end.
 
     Raises:
-        ValueError: if the schedule gives something else than a number in [0, 1] at this step.
+        ValueError: if the schedule does not return a number in [0, 1] at this step.
     """
     if isinstance(rate, RateDistribution):
         return rate.mean
     progress = min(step / total_steps, 1.0)
     value = rate(progress) if callable(rate) else rate
     if type(value) is float and 0 <= value <= 1:
-        return value  # at every batch: to prepare for the worst would take ten times as long
+        return value  # fast, as every batch needs it
     return checked_rate(value, f"schedule(progress={progress:g}) at step {step} of {total_steps}")
 
 

@@ -15,7 +15,7 @@ Segmenter = Callable[[str], Sequence[str]]
 
 
 def segment(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, segmenter: Segmenter) -> None:
-    """Puts the segmenter's words in the place of the table's, inside of stretches."""
+    """Replaces the words of the table by those of the segmenter, in place, within stretches of text without spaces."""
     joins = table.joins[tokens.input_ids]
     for begin, end in _stretches(tokens, table):
         parts = [table.surfaces[id_] for id_ in tokens.input_ids[begin:end].tolist()]
@@ -25,7 +25,7 @@ def segment(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, segmente
 
 
 def _stretches(tokens: RaggedTokens, table: WordTable) -> list[tuple[int, int]]:
-    """Where text without spaces begins and ends, if it is more than a token."""
+    """The start and the end of each stretch of text without spaces that has more than one token."""
     continues = tokens.positions > 0
     continues[1:] &= table.last_classes(tokens)[:-1] == Class.IDEOGRAPH
     continues &= np.isin(table.first[tokens.input_ids], (Class.IDEOGRAPH, Class.JOINER))
@@ -34,20 +34,20 @@ def _stretches(tokens: RaggedTokens, table: WordTable) -> list[tuple[int, int]]:
 
 
 class _KnownEnds(dict[tuple[Segmenter, bytes], np.ndarray]):
-    """A cache of [`_word_ends`], which a segmenter needs a thousand times as long to find.
+    """A cache of [`_word_ends`]. A segmenter takes a thousand times as long as a lookup.
 
-    Each worker has one. It is emptied when it takes more than 8 MiB, which is many short stretches or a few documents.
+    Each worker has a cache. It is cleared when it exceeds 8 MiB, the size of many short stretches or a few documents.
     """
 
-    held = 0
+    memory = 0  # bytes
 
     def __missing__(self, stretch: tuple[Segmenter, bytes]) -> np.ndarray:
         ends = _word_ends(*stretch)
-        size = sum(map(sys.getsizeof, (stretch, stretch[1], ends))) + 100  # for its place in the dictionary
-        if self.held + size > 8 << 20:
+        size = sum(map(sys.getsizeof, (stretch, stretch[1], ends))) + 100  # for the entry in the dictionary
+        if self.memory + size > 8 << 20:
             self.clear()
-            self.held = 0
-        self.held += size
+            self.memory = 0
+        self.memory += size
         self[stretch] = ends
         return ends
 
@@ -56,13 +56,13 @@ _KNOWN_ENDS = _KnownEnds()
 
 
 def _word_ends(segmenter: Segmenter, encoded: bytes) -> np.ndarray:
-    """int64 `[words]`: where words end in UTF-8, which may begin and end within a character."""
+    """Where words end in a stretch of UTF-8, which may begin and end within a character: int64 `[words]`."""
     text = encoded.decode("utf-8", "surrogateescape")
-    shown = re.sub("[\udc80-\udcff]", "\ufffd", text)
-    words = list(segmenter(shown))
-    if "".join(words) != shown:
+    visible = re.sub("[\udc80-\udcff]", "\ufffd", text)
+    words = list(segmenter(visible))
+    if "".join(words) != visible:
         raise ValueError(
-            f"`segmenter` must return words that join to the text {shown!r}, but returned {words!r}. "
+            f"`segmenter` must return words that join to the text {visible!r}, but returned {words!r}. "
             "Keep every character, in order."
         )
     ends = np.cumsum([0, *(len(character.encode("utf-8", "surrogateescape")) for character in text)])

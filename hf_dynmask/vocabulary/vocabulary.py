@@ -1,4 +1,4 @@
-"""Tables over token ids, made once from the tokenizer and looked up ever after."""
+"""Tables over token ids, which are read from the tokenizer once."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What masking needs to know of a tokenizer.
+    """The properties of a tokenizer that masking needs.
 
     Attributes:
-        special: bool `[ids]`, True for special and unknown tokens and for ids that no token has: never masked.
-        ordinary_ids: int64 `[n]`, the ids a random replacement is drawn from: all that are not special.
-        read_words: makes [`words`].
-        mask_token_id: what a masked token becomes; None if the tokenizer has none.
-        pad_token_id: what fills up a batch; None if the tokenizer has none.
-        pad_token_type_id: what fills up `token_type_ids`.
-        pads_unmistakably: the pad token has no other role, so that it is padding wherever it stands.
-        state: what the tokenizer was like when it was read, as [`_tokenizer_state`] tells.
-        count: how many tokens it had.
-        marked: the ids that were marked as special in the tokenizer, whether or not they had a role.
+        special: bool `[ids]`, True for ids that are never masked: special and unknown tokens, and ids without a token.
+        ordinary_ids: int64 `[n]`, the ids from which random replacements are drawn: all that are not special.
+        read_words: a function that makes [`words`].
+        mask_token_id: the id of the mask token; None if the tokenizer has none.
+        pad_token_id: the id of the pad token; None if the tokenizer has none.
+        pad_token_type_id: the padding of `token_type_ids`.
+        pad_is_unambiguous: whether the pad token has no other role, so that it is always padding.
+        state: the state of the tokenizer when it was read, from [`_tokenizer_state`].
+        count: the number of tokens at that time.
+        marked: the ids that were marked as special at that time, with or without a role.
     """
 
     special: np.ndarray
@@ -45,7 +45,7 @@ class Vocabulary:
 
     @cached_property
     def words(self) -> WordTable | None:
-        """Where words begin; None if the vocabulary does not tell. Made when first asked for: not all strategies do."""
+        """Where words begin; None if the vocabulary does not show it. Made at the first use."""
         return self.read_words()
 
     @cached_property
@@ -59,11 +59,11 @@ class Vocabulary:
         return len(self.special)
 
     def is_current(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        """Whether the tokenizer has no more tokens, and the same ones have roles: takes a microsecond."""
+        """Whether the tokenizer has no new tokens, and the same tokens have roles. Takes a microsecond."""
         return self.state == _tokenizer_state(tokenizer, self.size)
 
     def is_current_in_full(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        """Whether it also marks the same tokens as special: takes time in proportion to the tokens."""
+        """Whether it also marks the same tokens as special. Takes time in proportion to the number of tokens."""
         return self.is_current(tokenizer) and (self.count, self.marked) == (
             len(tokenizer),
             _added_special_ids(tokenizer),
@@ -71,7 +71,7 @@ class Vocabulary:
 
 
 def check_mask_token(vocabulary: Vocabulary, alternatives: str) -> None:
-    """Checks that a mask token exists; `alternatives` are arguments that do without it, with their effect.
+    """Checks that a mask token exists. `alternatives` lists arguments that work without one, and their effect.
 
     Raises:
         ValueError: if there is none.
@@ -108,7 +108,7 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
 
 def _read_words(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> WordTable | None:
     from hf_dynmask.vocabulary.whole_word_vocabulary import has_only_whole_words
-    from hf_dynmask.vocabulary.word_table import word_table  # not at import: it costs more than all else here
+    from hf_dynmask.vocabulary.word_table import word_table  # not at import, which would take longer
 
     known = (tokenizer.get_vocab(), special, tokenizer.added_tokens_decoder.keys())
     table = word_table(*known)
@@ -118,16 +118,18 @@ def _read_words(tokenizer: PreTrainedTokenizerBase, special: np.ndarray) -> Word
 
 
 def _tokenizer_state(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any, ...]:
-    """What is quick to tell of a tokenizer: whether it has outgrown a size, and which tokens have a role.
+    """The properties of a tokenizer that are fast to read: whether it exceeds a size, and which tokens have a role.
 
-    The public names of the roles take up to 40 times as long. They serve where transformers has no private ones.
+    The public attributes of the roles are up to 40 times slower. They are used if the private attributes do not exist.
     """
     attributes = vars(tokenizer)
     named = attributes.get("_special_tokens_map") or tokenizer.special_tokens_map
-    unnamed = attributes.get("_extra_special_tokens") or named.get("additional_special_tokens") or ()  # since 5; in 4
-    # `len` of a fast tokenizer looks at every token in tokenizers 0.22; the next token that is added has the next id
-    outgrown = tokenizer.backend_tokenizer.id_to_token(size) if tokenizer.is_fast else len(tokenizer)
-    return outgrown, tuple(named.values()), tuple(unnamed)
+    unnamed = (
+        attributes.get("_extra_special_tokens") or named.get("additional_special_tokens") or ()
+    )  # transformers 5; transformers 4
+    # `len` of a fast tokenizer reads every token in tokenizers 0.22, and the next token to be added gets the next id
+    next_token = tokenizer.backend_tokenizer.id_to_token(size) if tokenizer.is_fast else len(tokenizer)
+    return next_token, tuple(named.values()), tuple(unnamed)
 
 
 def _added_special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -20,37 +20,37 @@ def whole_words(
     Args:
         tokens: the sequences.
         table: where words begin in this vocabulary.
-        max_word_length: a longer word (a URL, or text without spaces that the vocabulary does not know as such) is cut
-            into equal pieces of at most this many tokens; tokens that do not begin a character are not counted, nor cut
-            from it. None: words of any length.
-        segmenter: splits text that is written without spaces into its words, such as `jieba.lcut`; must be hashable,
-            and give the same words each time. It gets each stretch of Chinese, Japanese, Thai, ... of a sequence by
-            itself. A token of two words is one of the word that it begins in. None: each token is a word. Workers that
-            are spawned get it by pickle, which a function of a module allows and `jieba.lcut` itself does not.
+        max_word_length: the largest number of tokens in a word. A longer word, such as a URL, is split into equal parts
+            of at most this length. Tokens that do not begin a character are not counted, and stay with their character.
+            None: words of any length.
+        segmenter: a function from a text to its words, such as `jieba.lcut`, for text without spaces. It must be
+            hashable, and always return the same words. It receives each stretch of such text of a sequence separately.
+            A token with characters of two words belongs to the first. None: each token is a word. Spawned workers
+            receive the segmenter by pickle, which works for a function of a module, and not for `jieba.lcut`.
 
     Returns:
-        bool `[tokens]`, True where a word begins, as every sequence and every special token does.
+        bool `[tokens]`, True where a word begins. Every sequence and every special token begins one.
 
     Raises:
-        ValueError: if the segmenter's words do not make up the text.
+        ValueError: if the words of the segmenter do not join to the text.
     """
     starts = table.starts(tokens)
     if segmenter is not None:
         segment(starts, tokens, table, segmenter)
     if max_word_length is not None:
-        _cut(starts, tokens, table, max_word_length)
+        _split_long_words(starts, tokens, table, max_word_length)
     return starts
 
 
-def _cut(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
-    """Cuts every word of more than `longest` characters' beginnings, in place."""
+def _split_long_words(starts: np.ndarray, tokens: RaggedTokens, table: WordTable, longest: int) -> None:
+    """Splits every word in which more than `longest` tokens begin a character, in place."""
     if longest >= len(starts) or bytes(longest) not in starts.tobytes():
-        return  # no word is that long: the usual case, which this finds at once
+        return  # the usual case, which this detects fast: no word is that long
     first = np.flatnonzero(starts)
     begins = starts | ~table.joins[tokens.input_ids]
     word = np.cumsum(starts) - 1
     length = np.add.reduceat(begins, first, dtype=np.int64)[word]
-    place = np.cumsum(begins)
-    place -= place[first][word]
+    index = np.cumsum(begins)
+    index -= index[first][word]
     pieces = -(-length // longest)
-    starts |= begins & (place * pieces // length != (place - 1) * pieces // length)
+    starts |= begins & (index * pieces // length != (index - 1) * pieces // length)

@@ -21,7 +21,7 @@ def word_table(
     """The table for a vocabulary.
 
     Args:
-        ids: each token's id.
+        ids: the id of each token.
         special: bool `[ids]`, True for special and unknown tokens and for ids without a token.
         added: ids of tokens that were added to the vocabulary. A tokenizer finds these in a text before any others.
         tokens_are_words: whether each token is a word if the vocabulary has no marks.

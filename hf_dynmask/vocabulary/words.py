@@ -1,26 +1,25 @@
-"""Where words begin, known from the vocabulary alone: no offsets, no extra columns, any tokenizer.
+"""Where words begin, by the vocabulary alone: without offsets or extra columns, for any tokenizer.
 
-A word is what the tokenizer's marks say (`##`, `Ġ`, `▁`, `</w>`, `@@`; in a vocabulary of bytes or characters, spaces;
-in one of words that nothing can go on with, each token), and in every family:
+The marks of the tokenizer separate words: `##`, `Ġ`, `▁`, `</w>` or `@@`; spaces in a vocabulary of bytes or
+characters; in a vocabulary of whole words, each token is a word. In every family:
 
-- punctuation and symbols are words of their own;
-- a token of a script written without spaces between words (Han, Kana, Thai, ...) is a word of its own;
-- combining marks, joiners and the further bytes of a character stay with what they follow;
-- a special token is a word of its own, and what follows it begins another; so is a token that was added to the
-  vocabulary, except in scripts written without spaces.
+- each punctuation mark or symbol is a word;
+- in scripts without spaces between words (Han, Kana, Thai, ...), each token is a word;
+- combining marks, joiners and the further bytes of a character belong to the word before them;
+- each special token is a word, and so is each token that was added to the vocabulary, except in scripts without spaces.
 
-So words differ from a fast tokenizer's `word_ids()`, on purpose, where those
+These words differ from `word_ids()` of a fast tokenizer where `word_ids()`:
 
-- glue symbols to words: `Hello,` with `▁`; `20°`, `€5` and emoji with BERT's `##`, where only ASCII's symbols and what
-  Unicode calls punctuation are apart;
-- take a text without spaces, or a stretch of it, for one word (all but BERT's for Han);
-- cut at combining marks and joiners, as the regular expressions of GPT-2 and CLIP do in Hindi or within emoji. `</w>`
-  does not tell such a cut from a space: there, the mark stays with its letter, but the next letter begins a word;
-- keep contractions together, as GPT-2 and CLIP do: `'re` is two words where it is two tokens;
-- make a word of all the spaces between two words but the last, as GPT-2 does: each space begins one here.
+- attaches symbols to words, such as `Hello,` with `▁`, or `20°`, `€5` and emoji with `##` of BERT, which only separates
+  the symbols of ASCII and Unicode punctuation;
+- treats text without spaces as one word (all tokenizers except for BERT's with Han);
+- splits at combining marks and joiners, as the regular expressions of GPT-2 and CLIP do in Hindi or within emoji. With
+  `</w>`, such a split looks like a space: the mark stays with its letter, and the next letter begins a word;
+- keeps contractions together, as GPT-2 and CLIP do; here, `'re` is two words if it is two tokens;
+- joins all spaces between two words except for the last, as GPT-2 does; here, each space begins a word.
 
-A character that is cut into bytes is classed by those in its first token, by what most characters with these bytes
-are: an Arabic comma (`D8 8C`), say, is taken for a letter in a vocabulary of single bytes.
+If the bytes of a character are in several tokens, its class is that of most characters with the bytes of the first
+token. For example, an Arabic comma (`D8 8C`) counts as a letter in a vocabulary of single bytes.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ from hf_dynmask.core.ragged import RaggedTokens
 
 
 class Class(IntEnum):
-    """What a token begins or ends with."""
+    """The class of the character, or of the mark, that a token begins or ends with."""
 
     LETTER = 0
     NUMBER = 1
     SYMBOL = 2  # and punctuation
-    FLAG = 3  # half a flag: a regional indicator
+    FLAG = 3  # a regional indicator, which is half of a flag
     IDEOGRAPH = 4  # a letter of a script without spaces between words
-    JOINER = 5  # goes with what is before it
-    SPACE = 6  # or the mark of a beginning: begins a word, which goes on with what follows
-    END = 7  # what follows begins a word, unless it is a joiner
-    SPECIAL = 8  # what follows begins a word
+    JOINER = 5  # belongs to the character before it
+    SPACE = 6  # or a mark of a beginning: begins a word, to which the next character belongs
+    END = 7  # the next character begins a word, unless it is a joiner
+    SPECIAL = 8  # the next character begins a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +53,11 @@ class WordTable:
     """Where words begin.
 
     Attributes:
-        first: uint8 `[ids]`, the `Class` of a token's first character or of its mark.
-        last: uint8 `[ids]`, the `Class` of its last character that is no joiner; JOINER if there is none.
-        boundary: bool `[classes, classes]`, True where a word begins between a last and a first one.
-        surfaces: the UTF-8, without marks and spaces, of tokens that may be met in text without spaces: those with an
-            ideograph first or last, and those with a joiner first, which may be a further byte of an ideograph.
+        first: uint8 `[ids]`, the `Class` of the first character of each token, or of its mark.
+        last: uint8 `[ids]`, the `Class` of its last character that is not a joiner; JOINER if there is none.
+        boundary: bool `[classes, classes]`, True if a word begins between a last class and a first class.
+        surfaces: the UTF-8, without marks and spaces, of tokens that may occur in text without spaces: those that begin
+            or end with an ideograph, and those that begin with a joiner, which may be a further byte of an ideograph.
     """
 
     first: np.ndarray
@@ -73,7 +72,7 @@ class WordTable:
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """uint8 `[ids]`: both classes, `16 * last + first`, so that one look at the table tells both."""
+        """uint8 `[ids]`: both classes, `16 * last + first`, so that one lookup returns both."""
         return (self.last << 4) | self.first
 
     @cached_property
@@ -93,7 +92,7 @@ class WordTable:
         return starts
 
     def last_classes(self, tokens: RaggedTokens) -> np.ndarray:
-        """uint8 `[tokens]`: the class of the last character up to here that is no joiner."""
+        """uint8 `[tokens]`: the class of the last character up to this token that is not a joiner."""
         return self._last_classes(tokens, self.codes.take(tokens.input_ids))
 
     def _last_classes(self, tokens: RaggedTokens, codes: np.ndarray) -> np.ndarray:
@@ -101,7 +100,7 @@ class WordTable:
         joiners = last == Class.JOINER
         if not joiners.any():
             return last
-        bare = tokens.positions == 0  # a mark without its letter, or the end of a character that was cut
+        bare = tokens.positions == 0  # a mark without its letter, or the end of a character whose start was cut off
         bare[1:] |= last[:-1] == Class.SPECIAL
         last[joiners & bare] = Class.LETTER
         return last[np.maximum.accumulate(np.where(last == Class.JOINER, 0, np.arange(len(last))))]

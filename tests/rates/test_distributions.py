@@ -133,9 +133,9 @@ def test_evaluation_may_have_a_distribution(wordpiece) -> None:
         (lambda: uniform_rate(-0.1, 0.5), "`low` must be a number between 0 and 1"),
         (lambda: truncated_normal_rate(0.5, 0.0), "`std` must be a finite number above 0"),
         (lambda: truncated_normal_rate(math.nan, 0.1), "`mean` must be a finite number"),
-        (lambda: truncated_normal_rate(9.0, 0.1), "`mean` must lie within 30 `std`"),
-        (lambda: RateDistribution(lambda u: 2 * u).draw(KEYS), "`quantile` must give a rate between 0 and 1"),
-        (lambda: RateDistribution(lambda u: 0.5).draw(KEYS), "`quantile` must give a rate between 0 and 1"),
+        (lambda: truncated_normal_rate(9.0, 0.1), "`mean` must be within 30 `std`"),
+        (lambda: RateDistribution(lambda u: 2 * u).draw(KEYS), "`quantile` must return a rate between 0 and 1"),
+        (lambda: RateDistribution(lambda u: 0.5).draw(KEYS), "`quantile` must return a rate between 0 and 1"),
     ],
 )
 def test_bad_arguments(call, message) -> None:

@@ -119,7 +119,7 @@ def test_steps_beyond_the_end_count_as_the_end() -> None:
     ("call", "message"),
     [
         (lambda: polynomial_schedule(0.3, 0.1, power=0), "`power` must be a positive number"),
-        (lambda: step_schedule([0.3, 0.1], []), "`rates` must hold one rate more than `boundaries`"),
+        (lambda: step_schedule([0.3, 0.1], []), "`rates` must have one element more than `boundaries`"),
         (lambda: step_schedule([0.3, 0.1], [100]), "`boundaries` must rise strictly within"),
         (lambda: step_schedule([0.3, 0.2, 0.1], [0.5, 0.5]), "`boundaries` must rise strictly within"),
         (lambda: with_warmup(0.3, warmup=1), "`warmup` must be a fraction of training"),

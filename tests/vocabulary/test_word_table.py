@@ -48,7 +48,7 @@ def _check(ids: Mapping[str, int], special: np.ndarray, added: Iterable[int] = (
         found, wanted = getattr(ours, name), getattr(expected, name)
         assert found.dtype == wanted.dtype
         assert np.array_equal(found, wanted), name
-    assert list(ours.surfaces.items()) == list(expected.surfaces.items())
+    assert ours.surfaces == expected.surfaces
 
 
 @pytest.mark.parametrize("family", [name for name in ZOO if name != "canine"])
