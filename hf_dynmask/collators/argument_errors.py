@@ -1,4 +1,4 @@
-"""The constructors of collators: two arguments by position, all others by name, and errors that say which are meant."""
+"""Errors with a remedy for wrong arguments of a collator: too many by position, or an unknown name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Collator = TypeVar("Collator")
 
 
 def explain_arguments(collator: type[Collator]) -> type[Collator]:
-    """Decorates a dataclass whose fields are keyword-only from the third on: wrong arguments get an error in words.
+    """Decorates a dataclass whose fields are keyword-only from the third one on: its errors then contain a remedy.
 
-    Subclasses may have constructors of their own; what they pass on is checked here.
+    A subclass may have another constructor. The arguments that it passes on are checked here.
     """
     construct = collator.__init__
     names = [field.name for field in fields(collator) if field.init]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Masks without a collator: arrays in, arrays out."""
+"""Masks for loops without a collator: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Rows = TypeVar("Rows", np.ndarray, list[Any])
 
-_INDEX = "index of the token"  # the column that tells where a token was before padding was dropped
+_INDEX = "index of the token"  # the column with the index of each token before padding was dropped
 _COLLATORS: weakref.WeakKeyDictionary[Any, DataCollatorForDynamicMasking] = weakref.WeakKeyDictionary()
 
 
@@ -41,7 +41,7 @@ def mask_tokens(
     exact_count: bool = False,
     min_masked: int = 1,
 ) -> tuple[Rows, Rows]:
-    """Masks numpy arrays, to the bit as [`DataCollatorForDynamicMasking`] masks the same examples in the same epoch.
+    """Masks numpy arrays as [`DataCollatorForDynamicMasking`] masks the same examples in the same epoch, to the bit.
 
     It serves loops without a `Trainer`, a `DataLoader` or torch tensors, with every strategy; for torch tensors on an
     accelerator, `hf_dynmask.on_device.mask_tokens` masks single tokens without leaving the device. The first call with
@@ -50,32 +50,34 @@ def mask_tokens(
     Args:
         input_ids: integers `[batch, length]`, padded on any side; or a list of one sequence of ids for each example, of
             any lengths.
-        tokenizer: a transformers tokenizer, with a mask token unless `mask_replace_prob` is 0. Tokens that are added to
-            it, or get another role, count from the next call on.
-        epoch: from 0. Which of an example's masks: for static masking, pass the same epoch each time; for the
-            collator's `num_mask_patterns=k`, pass `epoch % k`.
-        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a distribution that each sequence draws its own
-            from. Of a schedule, pass the value: `schedule(progress)`.
+        tokenizer: a transformers tokenizer, with a mask token unless `mask_replace_prob` is 0. New tokens and new roles
+            of tokens apply from the next call on.
+        epoch: the epoch, from 0. For static masking, pass the same epoch each time. For `num_mask_patterns=k` of the
+            collator, pass `epoch % k`.
+        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a distribution from which each sequence draws its
+            rate. Of a schedule, pass the value: `schedule(progress)`.
         seed: any integer.
         strategy: which tokens are masked together, and with what probability: see [`DataCollatorForDynamicMasking`].
-            `"adaptive"` needs a model's losses, and so the collator.
-        attention_mask: 0 where padded, 1 elsewhere. Without it, a pad token is padding if it has no other role. It has
-            the shape of `input_ids`, or is a list of such rows, as are the next ones.
-        special_tokens_mask: 1 where never to mask, besides the tokenizer's special tokens.
-        labels: -100 where never to mask, except within a word whose first token has a label, as in the collator.
+            `"adaptive"` is not possible, as it needs the losses of a model.
+        attention_mask: 0 at padding, 1 elsewhere. Without it, a pad token is padding if it has no other role. This
+            argument and the next ones have the shape of `input_ids`, or are lists of such rows.
+        special_tokens_mask: 1 for tokens that are never masked, in addition to the special tokens of the tokenizer.
+        labels: -100 for tokens that are never masked, except within a word whose first token has a label, as in the
+            collator.
         columns: the further columns that the strategy reads, by name, such as `{"ner_tags": tags}` for
             `strategies.entity(column="ner_tags")`.
-        mask_replace_prob: the share of masked tokens that become the mask token.
-        random_replace_prob: the share that become a random token, never a special one; the rest keep their id.
+        mask_replace_prob: the probability that a masked token becomes the mask token.
+        random_replace_prob: the probability that it becomes a random token, never a special one. The remaining masked
+            tokens keep their id.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, up to rounding.
-        min_masked: the least number of labels in a sequence that has as many maskable tokens.
+        min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
 
     Returns:
         The masked ids, and the original ids of the masked tokens with -100 elsewhere: int64 `[batch, length]` each, or
         two lists of int64 arrays if `input_ids` is a list. Padding keeps its ids and has the label -100.
 
     Raises:
-        ValueError: if an argument is out of its range, or the rows do not fit together.
+        ValueError: if an argument is out of its range, or the rows of two arguments have different lengths.
 
     Example:
 
@@ -86,7 +88,7 @@ def mask_tokens(
     """
     if callable(mlm_probability):
         raise ValueError(
-            "`mlm_probability` must be a number or a distribution, as no optimizer step is known here, but got "
+            "`mlm_probability` must be a number or a distribution, as the optimizer step is unknown here, but got "
             f"{mlm_probability!r}. Pass the value of a schedule: `schedule(progress)`."
         )
     collator = _collator_of(tokenizer)._clone_with(
@@ -131,7 +133,7 @@ def _collator_of(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForDynamicMa
 
 
 def _check_strategy(collator: DataCollatorForDynamicMasking, columns: Collection[str], given: Collection[str]) -> None:
-    """Refuses a strategy without what it reads, and columns that it does not read."""
+    """Checks that the strategy needs no model, and that `columns` are those that it reads."""
     if collator.losses is not None:
         raise ValueError(
             "`strategy` must not follow the losses of a model, which arrays do not have, but got "
@@ -182,7 +184,7 @@ def _described(values: Any) -> str:
 
 
 def _with_values(flat: np.ndarray, batch: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    """The batch's values where its tokens were; what it dropped, padding, stays as it is in `flat`."""
+    """`flat` with the values of the batch at the indices of its tokens. The values at padding do not change."""
     flat[batch[_INDEX][0]] = batch[name][0]
     return flat
 

@@ -1,4 +1,4 @@
-"""The base of all collators: works out the epoch, the rate and the seed of a batch."""
+"""The base of all collators: determines the epoch, the rate and the seed of a batch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EpochAwareCollator:
 
     def __post_init__(self) -> None:
         self._clock = Clock()
-        _ = self._plan  # made, and so checked, now rather than at the first batch
+        _ = self._plan  # made now, so that construction raises all errors
 
     @cached_property
     def _plan(self) -> Any:
@@ -46,7 +46,9 @@ class EpochAwareCollator:
         check_not_a_factory(self.rate, self.rate_argument)
         self._check_rate()
         if self.num_mask_patterns is not None:
-            checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask every epoch.")
+            checked_integer(
+                self.num_mask_patterns, "num_mask_patterns", 1, "Leave it out for a new mask in each epoch."
+            )
         return self._make_plan()
 
     def _check_rate(self) -> None:
@@ -67,17 +69,19 @@ class EpochAwareCollator:
         vocabulary = self.__dict__.get("_vocabulary")
         if vocabulary is not None and not is_current(vocabulary, self.tokenizer):
             self.tokenizer = self.tokenizer
-            _ = self._plan  # now, so that workers that start next need not
+            _ = self._plan  # made now, once for all workers that start later
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Applies a new setting from the next batch on: the plan is made, and checked, again."""
+        """Applies a new setting from the next batch on. The plan is then made and checked again."""
         if name == self.rate_argument and isinstance(value, bool):
             raise ValueError(
                 f"`{name}` must be a number between 0 and 1, but got {value}. If you mean `mlm` or `whole_word_mask`, "
                 "the second and third arguments in transformers, pass them by name: `mlm=True`."
             )
         if name == "strategy":
-            self._strategy = resolve_strategy(value)  # once: copies share the losses of an adaptive strategy
+            self._strategy = resolve_strategy(
+                value
+            )  # resolved once, so that copies share the losses of an adaptive strategy
         super().__setattr__(name, value)
         for made in ("_plan", "_clones"):
             self.__dict__.pop(made, None)
@@ -135,9 +139,9 @@ class EpochAwareCollator:
         """Sets the epoch and the optimizer steps of the batches in the next pass over a loader.
 
         Call it before each pass, in the main process of each rank. The loader numbers its batches in the order in which
-        it draws them, so workers, ranks and looks at single batches do not change the masks or the rate of a batch. A
-        pass that resumes through accelerate's `skip_first_batches` continues with the right numbers, except for a
-        stream.
+        it draws them, so the masks and the rate of a batch do not depend on workers, ranks or other calls of the
+        collator. A pass that resumes through accelerate's `skip_first_batches` continues with the right numbers, except
+        for a stream.
 
         Args:
             loader: a torch `DataLoader` that collates with this collator, or the loader that accelerate has prepared
@@ -153,7 +157,7 @@ class EpochAwareCollator:
                 exactly one `DataLoader`; under a schedule, if the steps are unknown: without `total_steps`, with a
                 loader whose batches come out of order, and for streamed data with several workers.
         """
-        from hf_dynmask.loading.custom_loop import start_epoch  # not at import: few users have a custom loop
+        from hf_dynmask.loading.custom_loop import start_epoch  # not at import, as few need it
 
         self._follow_tokenizer(Vocabulary.is_current_in_full)
         start_epoch(self, loader, epoch, total_steps, gradient_accumulation_steps, first_step)
@@ -161,12 +165,12 @@ class EpochAwareCollator:
             self.losses.start_epoch(epoch)
 
     def for_training(self, rate: Rate | None, seed: int) -> Any:
-        """A copy with its own clock, at `rate` if one is given; `seed` is used if this collator has none."""
+        """A copy with its own clock, at `rate` unless it is None. `seed` applies if this collator has none."""
         changes = {self.rate_argument: self.rate if rate is None else rate}
         return self._clone_with(seed=seed if self.seed is None else self.seed, **changes)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
-        """The collator to evaluate with."""
+        """The collator for evaluation."""
         raise NotImplementedError
 
     def _clone_with(self, **changes: Any) -> Any:
@@ -187,7 +191,7 @@ class EpochAwareCollator:
         return {name: value for name, value in self.__dict__.items() if name != "_clones"}
 
     def __str__(self) -> str:
-        from hf_dynmask.collators.summary import summarize  # not at import: few ask
+        from hf_dynmask.collators.summary import summarize  # not at import, as few need it
 
         return summarize(self, self._details())
 
@@ -202,13 +206,17 @@ class EpochAwareCollator:
         epoch: int | None = None,
         progress: float | None = None,
     ) -> Any:
-        """Makes a batch of these features.
+        """Collates examples to a masked batch.
 
         Args:
-            features: the examples: see the class.
-            return_tensors: "pt" or "np"; None for the collator's own setting.
-            epoch: the epoch whose batch to look at, from 0; nothing is stored.
-            progress: under a schedule, the fraction of training after which to look at the batch, in [0, 1].
+            features: the examples, described in the class.
+            return_tensors: `"pt"` or `"np"`; None for the setting of the collator.
+            epoch: the epoch of the masks, from 0, to look at a batch. The collator does not store it.
+            progress: with a schedule, the training progress at which to look at the batch, in [0, 1].
+
+        Raises:
+            ValueError: if the examples or an argument are invalid, or the rate is a schedule and the optimizer step is
+                unknown.
         """
         self._follow_tokenizer(Vocabulary.is_current)
         position = current_position() if epoch is None and progress is None else None
@@ -225,14 +233,14 @@ class EpochAwareCollator:
         raise NotImplementedError
 
     def _follows(self, position: BatchPosition) -> bool:
-        """Whether the position applies: not in a copy for evaluation, nor after a later call of `set_epoch`."""
+        """Whether the position applies. It does not in a copy for evaluation, or after a later call of `set_epoch`."""
         if self.is_evaluation and position.is_evaluation:
             return False
         return position.set_epoch_calls is None or position.set_epoch_calls == self._clock.set_epoch_calls
 
     def _collate_at(self, position: BatchPosition, features: Sequence[Any], return_tensors: str | None) -> Any:
         clone = self._clone_for(position)
-        if not isinstance(clone, EpochAwareCollator):  # in fine-tuning, evaluation is without masks
+        if not isinstance(clone, EpochAwareCollator):  # token dropout evaluates without masks
             return clone(features) if return_tensors is None else clone(features, return_tensors=return_tensors)
         rate = clone._rate_at(position)
         batch = clone._collate(features, return_tensors, rate, clone._pattern(position.epoch))
@@ -263,7 +271,7 @@ class EpochAwareCollator:
         return rate_at(self.rate, position.step, position.total_steps)
 
     def _rate_after(self, progress: float | None) -> FixedRate:
-        """The rate after a fraction of training; of a constant rate, the rate itself."""
+        """The rate at this training progress. A constant rate needs no progress."""
         rate = self.rate
         if not callable(rate):
             return rate
@@ -279,11 +287,11 @@ class EpochAwareCollator:
         if self.num_mask_patterns == 1:
             return 0
         if epoch is None:
-            self._warn_of_unknown_epoch()
+            self._warn_unknown_epoch()
             epoch = self._clock.fresh_pattern(seeded=self.seed is not None)
         return epoch if self.num_mask_patterns is None else epoch % self.num_mask_patterns
 
-    def _warn_of_unknown_epoch(self) -> None:
+    def _warn_unknown_epoch(self) -> None:
         if self._plan is None:
             return
         if self.seed is not None and not self._clock.epoch_is_known:

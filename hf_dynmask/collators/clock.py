@@ -25,21 +25,23 @@ class _Pass(NamedTuple):
 
     loader: int
     iteration: int
-    batches: float  # of all workers; infinite if unknown
-    is_evaluation: bool  # whether it reads in order while another loader, which does not, is still known
+    batches: float  # the number of all workers' batches; infinite if unknown
+    is_evaluation: bool  # whether it reads the data in order while another loader does not
 
 
 class Clock:
     """Holds the epoch of a collator, in the main process and in the workers of its loaders.
 
-    An epoch is set for one pass over the data. The passes of a loader that accelerate has prepared, as `Trainer` has it
-    do, can be told apart: in a later pass, the epoch is unknown.
+    An epoch is set for one pass over the data. In a later pass over a loader of accelerate, which counts its passes,
+    the epoch is unknown.
     """
 
     def __init__(self) -> None:
-        self._announced = SharedArray(np.zeros(4, np.int64), inherited=False)  # times told, epoch, and its pass
+        self._announced = SharedArray(
+            np.zeros(4, np.int64), inherited=False
+        )  # int64: calls of `set_epoch`, epoch, loader, iteration
         self._calls = 0
-        self._used: tuple[int, int] = (0, 0)  # times told, batches since
+        self._used: tuple[int, int] = (0, 0)  # calls of `set_epoch`, and batches since the last one
         self._sent_in: _Pass | None = None
 
     def set_epoch(self, epoch: int) -> None:
@@ -72,7 +74,7 @@ class Clock:
     def _is_of_this_pass(self, calls: int, current: _Pass) -> bool:
         """Whether a batch is in the pass that the epoch was set for.
 
-        A persistent worker sees its first pass only. There, a pass ends when the worker has made its share of batches.
+        A persistent worker only sees its first pass. There, a pass ends when the worker has made its share of batches.
         """
         worker = get_worker_info()
         if worker is None:
@@ -85,10 +87,10 @@ class Clock:
         return True
 
     def fresh_pattern(self, seeded: bool) -> int:
-        """A number to use as the pattern of a batch whose epoch is unknown; a new number for each batch.
+        """Makes a pattern for a batch whose epoch is unknown. Each batch gets a new one.
 
-        With a seed, it follows from the number of batches this collator has made and, in a worker, from the worker's
-        seed, which is new for each iterator. Without a seed, it comes from torch's global generator.
+        With a seed, it depends on the number of batches that this collator has made and, in a worker, on the seed of
+        the worker, which is new for each iterator. Without a seed, it comes from torch's global generator.
         """
         if not seeded:
             return int(torch.randint(2**62, ()))
@@ -99,7 +101,7 @@ class Clock:
         return int(stream_keys(worker.seed, np.array([number], np.uint64), 0)[0] >> np.uint64(2))
 
     def is_evaluation(self) -> bool:
-        """Whether the batch seems to be for evaluation, as far as accelerate's loaders show it."""
+        """Whether the loaders of accelerate indicate that the batch is for evaluation."""
         current = _current_pass() or self._sent_in
         return current is not None and current.is_evaluation
 
@@ -128,12 +130,12 @@ def _current_pass() -> _Pass | None:
 def _batches(loader: Any) -> float:
     try:
         return len(loader.base_dataloader) if loader.num_workers else math.inf
-    except (TypeError, AttributeError):  # a stream, or another kind of loader
+    except (TypeError, AttributeError):  # a stream, or another type of loader
         return math.inf
 
 
 def _reads_in_order(loader: Any) -> bool:
     sampler = loader
-    for name in ("base_dataloader", "batch_sampler", "batch_sampler", "sampler"):  # a sharded one holds another
+    for name in ("base_dataloader", "batch_sampler", "batch_sampler", "sampler"):  # a sharded sampler wraps another
         sampler = getattr(sampler, name, sampler)
     return isinstance(sampler, SequentialSampler)

@@ -1,4 +1,4 @@
-"""Warnings about batches whose epoch is unknown. Each is given once in a process: a check at every batch would cost."""
+"""Warnings about batches whose epoch is unknown. Each is issued once per process, which costs little per batch."""
 
 from __future__ import annotations
 

@@ -146,10 +146,16 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     per_token_columns: Sequence[str] = ()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
-        """A collator like this one for evaluation: one fixed mask for each example, at a fixed rate.
+        """A copy for evaluation: one fixed mask for each example, at a fixed rate.
 
-        So evaluation losses can be compared along a run, between schedules and between runs of one seed. A strategy
-        that follows the model's losses does not do so here: it weighs all units equally.
+        Evaluation losses can then be compared within a run, between schedules, and between runs with the same seed. A
+        strategy that follows the losses of the model weights all units equally here.
+
+        Args:
+            mlm_probability: the fraction of tokens to mask, in [0, 1], or a distribution.
+
+        Raises:
+            ValueError: if `mlm_probability` is neither.
         """
         rate = checked_evaluation_rate(mlm_probability)
         strategy = self._strategy.for_evaluation()
@@ -157,14 +163,14 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
     @property
     def is_audited(self) -> bool:  # type: ignore[override]
-        """Whether it masks anything."""
+        """Whether the batch has masks to audit."""
         return self.mlm
 
     def __str__(self) -> str:
         return super().__str__() if self.mlm else "No masking: labels for causal language modeling."
 
     def _details(self) -> tuple[str, ...]:
-        from hf_dynmask.collators.summary import replacements, units  # not at import: few ask
+        from hf_dynmask.collators.summary import replacements, units  # not at import, as few need it
 
         layout = ("one row without padding",) if self.padding_free else ()
         outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
@@ -174,7 +180,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         """None if nothing is masked."""
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         check_names(self.per_token_columns)
-        checked_integer(self.position_ids_start, "position_ids_start", 0, "RoBERTa's is 2.", maximum=1 << 31)
+        checked_integer(self.position_ids_start, "position_ids_start", 0, "Pass 2 for RoBERTa.", maximum=1 << 31)
         for name in _FLAGS:
             checked_flag(getattr(self, name), name)
         self._check_padding_free()
@@ -196,10 +202,10 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             super()._check_rate()
 
     def _check_padding_free(self) -> None:
-        """Arguments of the one layout that the other would pass over."""
+        """Refuses arguments of one layout that the other would ignore."""
         if self.padding_free and self.pad_to_multiple_of is not None:
             raise ValueError(
-                "`pad_to_multiple_of` must be None with `padding_free=True`, which pads nothing, but got "
+                "`pad_to_multiple_of` must be None with `padding_free=True`, which adds no padding, but got "
                 f"{self.pad_to_multiple_of}. Pass one of the two."
             )
         for name in ("return_seq_idx", "position_ids_start"):
@@ -212,7 +218,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     def _collate(
         self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
     ) -> BatchEncoding:
-        plan = self._plan  # first: it checks what was set since the last call
+        plan = self._plan  # first, as it checks new settings
         batch = ragged_batch(examples, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
@@ -254,11 +260,13 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
 
 def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:
-    """transformers' own argument for whole words is another way to ask for them."""
+    """The strategy that results from `whole_word_mask`, an argument of transformers."""
     if not whole_word_mask:
         return strategy
     if not mlm:
-        raise ValueError("`whole_word_mask` must be False with `mlm=False`, but got True: nothing is masked then.")
+        raise ValueError(
+            "`whole_word_mask` must be False with `mlm=False`, which masks nothing, but got True. Pass one of the two."
+        )
     if strategy.name not in ("token", "whole_word"):
         raise ValueError(
             f'`whole_word_mask=True` is `strategy="whole_word"`, but got `strategy={strategy!r}` as well. Pass one.'

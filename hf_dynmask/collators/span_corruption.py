@@ -111,19 +111,27 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
     per_token_columns: Sequence[str] = ()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForSpanCorruption:
-        """A collator like this one for evaluation: each example corrupted in one fixed way, at a fixed density.
+        """A copy for evaluation: one fixed corruption of each example, at a fixed density.
 
-        So evaluation losses can be compared along a run, between schedules and between runs of one seed.
+        Evaluation losses can then be compared within a run, between schedules, and between runs with the same seed.
+
+        Args:
+            mlm_probability: the noise density, in [0, 1], or a distribution.
+
+        Raises:
+            ValueError: if `mlm_probability` is neither.
         """
         density = checked_evaluation_rate(mlm_probability)
         return self._clone_with(noise_density=density, num_mask_patterns=1, is_evaluation=True)
 
     def _details(self) -> tuple[str, ...]:
-        return (f"spans of {self.mean_noise_span_length:g} tokens in the mean become one sentinel each",)
+        return (f"spans of {self.mean_noise_span_length:g} tokens on average become one sentinel each",)
 
     @cached_property
     def _sentinels(self) -> np.ndarray:
-        _ = self._vocabulary  # read together: that one tells when the tokenizer has changed, and both are read anew
+        _ = (
+            self._vocabulary
+        )  # read at the same time: its state shows changes of the tokenizer, after which both are read again
         return find_sentinels(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:
@@ -135,7 +143,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
     def _collate(
         self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
     ) -> BatchEncoding:
-        plan = self._plan  # first: it checks what was set since the last call
+        plan = self._plan  # first, as it checks new settings
         batch = ragged_batch(examples, self.per_token_columns)
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary)).without_padding()

@@ -17,18 +17,18 @@ _UNITS = {
     "whole_word": "whole words",
     "span": "spans of words",
     "ngram": "n-grams of words",
-    "position:prefix": "all after a prefix",
-    "position:suffix": "all before a suffix",
-    "position:block": "one block",
+    "position:prefix": "all tokens after a prefix",
+    "position:suffix": "all tokens before a suffix",
+    "position:block": "one block of tokens",
     "position:every_nth": "every n-th token",
     "weighted": "tokens by their weights",
     "entity": "words of entities",
-    "adaptive": "what the model predicts badly",
+    "adaptive": "tokens that the model predicts badly",
 }
 
 
 def summarize(collator: EpochAwareCollator, details: tuple[str, ...]) -> str:
-    """The sentence: how often masks are new, how much is masked, `details`, the seed, and who tells the epoch."""
+    """The sentence: how often masks change, how much is masked, `details`, the seed, and the source of the epoch."""
     seed = "seed of the Trainer, or 0" if collator.seed is None else f"seed {collator.seed}"
     parts = (format_rate(collator.rate), *details, seed, _epoch(collator))
     return f"{_patterns(collator.num_mask_patterns)}; {'; '.join(parts)}."
@@ -37,35 +37,38 @@ def summarize(collator: EpochAwareCollator, details: tuple[str, ...]) -> str:
 def format_rate(rate: Rate) -> str:
     """A rate in words, such as "30 % to 15 % of the tokens, linear"."""
     if isinstance(rate, RateDistribution):
-        return f"{_percent(rate.mean)} of the tokens in the mean, a rate of its own for each sequence"
+        return f"{_percent(rate.mean)} of the tokens on average, each sequence draws its rate"
     return _format_schedule(rate) if callable(rate) else f"{_percent(rate)} of the tokens"
 
 
 def units(strategy: Strategy, exact_count: bool) -> str:
-    """What is masked together, in words."""
+    """The units that are masked, in words."""
     return _UNITS.get(strategy.name, strategy.name) + (", an exact count" if exact_count else "")
 
 
 def replacements(mask_replace_prob: float, random_replace_prob: float) -> str:
-    """What masked tokens become, in words."""
-    kept = max(0.0, 1 - mask_replace_prob - random_replace_prob)
-    outcomes = {"the mask token": mask_replace_prob, "a random token": random_replace_prob, "what they were": kept}
+    """The outcomes for masked tokens, in words."""
+    outcomes = {
+        "become the mask token": mask_replace_prob,
+        "become a random token": random_replace_prob,
+        "stay unchanged": max(0.0, 1 - mask_replace_prob - random_replace_prob),
+    }
     likely = [f"{_percent(share)} {outcome}" for outcome, share in outcomes.items() if share > 1e-9]
-    return f"masked tokens become {', '.join(likely)}"
+    return f"of the masked tokens, {', '.join(likely)}"
 
 
 def _patterns(num_mask_patterns: int | None) -> str:
     if num_mask_patterns is None:
         return "Dynamic masking, new in every epoch"
     if num_mask_patterns == 1:
-        return "Static masking, one mask for each example"
-    return f"Static masking, {num_mask_patterns} masks for each example that take turns"
+        return "Static masking, one mask per example"
+    return f"Static masking, {num_mask_patterns} masks per example in turn"
 
 
 def _format_schedule(schedule: Schedule) -> str:
     try:
         ends = f"{_percent(schedule(0.0))} to {_percent(schedule(1.0))} of the tokens"
-    except Exception:  # it is the user's: whatever it raises here, it will raise, and be seen, in training
+    except Exception:  # of a custom schedule; training will raise it again
         ends = "a scheduled share of the tokens"
     if isinstance(schedule, Curve):
         return f"{ends}, {schedule.shape}"

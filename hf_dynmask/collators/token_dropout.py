@@ -1,4 +1,4 @@
-"""Masks over another collator's batch: token dropout in fine-tuning."""
+"""Token dropout for fine-tuning: masks tokens in the batch of another collator."""
 
 from __future__ import annotations
 
@@ -111,15 +111,15 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         super().__post_init__()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
-        """The collator whose batches this one masks: evaluation is without masks, whatever `mlm_probability` says."""
+        """The inner collator, as evaluation has no masks. `mlm_probability` is ignored."""
         return self.collator
 
     def _details(self) -> tuple[str, ...]:
-        from hf_dynmask.collators.summary import replacements, units  # not at import: few ask
+        from hf_dynmask.collators.summary import replacements, units  # not at import, as few need it
 
         outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
         if self.target == "attention_mask":
-            outcome = "masked tokens stay, and are not attended to"
+            outcome = "masked tokens stay unchanged, and no token attends to them"
         over = getattr(self.collator, "__name__", type(self.collator).__name__)
         return units(self._strategy, self.exact_count), outcome, f"over {over}"
 
@@ -140,7 +140,7 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         )
 
     def _checked_mask_replace_prob(self) -> float:
-        """0 where no id is replaced, so that no mask token is needed."""
+        """The probability of the mask token; 0 if no id is replaced, so that no mask token is needed."""
         names = ("mask_replace_prob", "random_replace_prob")
         probs = tuple(checked_rate(getattr(self, name), name) for name in names)
         if checked_choice(self.target, "target", ("input_ids", "attention_mask")) == "attention_mask":
@@ -152,8 +152,8 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
             return 0.0
         if probs == (0.0, 0.0):
             raise ValueError(
-                "`mask_replace_prob` + `random_replace_prob` must be above 0, but got 0: masked tokens would stay as "
-                "they are. Pass `mlm_probability=0.0` to mask nothing."
+                "`mask_replace_prob` + `random_replace_prob` must be above 0, but got 0: masked tokens would stay "
+                "unchanged. Pass `mlm_probability=0.0` to mask nothing."
             )
         if self.mask_replace_prob:
             for_random_tokens = "`mask_replace_prob=0.0, random_replace_prob=1.0` for random tokens"
@@ -196,7 +196,7 @@ def _check_unmasked(collator: Any) -> None:
         )
     if isinstance(collator, EpochAwareCollator) or getattr(collator, "mlm", False):
         raise ValueError(
-            f"`collator` must not mask tokens itself, but got a {type(collator).__name__}: there would be two masks. "
+            f"`collator` must not mask tokens itself, but got a {type(collator).__name__}, which would mask twice. "
             "Pass the collator of your task, such as `DataCollatorWithPadding(tokenizer)`, or use yours alone."
         )
 
@@ -208,6 +208,6 @@ def _find_tokenizer(collator: Any) -> Any:
             return tokenizer
     name = getattr(collator, "__name__", type(collator).__name__)
     raise ValueError(
-        "`tokenizer` must be given where `collator` has none as its attribute `tokenizer` or `processor.tokenizer`, "
-        f"but got None, and {name} has none. Pass `tokenizer=...`."
+        f"`tokenizer` must be given if `collator` has no attribute `tokenizer` or `processor.tokenizer`, but got None, "
+        f"and {name} has neither. Pass `tokenizer=...`."
     )

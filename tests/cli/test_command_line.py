@@ -114,7 +114,7 @@ def test_a_rate_that_each_mask_draws_is_shown(printed) -> None:
     asked = [float(line.split()[1].rstrip("%")) for line in epochs_of(output)]
     assert len(set(asked)) > 5
     assert all(10 <= rate <= 90 for rate in asked)
-    assert "50 % of the tokens in the mean, a rate of its own for each sequence;" in output
+    assert "50 % of the tokens on average, each sequence draws its rate;" in output
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def failing(progress: float) -> float:
     [
         (0.15, "15 % of the tokens"),
         (1 / 3, "33.3 % of the tokens"),
-        (uniform_rate(), "50 % of the tokens in the mean, a rate of its own for each sequence"),
+        (uniform_rate(), "50 % of the tokens on average, each sequence draws its rate"),
         (linear_schedule(0.3, 0.15), "30 % to 15 % of the tokens, linear"),
         (polynomial_schedule(0.3, 0.15), "30 % to 15 % of the tokens, polynomial"),
         (cosine_schedule(0.3, 0.15), "30 % to 15 % of the tokens, cosine"),
@@ -60,9 +60,9 @@ def test_rates_in_words(rate, said) -> None:
 def test_the_usual_one(wordpiece) -> None:
     collator = DataCollatorForDynamicMasking(wordpiece, strategy="whole_word", seed=3)
     assert str(collator) == (
-        "Dynamic masking, new in every epoch; 15 % of the tokens; whole words; masked tokens become 80 % the mask "
-        "token, 10 % a random token, 10 % what they were; seed 3; epoch not set yet (use MaskRateCallback or "
-        "start_epoch)."
+        "Dynamic masking, new in every epoch; 15 % of the tokens; whole words; of the masked tokens, 80 % become the "
+        "mask token, 10 % become a random token, 10 % stay unchanged; seed 3; epoch not set yet (use "
+        "MaskRateCallback or start_epoch)."
     )
     collator.set_epoch(0)
     assert str(collator).endswith("; seed 3; the epoch is known from set_epoch.")
@@ -71,17 +71,20 @@ def test_the_usual_one(wordpiece) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"num_mask_patterns": 1}, "Static masking, one mask for each example; 15 %"),
+        ({"num_mask_patterns": 1}, "Static masking, one mask per example; 15 %"),
         ({"num_mask_patterns": 1}, "the epoch does not matter."),
-        ({"num_mask_patterns": 10}, "Static masking, 10 masks for each example that take turns; 15 %"),
+        ({"num_mask_patterns": 10}, "Static masking, 10 masks per example in turn; 15 %"),
         ({"mlm_probability": linear_schedule(0.3, 0.15)}, "; 30 % to 15 % of the tokens, linear;"),
         ({"exact_count": True}, "; single tokens, an exact count;"),
         ({"strategy": strategies.span()}, "; spans of words;"),
-        ({"strategy": strategies.position("prefix")}, "; all after a prefix;"),
+        ({"strategy": strategies.position("prefix")}, "; all tokens after a prefix;"),
         ({"strategy": "entity"}, "; words of entities;"),
         ({"whole_word_mask": True}, "; whole words;"),
-        ({"mask_replace_prob": 1.0, "random_replace_prob": 0.0}, "; masked tokens become 100 % the mask token;"),
-        ({"mask_replace_prob": 0.9}, "become 90 % the mask token, 10 % a random token;"),
+        (
+            {"mask_replace_prob": 1.0, "random_replace_prob": 0.0},
+            "; of the masked tokens, 100 % become the mask token;",
+        ),
+        ({"mask_replace_prob": 0.9}, "90 % become the mask token, 10 % become a random token;"),
         ({"padding_free": True}, "; one row without padding;"),
         ({}, "; seed of the Trainer, or 0;"),
     ],
@@ -99,9 +102,11 @@ def test_no_masks_are_no_masks(wordpiece) -> None:
 def test_the_other_collators_say_theirs(wordpiece, with_sentinels) -> None:
     tagging = DataCollatorForTokenClassification(wordpiece)
     said = str(DataCollatorWithTokenDropout(tagging, target="attention_mask"))
-    assert "; single tokens; masked tokens stay, and are not attended to; over DataCollatorForToken" in said
-    assert "tokens become 100 % the mask token; over" in str(DataCollatorWithTokenDropout(tagging))
-    assert "; spans of 3 tokens in the mean become one sentinel each;" in str(
+    assert (
+        "; single tokens; masked tokens stay unchanged, and no token attends to them; over DataCollatorForToken" in said
+    )
+    assert "of the masked tokens, 100 % become the mask token; over" in str(DataCollatorWithTokenDropout(tagging))
+    assert "; spans of 3 tokens on average become one sentinel each;" in str(
         DataCollatorForSpanCorruption(with_sentinels)
     )
 

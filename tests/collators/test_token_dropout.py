@@ -532,7 +532,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("inner", [default_data_collator, DefaultDataCollator(), functools.partial(int)])
     def test_no_tokenizer(self, inner) -> None:
-        with pytest.raises(ValueError, match="`tokenizer` must be given where `collator` has none"):
+        with pytest.raises(ValueError, match="`tokenizer` must be given if `collator` has no attribute"):
             _masking(inner)
 
     @pytest.mark.parametrize(
