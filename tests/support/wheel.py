@@ -1,10 +1,10 @@
-"""Checks a built wheel, `python tests/wheel.py DIST`: it holds the library and its types, is small, and no more."""
+"""Checks a built wheel, `python tests/support/wheel.py DIST`: it contains only the library and its types, and is small."""
 
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-MOST = 170_000  # bytes: 90 kB code, 53 kB docstrings and comments, 12 kB metadata, 14 kB names of files
+MOST = 185_000  # bytes: 96 kB code (each file is compressed by itself), 57 kB docstrings and comments, 13 kB metadata, 14 kB zip
 
 
 def main() -> None:
