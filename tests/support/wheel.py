@@ -1,10 +1,11 @@
-"""Checks a built wheel, `python tests/support/wheel.py DIST`: it contains only the library and its types, and is small."""
+"""Checks that a built wheel contains only the library and its types, and is small: `python tests/support/wheel.py DIST`."""
 
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-MOST = 185_000  # bytes: 96 kB code (each file is compressed by itself), 57 kB docstrings and comments, 13 kB metadata, 14 kB zip
+# bytes: 96 kB code (a wheel compresses each file by itself), 57 kB docstrings and comments, 13 kB metadata, 14 kB zip
+MOST = 185_000
 
 
 def main() -> None:
