@@ -31,7 +31,7 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
             f"`input_ids` must be integers, one for each token, but got {input_ids.dtype} of {input_ids.ndim} "
             "dimensions. Pass the ids that the tokenizer returns."
         )
-    if input_ids.view(np.uint64).max(initial=0) >= vocabulary.size:  # a negative id becomes a large one
+    if np.maximum.reduce(input_ids.view(np.uint64), initial=0) >= vocabulary.size:  # a negative id becomes a large one
         outside = input_ids[(input_ids < 0) | (input_ids >= vocabulary.size)]
         raise ValueError(
             f"`input_ids` must be within the tokenizer's vocabulary, 0 to {vocabulary.size - 1}, but got "
@@ -51,7 +51,7 @@ def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | Non
     if "attention_mask" in batch.per_token:
         attention = batch.per_token["attention_mask"]
         padding = attention != 1
-        if not padding.any():
+        if not np.logical_or.reduce(padding):
             return None
         if attention[padding].any():
             raise ValueError(

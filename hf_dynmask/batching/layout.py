@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,20 +28,26 @@ def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: in
         side: the side of the padding, "right" or "left".
         multiple: the length is rounded up to a multiple of this number; None for the longest sequence.
     """
-    length = _padded_length(batch.lengths, multiple)
-    narrow = np.min_scalar_type(length)  # comparisons of two bytes are faster than those of eight
-    is_token = np.arange(length, dtype=narrow) < batch.lengths.astype(narrow)[:, None]
-    is_token = is_token if side == "right" else is_token[:, ::-1]
+    is_token = _token_mask(batch.lengths, _padded_length(batch.lengths, multiple), side)
     columns = {name: _padded(values, is_token, fills.get(name, 0)) for name, values in batch.per_token.items()}
-    columns["attention_mask"] = (is_token if batch.padding is None else _padded(~batch.padding, is_token, 0)).astype(
-        np.int64
-    )
+    attended = is_token if batch.padding is None else _padded(~batch.padding, is_token, 0)
+    columns["attention_mask"] = attended.astype(np.int64)
     return {**columns, **batch.per_sequence}
+
+
+def _token_mask(lengths: np.ndarray, length: int, side: str) -> np.ndarray:
+    """Where padded rows have tokens: bool `[sequences, length]`."""
+    narrow = np.min_scalar_type(length)  # comparisons of two bytes are faster than those of eight
+    is_token = np.arange(length, dtype=narrow) < lengths.astype(narrow)[:, None]
+    return is_token if side == "right" else is_token[:, ::-1]
 
 
 def padded_indices(indices: np.ndarray, lengths: np.ndarray, side: str, multiple: int | None) -> np.ndarray:
     """The indices in the flat array of [`padded`] rows of the tokens at flat `indices`, int64 in rising order."""
-    length, ends = _padded_length(lengths, multiple), lengths.cumsum()
+    length = _padded_length(lengths, multiple)
+    if np.minimum.reduce(lengths) == length:
+        return indices
+    ends = lengths.cumsum()
     shifts = np.arange(len(lengths)) * length - (ends - lengths)
     if side == "left":
         shifts += length - lengths
@@ -48,12 +55,15 @@ def padded_indices(indices: np.ndarray, lengths: np.ndarray, side: str, multiple
 
 
 def _padded_length(lengths: np.ndarray, multiple: int | None) -> int:
-    longest = int(lengths.max())
+    longest = int(np.maximum.reduce(lengths))
     return longest if multiple is None else -(-longest // multiple) * multiple
 
 
 def _padded(values: np.ndarray, is_token: np.ndarray, fill: int) -> np.ndarray:
-    rows = np.full((*is_token.shape, *values.shape[1:]), fill, dtype=values.dtype)
+    shape = (*is_token.shape, *values.shape[1:])
+    if len(values) == is_token.size:  # no padding: ten times as fast
+        return values.reshape(shape).copy()
+    rows = np.full(shape, fill, dtype=values.dtype)
     rows[is_token] = values
     return rows
 
@@ -107,11 +117,18 @@ def check_layout(pad_to_multiple_of: int | None, return_tensors: str) -> None:
 
 def encoding(columns: Mapping[str, Any], return_tensors: str) -> BatchEncoding:
     """The columns in the type of transformers' collators, with torch tensors for arrays if `return_tensors` is "pt"."""
-    from transformers import BatchEncoding  # not at import, whose time it would more than double
-
+    batch_encoding = _batch_encoding()
     if checked_choice(return_tensors, "return_tensors", ("pt", "np")) == "np":
-        return BatchEncoding(dict(columns))
-    return BatchEncoding({name: _as_tensor(values) for name, values in columns.items()})
+        return batch_encoding(dict(columns))
+    return batch_encoding({name: _as_tensor(values) for name, values in columns.items()})
+
+
+@cache
+def _batch_encoding() -> type[BatchEncoding]:
+    """The class, imported at the first batch, as its import takes longer than that of this package."""
+    from transformers import BatchEncoding
+
+    return BatchEncoding
 
 
 def _as_tensor(values: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FILLS = {"labels": IGNORE_INDEX, "special_tokens_mask": 1}
 _FLAGS = ("mlm", "whole_word_mask", "return_mask_rate", "padding_free", "return_seq_idx", "return_flash_attn_kwargs")
-_NOT_FOR_THE_MODEL = ("special_tokens_mask", "offset_mapping")
+_NOT_LAID_OUT = ("attention_mask", "special_tokens_mask", "offset_mapping")
 
 
 @explain_arguments
@@ -226,11 +226,11 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             batch = batch.without_padding()
         if plan is None:
             rates: float | np.ndarray = 0.0
-            columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)))
+            columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)), _NOT_LAID_OUT)
         else:
             masked = mask_batch(batch.without_padding(), rate, pattern, plan)
             rates = masked.rates
-            columns = self._lay_out(batch.without_columns(("labels", *plan.strategy.columns)))
+            columns = self._lay_out(batch, (*_NOT_LAID_OUT, "labels", *plan.strategy.columns))
             indices = self._laid_out_indices(batch, masked.indices)
             columns["labels"] = apply_mask(columns["input_ids"], indices, masked.ids)
         if self.return_mask_rate:
@@ -243,8 +243,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             labels[batch.tokens.row_starts] = IGNORE_INDEX  # the token before it is of another sequence
         return labels
 
-    def _lay_out(self, batch: RaggedBatch) -> dict[str, Any]:
-        batch = batch.without_columns(("attention_mask", *_NOT_FOR_THE_MODEL))
+    def _lay_out(self, batch: RaggedBatch, left_out: Collection[str]) -> dict[str, Any]:
+        batch = batch.without_columns(left_out)
         if self.padding_free:
             return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
         pad = pad_token_id(self._vocabulary, batch.lengths, self.pad_to_multiple_of)

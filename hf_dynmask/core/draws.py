@@ -72,7 +72,7 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     """
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
-    multipliers, sums = _multipliers(int(lengths.max(initial=1)).bit_length())
+    multipliers, sums = _multipliers(int(np.maximum.reduce(lengths, initial=1)).bit_length())
     terms = multipliers.take(positions)
     terms *= input_ids.view(np.uint64)
     return segment_reduce(np.add, terms, lengths) + sums[lengths]  # the sums are the terms of the 1 in `id + 1`
@@ -132,7 +132,7 @@ def below(draws: np.ndarray, probs: float | np.ndarray) -> np.ndarray:
         draws: uint32 `[n]` from [`draw`].
         probs: one number in [0, 1], or float64 `[n]`. The resolution is 2**-32.
     """
-    if isinstance(probs, np.ndarray):
+    if type(probs) is np.ndarray:
         return draws < np.rint(probs * RANGE)
     limit = round(float(probs) * RANGE)
     return draws < np.uint32(limit) if limit < RANGE else np.ones(draws.shape, dtype=bool)
@@ -150,12 +150,16 @@ def as_draws(fractions: np.ndarray) -> np.ndarray:
 
 def as_index(draws: np.ndarray, size: int | np.ndarray) -> np.ndarray:
     """The draws as int64 in [0, size), equally likely to within `size` / 2**32. `size` is an int, or int64 `[n]`."""
-    return ((draws.astype(np.uint64) * np.asarray(size, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
+    factor = size.astype(np.uint64) if type(size) is np.ndarray else np.uint64(size)
+    return ((draws.astype(np.uint64) * factor) >> np.uint64(32)).astype(np.int64)
 
 
 def _word(number: int) -> np.ndarray:
     """uint64 `[1]`. Not a scalar, as numpy warns of a scalar that wraps around, which is intended here."""
     return np.array([int(number) % (1 << 64)], dtype=np.uint64)
+
+
+_PURPOSE_WORDS = {purpose: _word(purpose * int(GOLDEN_64)) for purpose in Purpose}
 
 
 @lru_cache(maxsize=64)
@@ -166,7 +170,7 @@ def mixed(number: int) -> np.ndarray:
 
 def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]:
     """The two 32-bit keys of each 64-bit key for a purpose: uint32 `[keys]` each."""
-    halves = mix64(keys + _word(purpose * int(GOLDEN_64)))
+    halves = mix64(keys + _PURPOSE_WORDS[purpose])
     return halves.astype(np.uint32), (halves >> _HALF).astype(np.uint32)
 
 

@@ -28,10 +28,10 @@ def segment_reduce(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> 
     The result of a row depends only on its own values, including the rounding of floats.
     """
     starts = lengths.cumsum() - lengths
-    filled = lengths > 0
-    if filled.all() and len(lengths):
+    if len(lengths) and np.minimum.reduce(lengths) > 0:
         return ufunc.reduceat(values, starts)
     results = np.zeros(len(lengths), dtype=values.dtype)
+    filled = lengths > 0
     if filled.any():
         results[filled] = ufunc.reduceat(values, starts[filled])
     return results

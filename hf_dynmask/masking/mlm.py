@@ -26,8 +26,7 @@ from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.aligned_labels import word_continuations
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
-from hf_dynmask.strategies.partitions import every_token
-from hf_dynmask.strategies.units import partition_units
+from hf_dynmask.strategies.units import every_token, partition_units
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, check_mask_token
 
 
@@ -127,7 +126,7 @@ def mask_tokens(
     """
     keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
     masking_tokens = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
-    vars(masking_tokens).update(vars(tokens))  # keeps the positions, which the keys needed
+    masking_tokens.__dict__.update(tokens.__dict__)  # keeps the positions, which the keys needed
     if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks each token by itself
         masking_tokens.pieces = word_continuations(masking_tokens, unlabelled, plan.strategy.words)
     units = partition_units(masking_tokens, plan.strategy.partition)
@@ -154,7 +153,8 @@ def apply_mask(input_ids: np.ndarray, indices: np.ndarray, ids: np.ndarray) -> n
     Returns:
         The labels, int64 of the same shape: the original ids at these indices, -100 elsewhere.
     """
-    labels = np.full_like(input_ids, IGNORE_INDEX)
-    labels.reshape(-1)[indices] = input_ids.reshape(-1)[indices]
-    input_ids.reshape(-1)[indices] = ids
-    return labels
+    flat_ids, labels = input_ids.reshape(-1), np.empty(input_ids.size, dtype=np.int64)
+    labels.fill(IGNORE_INDEX)
+    labels[indices] = flat_ids[indices]
+    flat_ids[indices] = ids
+    return labels.reshape(input_ids.shape)

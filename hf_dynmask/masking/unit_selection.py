@@ -61,10 +61,9 @@ def select_units(
     Raises:
         ValueError: if a function of the strategy returns values that are not as its documentation says.
     """
-    row_rates = rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
-    unit_probs = _unit_probs(units, rates, row_rates, strategy)
+    unit_probs = _unit_probs(units, rates, strategy)
     if exact_count and strategy.probs is None and not strategy.counts:
-        goal = row_rates * sum_by_row(units.maskable_size, units)
+        goal = _row_rates(units, rates) * sum_by_row(units.maskable_size, units)
         is_uniform = strategy.weights is strategy.draws is None
         return units.indices(select_count(units, unit_probs.sort_keys, goal, min_masked, rotated=is_uniform))
     if exact_count and strategy.probs is not None:
@@ -74,21 +73,27 @@ def select_units(
     masked = units.indices(selected)
     if min_masked:
         is_short = count_per_row(masked, units.tokens.ends) < min_masked
-        if is_short.any():
+        if np.logical_or.reduce(is_short):
             selected[_first_units(units, unit_probs.sort_keys, is_short, min_masked)] = True
             masked = units.indices(selected)
     return masked
 
 
-def _unit_probs(units: Units, rates: float | np.ndarray, row_rates: np.ndarray, strategy: Strategy) -> _UnitProbs:
-    draws = _unit_draws(units, row_rates, strategy)
+def _unit_probs(units: Units, rates: float | np.ndarray, strategy: Strategy) -> _UnitProbs:
+    draws = _unit_draws(units, rates, strategy)
     if strategy.probs is not None:
-        probs = checked_unit_values(strategy.probs(units.tokens, units, row_rates), units, "probs", strategy)
+        values = strategy.probs(units.tokens, units, _row_rates(units, rates))
+        probs = checked_unit_values(values, units, "probs", strategy)
         return _UnitProbs(draws, probs, probs)
     if strategy.weights is not None:
         weights = relative_weights(units, _unit_weights(units, strategy.weights))
-        return _UnitProbs(draws, proportional(units, weights, row_rates), weights)
-    return _UnitProbs(draws, units.from_sequences(row_rates) if isinstance(rates, np.ndarray) else rates)
+        return _UnitProbs(draws, proportional(units, weights, _row_rates(units, rates)), weights)
+    return _UnitProbs(draws, units.from_sequences(rates) if isinstance(rates, np.ndarray) else rates)
+
+
+def _row_rates(units: Units, rates: float | np.ndarray) -> np.ndarray:
+    """The rate of each sequence: float64 `[sequences]`."""
+    return rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
 
 
 def _unit_weights(units: Units, weights: Weights) -> np.ndarray:
@@ -101,11 +106,12 @@ def _unit_weights(units: Units, weights: Weights) -> np.ndarray:
     return values
 
 
-def _unit_draws(units: Units, rates: np.ndarray, strategy: Strategy) -> np.ndarray:
+def _unit_draws(units: Units, rates: float | np.ndarray, strategy: Strategy) -> np.ndarray:
     """uint32 `[units]`: the draw of the first token of each unit, or those of the strategy."""
     tokens = units.tokens
     if strategy.draws is not None:
-        return as_draws(checked_unit_values(strategy.draws(tokens, units, rates), units, "draws", strategy))
+        values = strategy.draws(tokens, units, _row_rates(units, rates))
+        return as_draws(checked_unit_values(values, units, "draws", strategy))
     return draw_in_rows(tokens.keys, units.counts, units.at_first_token(tokens.positions), Purpose.SELECTION)
 
 

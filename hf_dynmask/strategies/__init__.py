@@ -20,13 +20,13 @@ from hf_dynmask.strategies.entities import entity
 from hf_dynmask.strategies.frequencies import rarity_weights, token_counts
 from hf_dynmask.strategies.lengths import fixed_lengths, geometric_lengths, poisson_lengths
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
-from hf_dynmask.strategies.partitions import every_token, token, whole_word, words
+from hf_dynmask.strategies.partitions import token, whole_word, words
 from hf_dynmask.strategies.positional import position
 from hf_dynmask.strategies.registry import FACTORIES, STRATEGIES, resolve_strategy
 from hf_dynmask.strategies.spans import ngram, span
 from hf_dynmask.strategies.strategy import Strategy
 from hf_dynmask.strategies.token_losses import TokenLosses
-from hf_dynmask.strategies.units import Units
+from hf_dynmask.strategies.units import Units, every_token
 from hf_dynmask.strategies.weighted_units import adaptive, weighted
 
 __all__ = [

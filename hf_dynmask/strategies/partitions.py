@@ -9,6 +9,7 @@ import numpy as np
 from hf_dynmask.core.checks import checked_integer
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.strategy import Strategy
+from hf_dynmask.strategies.units import every_token
 from hf_dynmask.vocabulary.segmentation import Segmenter
 from hf_dynmask.vocabulary.whole_words import whole_words
 
@@ -47,15 +48,6 @@ def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = N
         checked_integer(max_word_length, "max_word_length", 1, "Pass None to split no word.")
     unsplit = None if segmenter is None else partial(words, max_word_length=None, segmenter=segmenter)
     return Strategy("whole_word", partial(words, max_word_length=max_word_length, segmenter=segmenter), words=unsplit)
-
-
-def every_token(tokens: MaskingTokens) -> np.ndarray:
-    """The partition of `tokens` in which each token is a unit: bool `[tokens]`.
-
-    >>> Strategy("common ids", partition=every_token, weights=lambda tokens, units: 1.0 / (1 + tokens.input_ids))
-    <Strategy common ids>
-    """
-    return np.ones(len(tokens.input_ids), dtype=bool)
 
 
 def words(tokens: MaskingTokens, max_word_length: int | None = 16, segmenter: Segmenter | None = None) -> np.ndarray:

@@ -128,12 +128,24 @@ class Units:
         return self.first[units].repeat(sizes) + positions_in_rows(sizes)
 
 
+def every_token(tokens: MaskingTokens) -> np.ndarray:
+    """The partition of `tokens` in which each token is a unit: bool `[tokens]`.
+
+    >>> from hf_dynmask.strategies import Strategy
+    >>> Strategy("common ids", partition=every_token, weights=lambda tokens, units: 1.0 / (1 + tokens.input_ids))
+    <Strategy common ids>
+    """
+    return np.ones(len(tokens.input_ids), dtype=bool)
+
+
 def partition_units(tokens: MaskingTokens, partition: Partition) -> Units:
     """The units of a partition.
 
     Raises:
         ValueError: if the partition does not return a bool for each token.
     """
+    if partition is every_token:
+        return Units(tokens, None)
     starts = np.asarray(partition(tokens))
     if starts.shape != tokens.input_ids.shape or starts.dtype != bool:
         raise ValueError(

@@ -18,8 +18,9 @@ from hf_dynmask.masking.keys import sequence_keys
 from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replacement_ids
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
-from hf_dynmask.strategies.partitions import every_token, words
+from hf_dynmask.strategies.partitions import words
 from hf_dynmask.strategies.spans import runs
+from hf_dynmask.strategies.units import every_token
 from hf_dynmask.trainer.audit_columns import (
     NotAuditableError,
     integer_column,

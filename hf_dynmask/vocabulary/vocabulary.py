@@ -53,7 +53,7 @@ class Vocabulary:
         """bool `[ids]`: the opposite of `special`."""
         return ~self.special
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of ids: every id is in [0, size)."""
         return len(self.special)

@@ -48,6 +48,15 @@ def _examples(length: int, lists: bool, vocabulary_size: int) -> list[dict[str, 
     return examples
 
 
+@pytest.mark.parametrize(("lists", "limit"), [(False, 250), (True, 300)], ids=["numpy", "lists"])
+def test_a_batch_takes_few_calls(wordpiece, lists, limit) -> None:
+    ids = np.random.default_rng(0).integers(5, len(wordpiece), (32, 128))
+    examples: list[dict[str, Any]] = [{"input_ids": row, "attention_mask": np.ones_like(row)} for row in ids]
+    if lists:
+        examples = [{name: values.tolist() for name, values in each.items()} for each in examples]
+    assert _calls(DataCollatorForDynamicMasking(wordpiece, num_mask_patterns=1), examples) <= limit
+
+
 def _few_more(collator: Any, lists: bool, vocabulary_size: int) -> bool:
     """A few depend on the draws: whether a sequence has too few labels, say."""
     short, long = (_calls(collator, _examples(length, lists, vocabulary_size)) for length in LENGTHS)

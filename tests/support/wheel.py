@@ -1,4 +1,4 @@
-"""Checks that a built wheel contains only the library and its types, and is small: `python tests/support/wheel.py DIST`."""
+"""Checks that a built wheel contains only the library and its types, and is small: `python wheel.py DIST`."""
 
 import sys
 from pathlib import Path
