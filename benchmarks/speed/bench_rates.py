@@ -16,7 +16,9 @@ def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, 
     constant = DataCollatorForDynamicMasking(tokenizer)
     constant.set_epoch(0)
 
-    args = SimpleNamespace(seed=0, gradient_accumulation_steps=1, ignore_data_skip=False)
+    args = SimpleNamespace(
+        seed=0, gradient_accumulation_steps=1, ignore_data_skip=False, eval_strategy="no", report_to=[]
+    )
     state = SimpleNamespace(
         global_step=0, max_steps=1_000_000, epoch=0.0, num_train_epochs=1, is_world_process_zero=False
     )
