@@ -20,6 +20,7 @@ from hf_dynmask.strategies import Strategy
 
 if TYPE_CHECKING:
     from hf_dynmask import on_device
+    from hf_dynmask.batching.arrow_rows import ArrowRows
     from hf_dynmask.collators.arrays import mask_tokens
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArrowRows",
     "DataCollatorForDynamicMasking",
     "DataCollatorForSpanCorruption",
     "DataCollatorWithTokenDropout",
@@ -53,6 +55,7 @@ __all__ = [
 
 
 _ON_DEMAND = {
+    "ArrowRows": "batching.arrow_rows",
     "DataCollatorForSpanCorruption": "collators.span_corruption",
     "DataCollatorWithTokenDropout": "collators.token_dropout",
     "MaskAuditError": "trainer.training_audit",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+from hf_dynmask.batching.features import column_names
 from hf_dynmask.collators.clock import Clock
 from hf_dynmask.collators.epoch_warnings import warn_seed_without_epoch, warn_unstable_evaluation
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
@@ -244,7 +245,7 @@ class EpochAwareCollator:
             return clone(features) if return_tensors is None else clone(features, return_tensors=return_tensors)
         rate = clone._rate_at(position)
         batch = clone._collate(features, return_tensors, rate, clone._pattern(position.epoch))
-        record_columns(features)
+        record_columns(column_names(features))
         return batch
 
     def _clone_for(self, position: BatchPosition) -> Any:
