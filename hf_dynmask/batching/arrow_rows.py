@@ -61,9 +61,10 @@ class ArrowRows(Dataset[dict[str, Any]]):
         """The rows at these indices. A `DataLoader` reads its batches with this method."""
         from hf_dynmask.batching.arrow import table_rows  # here, as pyarrow comes with `datasets` only
 
-        in_range = range(len(self.dataset))  # `datasets` fails for a negative index after `shuffle` or `select`
-        columns = table_rows(self.dataset[[in_range[index] for index in indices]])
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        if min(indices, default=0) < 0:  # for which `datasets` fails after `shuffle` or `select`
+            indices = [range(len(self))[index] for index in indices]
+        columns = table_rows(self.dataset[list(indices)])
+        return [dict(zip(columns, row)) for row in zip(*columns.values())]  # noqa: B905  # faster without a check
 
 
 def _remedy(dataset: Any) -> str:

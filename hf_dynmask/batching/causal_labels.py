@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_dynmask.batching.eligibility import labelled_tokens
+from hf_dynmask.batching.eligibility import labeled_tokens
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
 
 
@@ -14,7 +14,7 @@ def causal_labels(batch: RaggedBatch, pad_token_id: int | None) -> np.ndarray:
     As in the stock collator, the label of the pad token is -100 even if this token has another role.
     """
     input_ids = batch.per_token["input_ids"]
-    labelled = labelled_tokens(batch) & (input_ids != pad_token_id)
+    labeled = labeled_tokens(batch) & (input_ids != pad_token_id)
     if batch.padding is not None:
-        labelled &= ~batch.padding
-    return np.where(labelled, input_ids, IGNORE_INDEX)
+        labeled &= ~batch.padding
+    return np.where(labeled, input_ids, IGNORE_INDEX)

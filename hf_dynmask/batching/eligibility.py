@@ -65,7 +65,7 @@ def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | Non
     return None
 
 
-def labelled_tokens(batch: RaggedBatch) -> np.ndarray:
+def labeled_tokens(batch: RaggedBatch) -> np.ndarray:
     """The tokens whose `labels` are not -100: bool `[tokens]`; all tokens if there are no labels."""
     if "labels" in batch.per_token:
         return batch.per_token["labels"] != IGNORE_INDEX
@@ -76,18 +76,18 @@ def maskable_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection
     """Which tokens are maskable: bool `[tokens]`. If the strategy reads `labels`, they do not exclude tokens."""
     maskable = vocabulary.maskable.take(batch.per_token["input_ids"])
     if "labels" in batch.per_token and "labels" not in read:
-        maskable &= labelled_tokens(batch)
+        maskable &= labeled_tokens(batch)
     if "special_tokens_mask" in batch.per_token:
         maskable &= batch.per_token["special_tokens_mask"] == 0
     return maskable
 
 
-def unlabelled_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray | None:
+def unlabeled_tokens(batch: RaggedBatch, vocabulary: Vocabulary, read: Collection[str] = ()) -> np.ndarray | None:
     """The tokens that only the label -100 makes unmaskable: bool `[tokens]`; None if there are none."""
     if "labels" not in batch.per_token or "labels" in read:
         return None
-    unlabelled = maskable_tokens(batch, vocabulary, read=("labels",)) & ~labelled_tokens(batch)
-    return unlabelled if unlabelled.any() else None
+    unlabeled = maskable_tokens(batch, vocabulary, read=("labels",)) & ~labeled_tokens(batch)
+    return unlabeled if unlabeled.any() else None
 
 
 def strategy_column(batch: RaggedBatch, name: str) -> np.ndarray:

@@ -36,7 +36,7 @@ LENGTHS: Functions = {
 
 def rate_from(text: str) -> rates.FixedRate:
     """Parses `--rate`: a number or a distribution. Raises a `ValueError` for anything else."""
-    numbers = "with numbers in brackets, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
+    numbers = "with numbers in parentheses, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
     rule = f"a number such as 0.15, or {_either(RATES)} {numbers}"
     rate = _value(text, RATES, "--rate", rule)
     if isinstance(rate, distributions.RateDistribution):
@@ -54,7 +54,7 @@ def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
     0.2
     """
     named = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
-    rule = f"{_either(SCHEDULES)} with numbers in brackets, such as `linear(0.3, 0.15)`"
+    rule = f"{_either(SCHEDULES)} with numbers in parentheses, such as `linear(0.3, 0.15)`"
     schedule = _value(text, named, argument, rule)
     if callable(schedule):
         return schedule
@@ -109,7 +109,7 @@ def _evaluated(node: ast.expr, functions: Functions) -> Any:
         case ast.Name(id=name) if name in functions:
             return _called(name, [], {}, functions)
         case ast.Name(id=name):
-            raise LookupError(f"a word in brackets needs quotes, {name!r}")
+            raise LookupError(f"a word in parentheses needs quotes, {name!r}")
         case ast.List(elts=each) | ast.Tuple(elts=each):
             return [_evaluated(one, functions) for one in each]
         case ast.Constant(value=value):

@@ -134,7 +134,7 @@ def checked_positive(value: object, argument: str) -> float:
         ValueError: if it is not a finite number above 0.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise ValueError(f"`{argument}` must be a finite number above 0, but got {value!r}.")
+        raise ValueError(f"`{argument}` must be a finite number above 0, but got {value!r}. Pass a positive number.")
     return float(value)
 
 

@@ -111,7 +111,7 @@ def _mix64(values: torch.Tensor) -> torch.Tensor:
 
 
 def _mix32(state: torch.Tensor) -> torch.Tensor:
-    """[`core.draws.mix32`] of int32, half the size of int64, which devices multiply several times faster."""
+    """[`core.draws._mix32`] of int32, half the size of int64, which devices multiply several times faster."""
     state = (state ^ _shifted(state, 16, 32)) * _MIX_32[0]
     state = (state ^ _shifted(state, 15, 32)) * _MIX_32[1]
     return state ^ _shifted(state, 15, 32)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.batching.eligibility import maskable_tokens, strategy_column, unlabelled_tokens
+from hf_dynmask.batching.eligibility import maskable_tokens, strategy_column, unlabeled_tokens
 from hf_dynmask.core.checks import checked_flag, checked_integer, checked_replacement_probs
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.core.rows import count_per_row
@@ -97,9 +97,9 @@ def mask_batch(batch: RaggedBatch, rate: FixedRate | np.ndarray, pattern: int, p
     """Masks the sequences of a batch without padding, by its columns. For the arguments, see [`mask_tokens`]."""
     read = plan.strategy.columns
     maskable = maskable_tokens(batch, plan.vocabulary, read)
-    unlabelled = unlabelled_tokens(batch, plan.vocabulary, read)
+    unlabeled = unlabeled_tokens(batch, plan.vocabulary, read)
     columns = {name: strategy_column(batch, name) for name in read}
-    return mask_tokens(batch.tokens, maskable, rate, pattern, plan, columns, unlabelled)
+    return mask_tokens(batch.tokens, maskable, rate, pattern, plan, columns, unlabeled)
 
 
 def mask_tokens(
@@ -109,7 +109,7 @@ def mask_tokens(
     pattern: int,
     plan: MaskingPlan,
     columns: Mapping[str, np.ndarray] | None = None,
-    unlabelled: np.ndarray | None = None,
+    unlabeled: np.ndarray | None = None,
 ) -> Masked:
     """Masks sequences.
 
@@ -121,14 +121,14 @@ def mask_tokens(
         pattern: which of the masks of each example.
         plan: the other settings.
         columns: the further columns that the strategy reads, `[tokens]` each.
-        unlabelled: bool `[tokens]`, True for tokens that are not maskable only because their label is -100; None if
+        unlabeled: bool `[tokens]`, True for tokens that are not maskable only because their label is -100; None if
             there are none.
     """
     keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
     masking_tokens = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
     masking_tokens.__dict__.update(tokens.__dict__)  # keeps the positions, which the keys needed
-    if unlabelled is not None and plan.strategy.partition is not every_token:  # which masks each token by itself
-        masking_tokens.pieces = word_continuations(masking_tokens, unlabelled, plan.strategy.words)
+    if unlabeled is not None and plan.strategy.partition is not every_token:  # which masks each token by itself
+        masking_tokens.pieces = word_continuations(masking_tokens, unlabeled, plan.strategy.words)
     units = partition_units(masking_tokens, plan.strategy.partition)
     indices = select_units(units, rates, plan.strategy, plan.exact_count, plan.min_masked)
     return Masked(indices, rates, masking_tokens, plan)

@@ -13,12 +13,12 @@ from hf_dynmask.strategies.partitions import words
 from hf_dynmask.strategies.units import Partition
 
 
-def word_continuations(tokens: MaskingTokens, unlabelled: np.ndarray, partition: Partition | None) -> Pieces | None:
+def word_continuations(tokens: MaskingTokens, unlabeled: np.ndarray, partition: Partition | None) -> Pieces | None:
     """The tokens without a label whose word begins with a maskable token.
 
     Args:
         tokens: the sequences.
-        unlabelled: bool `[tokens]`, True for tokens that only a label of -100 excludes from masking.
+        unlabeled: bool `[tokens]`, True for tokens that only a label of -100 excludes from masking.
         partition: the partition into words; None for the words of the vocabulary.
 
     Returns:
@@ -28,5 +28,5 @@ def word_continuations(tokens: MaskingTokens, unlabelled: np.ndarray, partition:
         return None
     starts = words(tokens, max_word_length=None) if partition is None else partition(tokens)
     first = starts.nonzero()[0][starts.cumsum(dtype=np.int32) - 1]
-    further = (unlabelled & tokens.maskable[first]).nonzero()[0]
+    further = (unlabeled & tokens.maskable[first]).nonzero()[0]
     return Pieces(further, first[further])

@@ -13,12 +13,12 @@ def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
     """`P(n) = p * (1 - p) ** (n - 1)` for n = 1 .. max_length, normalized (Joshi et al. 2020, SpanBERT: mean 3.8).
 
     Raises:
-        ValueError: if `p` is not in [0, 1], or `max_length` is not an integer from 1 to 65,536.
+        ValueError: if `p` is not above 0 and at most 1, or `max_length` is not an integer from 1 to 65,536.
 
     >>> [round(prob, 3) for prob in geometric_lengths(0.5, 3)]
     [0.571, 0.286, 0.143]
     """
-    checked_fraction(p, "p")
+    checked_positive(checked_fraction(p, "p"), "p")
     lengths = range(checked_integer(max_length, "max_length", 1, "It is the length of the longest span.", _MAX_LENGTH))
     return checked_length_probs([p * (1 - p) ** n for n in lengths])
 

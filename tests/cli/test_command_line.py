@@ -202,7 +202,7 @@ def test_colours_are_for_terminals(colours) -> None:
         ([TEXT, "--strategy", "spam"], "but got 'spam': there is no 'spam'. Did you mean 'span'?\n"),
         ([TEXT, "--strategy", "whole-word"], "Did you mean 'whole_word'?\n"),
         ([TEXT, "--strategy", "xyz"], "`--strategy` must be token, whole_word, span, ngram or position, or one with "),
-        ([TEXT, "--strategy", "position(prefix)"], ": a word in brackets needs quotes, 'prefix'.\n"),
+        ([TEXT, "--strategy", "position(prefix)"], ": a word in parentheses needs quotes, 'prefix'.\n"),
         ([TEXT, "--strategy", "span(fixed_length(3))"], "there is no 'fixed_length'. Did you mean 'fixed_lengths'?\n"),
         ([TEXT, "--strategy", "span(fixed_lengths(3)"], "'(' was never closed.\n"),
         ([TEXT, "--strategy", "entity"], "but got 'entity', which needs tags, a model or weights."),

@@ -360,16 +360,16 @@ class TestAlignedLabels:
     def test_words_are_masked_as_they_are_without_labels(self, family, strategy, exact_count) -> None:
         """And where single tokens are masked, those without a label never are."""
         examples = [each for each in _long_examples(family) if not _has_a_cut_word(family, each["input_ids"])][:40]
-        labelled = [{**each, "labels": _aligned(family, each["input_ids"])} for each in examples]
+        labeled = [{**each, "labels": _aligned(family, each["input_ids"])} for each in examples]
         collate = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1)
-        masks = _of_each(collate(labelled))
+        masks = _of_each(collate(labeled))
         assert len(examples) > 10
         if strategy in WHOLE_WORDS:
             assert masks == _of_each(collate(examples))
         else:
-            ignored = np.concatenate([each["labels"] == -100 for each in labelled])
+            ignored = np.concatenate([each["labels"] == -100 for each in labeled])
             assert not (np.concatenate([labels for _, labels in masks]) != -100)[ignored].any()
-        row = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1, padding_free=True)(labelled)
+        row = _collator(family, strategy, 0.3, exact_count=exact_count, min_masked=1, padding_free=True)(labeled)
         assert row["labels"][0].tolist() == [label for _, labels in masks for label in labels]
 
 
@@ -400,15 +400,15 @@ def _may_be_masked(family: str, example: dict[str, np.ndarray], by_words: bool) 
     """The tokens of the units that may be masked, token by token."""
     row, labels, specials = example["input_ids"], example["labels"], example["special_tokens_mask"]
     allowed = {i for i in range(len(row)) if not specials[i] and not vocabulary(ZOO[family]()).special[row[i]]}
-    labelled = {i for i in allowed if labels[i] != -100}
+    labeled = {i for i in allowed if labels[i] != -100}
     if not by_words:
-        return labelled
+        return labeled
     uncut = whole_words(RaggedTokens(row, np.array([len(row)])), vocabulary(ZOO[family]()).words, None)
     first = np.maximum.accumulate(np.where(uncut, np.arange(len(row)), 0))
     found: set[int] = set()
     for word in _words(family, row):
-        goes = {i for i in word if i in allowed and first[i] in word and first[i] in labelled}
-        if set(word) <= labelled | goes:
+        goes = {i for i in word if i in allowed and first[i] in word and first[i] in labeled}
+        if set(word) <= labeled | goes:
             found |= set(word)
     return found
 
@@ -502,6 +502,7 @@ class TestWeights:
         (lambda: strategies.weighted([1.0, -1.0]), "`weights` must be finite, non-negative .*, but got -1.0"),
         (lambda: strategies.weighted([[1.0]]), r"`weights` must be .* in one dimension, but got shape \(1, 1\)"),
         (lambda: strategies.poisson_lengths(50.0), "`mean` must not exceed `max_length`, but got 50.0 and 20"),
+        (lambda: strategies.geometric_lengths(0.0), r"`p` must be a finite number above 0, but got 0\.0"),
         (lambda: strategies.whole_word(0), "`max_word_length` must be an integer of at least 1"),
         (lambda: strategies.rarity_weights([1, -1]), "`counts` must be .* but got -1.0"),
         (lambda: strategies.rarity_weights([[1, 1]]), r"`counts` must be .* but got shape \(1, 2\)"),

@@ -58,7 +58,7 @@ def test_loss_and_gradients_are_those_of_all_scores(model) -> None:
         torch.testing.assert_close(found[name], gradients[name], msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_only_labelled_tokens_are_scored(model) -> None:
+def test_only_labeled_tokens_are_scored(model) -> None:
     batch = make_batch()
     every = model(**batch).logits
     with sparse_prediction(model):
@@ -71,8 +71,8 @@ def test_without_labels_and_afterwards_all_tokens_are_scored(model) -> None:
     batch = make_batch()
     with sparse_prediction(model):
         model(**batch)
-        unlabelled = {name: value for name, value in batch.items() if name != "labels"}
-        assert model(**unlabelled).logits.shape == (3, 7, 50)
+        unlabeled = {name: value for name, value in batch.items() if name != "labels"}
+        assert model(**unlabeled).logits.shape == (3, 7, 50)
     assert model(**batch).logits.shape == (3, 7, 50)
 
 
