@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
     from hf_dynmask.trainer.batch_audit import audit_batch
     from hf_dynmask.trainer.callback import MaskRateCallback
+    from hf_dynmask.trainer.sparse_prediction import sparse_prediction
     from hf_dynmask.trainer.training_audit import MaskAuditError
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "mask_tokens",
     "on_device",
     "polynomial_schedule",
+    "sparse_prediction",
     "step_schedule",
     "strategies",
     "truncated_normal_rate",
@@ -62,6 +64,7 @@ _ON_DEMAND = {
     "MaskRateCallback": "trainer.callback",
     "audit_batch": "trainer.batch_audit",
     "mask_tokens": "collators.arrays",
+    "sparse_prediction": "trainer.sparse_prediction",
 }
 
 

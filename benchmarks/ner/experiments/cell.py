@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from benchmarks.ner.training.arms import Arm
 from benchmarks.ner.training.budget import Budget, RuntimeConfig
 from benchmarks.ner.training.models import classifier, initial_model
 from benchmarks.ner.training.observed_launch import observed_launch
-from benchmarks.ner.training.sparse_prediction import sparse_prediction
 from benchmarks.ner.training.stages import Progress, Stage, fine_tune, pretrain
+from hf_dynmask.trainer.sparse_prediction import has_known_head, sparse_prediction
 
 _QUALITY_FROM_TRAINING = ("train_loss", "steps")
 
@@ -103,7 +103,7 @@ def _stages(
     }
     progress_callbacks = [[Progress(lambda done, half=half: report((half + done) / 2))] for half in (0, 1)]
     encoder = initial_model(task.model, task.tokenizer, seed)
-    with sparse_prediction(encoder):
+    with sparse_prediction(encoder, in_evaluation=True) if has_known_head(encoder) else nullcontext():
         mlm = pretrain(encoder, arm=arm, callbacks=progress_callbacks[0], **common)
     model = classifier(encoder, task.model, task.tokenizer, task.names, seed)
     return mlm, fine_tune(model, names=task.names, arm=arm, callbacks=progress_callbacks[1], **common)
