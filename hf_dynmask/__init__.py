@@ -69,7 +69,7 @@ _ON_DEMAND = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a name that few users need at its first use; `MaskRateCallback` imports transformers' trainer."""
+    """Imports a rarely needed name when it is first used; `MaskRateCallback` imports transformers' trainer."""
     if name == "on_device":
         return import_module("hf_dynmask.on_device")
     if name in _ON_DEMAND:

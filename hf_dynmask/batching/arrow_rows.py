@@ -59,7 +59,7 @@ class ArrowRows(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """The rows at these indices. A `DataLoader` reads its batches with this method."""
-        from hf_dynmask.batching.arrow import table_rows  # here, as pyarrow comes with `datasets` only
+        from hf_dynmask.batching.arrow import table_rows  # here, as pyarrow is installed only with `datasets`
 
         if min(indices, default=0) < 0:  # for which `datasets` fails after `shuffle` or `select`
             indices = [range(len(self))[index] for index in indices]

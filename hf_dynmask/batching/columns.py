@@ -78,8 +78,8 @@ def refuse_unnamed(name: str) -> None:
         ValueError: always.
     """
     raise ValueError(
-        f"column `{name}` must have one shape for every example to be stacked, but its lengths differ. It has one "
-        f'value per token: pass `per_token_columns=["{name}"]`.'
+        f"`{name}` must have one shape in all examples to be stacked, but has one value per token. Pass "
+        f'`per_token_columns=["{name}"]`.'
     )
 
 

@@ -22,8 +22,8 @@ def check_columns(batch: RaggedBatch, vocabulary: Vocabulary) -> None:
     for name in _ONE_DIMENSIONAL:
         if name in batch.per_token and batch.per_token[name].ndim != 1:
             raise ValueError(
-                f"`{name}` must have one value for each token, but got several. Make it as long as `input_ids`, or "
-                f'drop it with `dataset.remove_columns("{name}")`.'
+                f"`{name}` must have one value for each token, but got {batch.per_token[name].shape[1:]}. Make it as "
+                f'long as `input_ids`, or drop it with `dataset.remove_columns("{name}")`.'
             )
     input_ids = batch.per_token["input_ids"]
     if input_ids.dtype.kind != "i" or input_ids.ndim != 1:
@@ -55,8 +55,9 @@ def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | Non
             return None
         if attention[padding].any():
             raise ValueError(
-                "`attention_mask` must be 0 or 1, but got other values. Masks with the numbers of packed "
-                "sequences are not supported: pass each sequence as an example, and `padding_free=True` to pack them."
+                f"`attention_mask` must be 0 or 1, but got {attention[padding & (attention != 0)][0]}. Masks that "
+                "number packed sequences are not supported: pass each sequence as an example, and `padding_free=True` "
+                "to pack them."
             )
         return padding
     if vocabulary.pad_is_unambiguous:

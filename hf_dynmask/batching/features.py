@@ -1,9 +1,9 @@
-"""The columns of a batch, whether it comes as a list of examples, as a mapping of columns, or as an Arrow table."""
+"""Reads the columns of a batch: a list of examples, a mapping of columns, or an Arrow table."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence, Set, Sized
+from collections.abc import Collection, Mapping, Sequence, Set, Sized
 from typing import Any
 
 
@@ -18,13 +18,9 @@ def feature_columns(features: Any) -> dict[str, list[Any]]:
         ValueError: if there is no example, there are no `input_ids`, or examples have different columns.
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
-    columns = _columns_of_examples(features) if type(features) is list and features else _columns_of_batch(features)
-    if "input_ids" not in columns:
-        raise ValueError(
-            f"`features` must have `input_ids`, but example 0 has {sorted(map(str, columns))}. Tokenize the text "
-            "first; with `Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
-        )
-    return columns
+    if type(features) is list and features:
+        return _columns_of_examples(features)
+    return _columns_of_batch(features)
 
 
 def column_names(features: Any) -> Set[str] | Sequence[str] | Mapping[str, Any]:
@@ -46,6 +42,7 @@ def length_or_none(values: Any) -> int | None:
 def _columns_of_examples(examples: Sequence[Any]) -> dict[str, list[Any]]:
     if type(examples[0]) is not dict and not isinstance(examples[0], Mapping):
         return {"input_ids": [_checked_ids(example, number) for number, example in enumerate(examples)]}
+    _check_has_ids(examples[0])
     columns = {name: _column(examples, name) for name in examples[0]}
     if max(map(len, examples)) > len(columns):
         _refuse_more_columns(examples, columns)
@@ -53,20 +50,37 @@ def _columns_of_examples(examples: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _columns_of_batch(features: Any) -> dict[str, list[Any]]:
-    """The columns of what is not a list."""
+    """The columns of a batch that is not a list."""
     if _is_table(features) and features.num_rows:
         from hf_dynmask.batching.arrow import table_rows  # here, as it imports pyarrow, which few need
 
+        _check_has_ids(features.schema.names)
         return table_rows(features)
-    if isinstance(features, Mapping) and _has_rows(features):
-        return _checked_columns({name: list(values) for name, values in features.items()})
+    if isinstance(features, Mapping) and ("input_ids" not in features or _has_rows(features)):
+        _check_has_ids(features)
+        columns = {name: _checked_column(name, values) for name, values in features.items()}
+        _check_lengths(columns)
+        return columns
     if isinstance(features, Mapping | Set) or not length_or_none(features):
-        found = f"one {type(features).__name__}" if length_or_none(features) else "an empty batch"
+        found = "an empty batch" if _is_empty(features) else f"one {type(features).__name__}"
         raise ValueError(
             f"`features` must be a list of at least one example, a mapping of columns or a `pyarrow.Table`, but got "
             f"{found}. Pass a list, such as `[dataset[0], dataset[1]]`, or columns, such as `dataset[:2]`."
         )
     return _columns_of_examples(features)
+
+
+def _check_has_ids(names: Collection[str]) -> None:
+    if "input_ids" not in names:
+        raise ValueError(
+            f"`features` must have `input_ids`, but have {sorted(map(str, names))}. Tokenize the text first; with "
+            "`Trainer`, `remove_unused_columns` drops columns that the model's `forward` does not take."
+        )
+
+
+def _is_empty(features: Any) -> bool:
+    ids = features.get("input_ids") if isinstance(features, Mapping) else features
+    return length_or_none(ids) == 0 or length_or_none(features) == 0
 
 
 def _is_table(value: object) -> bool:
@@ -75,12 +89,21 @@ def _is_table(value: object) -> bool:
 
 
 def _has_rows(columns: Mapping[str, Any]) -> bool:
-    """Whether the ids are those of several examples, and not of one."""
-    ids = columns.get("input_ids", ())
+    """Whether `input_ids` holds several examples rather than one."""
+    ids = columns["input_ids"]
     return bool(length_or_none(ids)) and length_or_none(ids[0]) is not None
 
 
-def _checked_columns(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+def _checked_column(name: str, values: Any) -> list[Any]:
+    if length_or_none(values) is None:
+        raise ValueError(
+            f"`features` must have one value per example in each column, but `{name}` is a {type(values).__name__}. "
+            "Pass a list of values, or leave the column out."
+        )
+    return list(values)
+
+
+def _check_lengths(columns: Mapping[str, list[Any]]) -> None:
     rows = len(columns["input_ids"])
     for name, values in columns.items():
         if len(values) != rows:
@@ -88,7 +111,6 @@ def _checked_columns(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
                 f"`features` must have columns of one length, but `input_ids` has {rows} rows and `{name}` has "
                 f"{len(values)}. Pass one value per example in each column."
             )
-    return columns
 
 
 def _refuse_more_columns(examples: Sequence[Any], columns: Mapping[str, Any]) -> None:

@@ -83,7 +83,7 @@ def check_dtype_holds(input_ids: Any, new: np.ndarray) -> None:
 
 
 def with_values_at(values: Any, indices: np.ndarray, new: np.ndarray) -> Any:
-    """A copy of `values` with `new` at the flat `indices`. The original may be an array of the data set."""
+    """A copy of `values` with `new` at the flat `indices`. The original may be an array of the dataset."""
     if not isinstance(values, torch.Tensor):
         flat = values.flatten()
         flat[indices] = new

@@ -1,1 +1,1 @@
-"""The command `hf-dynmask`: masks and schedules, to be looked at."""
+"""The command `hf-dynmask`: which shows masks and schedules."""

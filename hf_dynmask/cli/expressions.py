@@ -36,7 +36,7 @@ LENGTHS: Functions = {
 
 def rate_from(text: str) -> rates.FixedRate:
     """Parses `--rate`: a number or a distribution. Raises a `ValueError` for anything else."""
-    numbers = "with numbers in parentheses, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
+    numbers = "with arguments in parentheses, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
     rule = f"a number such as 0.15, or {_either(RATES)} {numbers}"
     rate = _value(text, RATES, "--rate", rule)
     if isinstance(rate, distributions.RateDistribution):
@@ -54,7 +54,7 @@ def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
     0.2
     """
     named = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
-    rule = f"{_either(SCHEDULES)} with numbers in parentheses, such as `linear(0.3, 0.15)`"
+    rule = f"{_either(SCHEDULES)} with arguments in parentheses, such as `linear(0.3, 0.15)`"
     schedule = _value(text, named, argument, rule)
     if callable(schedule):
         return schedule
@@ -72,8 +72,8 @@ def strategy_from(text: str) -> strategies.Strategy:
     """
     if _head(text) in ("entity", "adaptive", "weighted"):
         raise ValueError(
-            f"`--strategy` must need only the text, but got {text!r}, which needs tags, a model or weights. Use it in "
-            "Python."
+            f"`--strategy` must be a strategy that needs only text, but got {text!r}, which needs tags, a "
+            "model or weights. Use this strategy from Python."
         )
     rule = f"{_either(STRATEGIES)}, or one with arguments, such as `span(fixed_lengths(3))`"
     return strategies.resolve_strategy(_value(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")

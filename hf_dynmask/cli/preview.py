@@ -20,7 +20,7 @@ from hf_dynmask.core.checks import checked_integer
 
 _MARKS = {"masked": ("[", "]"), "replaced": ("{", "}"), "kept": ("<", ">")}  # visible without colors too
 _STYLES = {"masked": "bold red", "replaced": "bold magenta", "kept": "bold green"}
-_FORCED = "Some texts have too few tokens for the rate, so one token of each was selected anyway (`min_masked=1`)."
+_FORCED = "Some texts are too short for this rate, so one token was selected anyway (`min_masked=1`)."
 
 
 def show_preview(options: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], bool]:
         raise ValueError("Pass `text` in quotes, `--file`, or text on standard input.")
     texts = list(islice(filter(None, _lines(options.text, options.file)), most + 1))
     if not texts:
-        raise ValueError("`text` must contain more than white space, but it is empty.")
+        raise ValueError("`text` must contain more than whitespace, but it is empty.")
     return texts[:most], len(texts) > most
 
 

@@ -42,7 +42,7 @@ def _too_many(collator: str, by_position: Sequence[str], names: Sequence[str], g
 
 
 def _unknown(collator: str, name: str, rate: str, names: Sequence[str]) -> str:
-    nearest = [f"Did you mean `{near}`? " for near in difflib.get_close_matches(name, names, n=1)]
+    nearest = [f"Did you mean `{near}`? " for near in difflib.get_close_matches(name, names, n=1, cutoff=0.68)]
     return (
         f"{collator} takes no argument `{name}`. {''.join(nearest)}The mask rate is `{rate}`; `help({collator})` lists "
         "all arguments."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Mapping, Sized
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from hf_dynmask.batching.features import length_or_none
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.core.checks import checked_integer, checked_tokenizer
 from hf_dynmask.core.ragged import IGNORE_INDEX
@@ -165,17 +166,17 @@ def _checked_rows(name: str, values: Any) -> list[Any]:
     if not (is_array or isinstance(values, list | tuple)) or not len(values) or not all(map(_is_sequence, values)):
         raise ValueError(
             f"`{name}` must be a numpy array `[batch, length]`, or a list of one sequence of integers for each "
-            f"example, and have at least one row, but got {_described(values)}. For a single example, pass a list of "
+            f"example, and have at least one row, but got {_describe(values)}. For a single example, pass a list of "
             "one; for torch tensors, call `hf_dynmask.on_device.mask_tokens`."
         )
     return list(values)
 
 
 def _is_sequence(row: Any) -> bool:
-    return isinstance(row, Sized) and not isinstance(row, str | bytes | Mapping)
+    return length_or_none(row) is not None and not isinstance(row, Mapping)
 
 
-def _described(values: Any) -> str:
+def _describe(values: Any) -> str:
     if isinstance(values, np.ndarray):
         return f"an array of the shape {values.shape}"
     if isinstance(values, list | tuple):

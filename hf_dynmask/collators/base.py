@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
 from hf_dynmask.batching.features import column_names
 from hf_dynmask.collators.clock import Clock
 from hf_dynmask.collators.epoch_warnings import warn_seed_without_epoch, warn_unstable_evaluation
-from hf_dynmask.core.checks import checked_integer, checked_tokenizer
+from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_tokenizer
 from hf_dynmask.core.shared_memory import INT64_MAX
 from hf_dynmask.loading.batch_position import BatchPosition, current_position, record_columns
 from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, check_schedule, checked_fixed_rate, rate_at
@@ -31,7 +31,7 @@ class EpochAwareCollator:
     _strategy: Strategy
     is_evaluation = False  # whether it was made by `for_evaluation`
     is_audited: ClassVar[bool] = True  # whether the masks can be restored from a batch
-    epoch_source: str | None = None  # what makes the epoch of a copy known, for its summary
+    epoch_source: str | None = None  # the source of the epoch, for the summary of a copy
     tokenizer: Any
     num_mask_patterns: int | None
     seed: int | None
@@ -47,9 +47,7 @@ class EpochAwareCollator:
         check_not_a_factory(self.rate, self.rate_argument)
         self._check_rate()
         if self.num_mask_patterns is not None:
-            checked_integer(
-                self.num_mask_patterns, "num_mask_patterns", 1, "Leave it out for a new mask in each epoch."
-            )
+            checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask in each epoch.")
         return self._make_plan()
 
     def _check_rate(self) -> None:
@@ -109,7 +107,7 @@ class EpochAwareCollator:
         """Sets the epoch of the next pass over the data, for this collator and the workers of its `DataLoader`s.
 
         Call it before each pass, in the main process of each rank. With a schedule, call [`start_epoch`] instead, which
-        also makes the optimizer steps known. Under `Trainer`, [`MaskRateCallback`] does both. To look at a batch, call
+        also makes the optimizer steps known. Under `Trainer`, [`MaskRateCallback`] does both. To inspect a batch, call
         the collator with `epoch=`, which stores nothing.
 
         Args:
@@ -201,7 +199,7 @@ class EpochAwareCollator:
 
     def __call__(
         self,
-        features: Sequence[Any],
+        features: Any,
         return_tensors: str | None = None,
         *,
         epoch: int | None = None,
@@ -210,10 +208,10 @@ class EpochAwareCollator:
         """Collates examples to a masked batch.
 
         Args:
-            features: the examples, described in the class.
+            features: a list of examples, a mapping of columns, or a `pyarrow.Table`: see the class.
             return_tensors: `"pt"` or `"np"`; None for the setting of the collator.
-            epoch: the epoch of the masks, from 0, to look at a batch. The collator does not store it.
-            progress: with a schedule, the training progress at which to look at the batch, in [0, 1].
+            epoch: the epoch whose masks to use, from 0, to inspect a batch. It is not stored.
+            progress: with a schedule, the training progress whose rate to use, in [0, 1].
 
         Raises:
             ValueError: if the examples or an argument are invalid, or the rate is a schedule and the optimizer step is
@@ -230,7 +228,7 @@ class EpochAwareCollator:
         )
         return self._collate(features, return_tensors, self._rate_after(progress), self._pattern(known))
 
-    def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
+    def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
         raise NotImplementedError
 
     def _follows(self, position: BatchPosition) -> bool:
@@ -239,7 +237,7 @@ class EpochAwareCollator:
             return False
         return position.set_epoch_calls is None or position.set_epoch_calls == self._clock.set_epoch_calls
 
-    def _collate_at(self, position: BatchPosition, features: Sequence[Any], return_tensors: str | None) -> Any:
+    def _collate_at(self, position: BatchPosition, features: Any, return_tensors: str | None) -> Any:
         clone = self._clone_for(position)
         if not isinstance(clone, EpochAwareCollator):  # token dropout evaluates without masks
             return clone(features) if return_tensors is None else clone(features, return_tensors=return_tensors)
@@ -279,10 +277,11 @@ class EpochAwareCollator:
         if progress is None:
             raise ValueError(
                 f"`{self.rate_argument}` is a schedule, but the current optimizer step is unknown. Pass "
-                "`callbacks=[MaskRateCallback()]` to `Trainer`; in a loop of your own, call `start_epoch` before each "
-                "pass; for evaluation, use `collator.for_evaluation()`; to look at a batch, pass `progress=`."
+                "`callbacks=[MaskRateCallback()]` to `Trainer`; in a custom training loop, call `start_epoch` before "
+                "each pass; for evaluation, use `collator.for_evaluation()`; to inspect a batch, pass `progress=`."
             )
-        return rate_at(rate, progress, 1)
+        remedy = "Pass 0.0 for the start of training, and 1.0 for its end."
+        return rate_at(rate, checked_fraction(progress, "progress", remedy), 1)
 
     def _pattern(self, epoch: int | None) -> int:
         if self.num_mask_patterns == 1:

@@ -81,11 +81,13 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         per_token_columns: the names of further columns with one value per token. The name of a column determines its
             layout: a column that is neither named here nor known is stacked.
 
-    Examples are mappings, or bare sequences of ids, of any lengths. The columns are lists, numpy arrays or torch
+    `features` is a list of examples, which are mappings or sequences of token ids; a mapping of columns, such as
+    `dataset[:8]`; or a `pyarrow.Table`. Sequences may have any length. The columns are lists, numpy arrays or torch
     tensors:
 
         - **input_ids**: integers, possibly padded.
-        - **attention_mask** (optional): 0 at padding. Without it, a pad token is padding.
+        - **attention_mask** (optional): 0 at padding. Without it, a pad token is padding if it has no other
+          role.
         - **special_tokens_mask** (optional): 1 for tokens that are never masked, in addition to the special tokens of
           the tokenizer.
         - **labels** (optional): -100 for tokens that are never masked, with one exception. If the first token of a word
@@ -112,8 +114,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
     Raises:
         TypeError: for a third positional argument, or an unknown one.
-        ValueError: for invalid arguments, at construction; for invalid examples, and a schedule that returns no rate
-            later, in a call.
+        ValueError: at construction, if an argument is invalid; in a call, if the examples are invalid or a schedule
+            does not return a rate in [0, 1].
 
     Example:
 
@@ -215,11 +217,9 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
                     f"column, but got {getattr(self, name)!r}. Pass `padding_free=True`, or leave it out."
                 )
 
-    def _collate(
-        self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
-    ) -> BatchEncoding:
+    def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> BatchEncoding:
         plan = self._plan  # first, as it checks new settings
-        batch = ragged_batch(examples, (*self.per_token_columns, *self._strategy.columns))
+        batch = ragged_batch(features, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
         if self.padding_free:

@@ -59,11 +59,13 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         return_tensors: `"pt"` or `"np"`.
         per_token_columns: the names of further columns with one value per token.
 
-    Examples are mappings, or bare sequences of ids, of any lengths. The columns are lists, numpy arrays or torch
+    `features` is a list of examples, which are mappings or sequences of token ids; a mapping of columns, such as
+    `dataset[:8]`; or a `pyarrow.Table`. Sequences may have any length. The columns are lists, numpy arrays or torch
     tensors:
 
         - **input_ids**: integers, possibly padded. The padding is dropped, and added again after corruption.
-        - **attention_mask** (optional): 0 at padding. Without it, a pad token is padding.
+        - **attention_mask** (optional): 0 at padding. Without it, a pad token is padding if it has no other
+          role.
         - **special_tokens_mask** (optional): 1 for tokens that are never noise, in addition to special tokens, unknown
           tokens and sentinels. Such a token splits a span of noise into two, with a sentinel each. If there are too few
           sentinels for that, the surplus spans, drawn at random, are not noise.
@@ -83,8 +85,8 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
 
     Raises:
         TypeError: for a third positional argument, or an unknown one.
-        ValueError: for invalid arguments, at construction; for invalid examples, and a schedule that returns no rate
-            later, in a call.
+        ValueError: at construction, if an argument is invalid; in a call, if the examples are invalid or a schedule
+            does not return a rate in [0, 1].
 
     Example:
 
@@ -140,11 +142,9 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         seed = 0 if self.seed is None else self.seed
         return NoisePlan(self.mean_noise_span_length, max_runs=len(self._sentinels) - 1, seed=seed)
 
-    def _collate(
-        self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int
-    ) -> BatchEncoding:
+    def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> BatchEncoding:
         plan = self._plan  # first, as it checks new settings
-        batch = ragged_batch(examples, self.per_token_columns)
+        batch = ragged_batch(features, self.per_token_columns)
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary)).without_padding()
         tokens = batch.tokens

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 _UNITS = {
     "token": "single tokens",
     "whole_word": "whole words",
-    "span": "spans of words",
-    "ngram": "n-grams of words",
-    "position:prefix": "all tokens after a prefix",
-    "position:suffix": "all tokens before a suffix",
-    "position:block": "one block of tokens",
-    "position:every_nth": "every n-th token",
-    "weighted": "tokens by their weights",
-    "entity": "words of entities",
-    "adaptive": "tokens that the model predicts badly",
+    "span": "spans",
+    "ngram": "n-grams",
+    "position:prefix": "all units after a prefix",
+    "position:suffix": "all units before a suffix",
+    "position:block": "one block",
+    "position:every_nth": "every n-th unit",
+    "weighted": "units in proportion to their weights",
+    "entity": "entities at their own probability",
+    "adaptive": "units in proportion to the loss of the model",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,7 @@ from hf_dynmask.batching.inner_batch import (
 )
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
-from hf_dynmask.core.checks import checked_choice, checked_rate
+from hf_dynmask.core.checks import checked_choice, checked_replacement_probs
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.masking.mlm import MaskingPlan, mask_batch
 from hf_dynmask.rates.schedules import FixedRate, Rate
@@ -49,7 +49,8 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         mlm_probability: the fraction of tokens to mask: see [`DataCollatorForDynamicMasking`].
         target: with `"input_ids"`, masked tokens become the mask token. With `"attention_mask"`, they keep their id,
             but no token attends to them, for models without a mask token, such as T5. At least one token still receives
-            attention. (Models that count positions by the attention mask, such as OPT, then close the gaps.)
+            attention. (Models that derive positions from the attention mask, such as OPT, then number the other tokens
+            without gaps.)
         strategy: which tokens are masked together, and with what probability: see [`DataCollatorForDynamicMasking`].
             `"entity"` reads the `labels` of the batch. `"adaptive"` is not possible, as there is no loss to follow.
         seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise.
@@ -60,12 +61,13 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence.
         min_masked: the minimum number of masked tokens of a sequence.
         tokenizer: defines which ids are special; None for the `tokenizer` of `collator`, or of its `processor`. Changes
-            of the tokenizer apply as in [`DataCollatorForDynamicMasking`].
+            to the tokenizer apply as in [`DataCollatorForDynamicMasking`].
 
     The batch of `collator` is a mapping of numpy arrays or torch tensors with:
 
         - **input_ids**: integers `[..., length]`, padded. Each row is a sequence; in multiple choice, each choice is.
-        - **attention_mask** (optional): `[..., length]`, 0 at padding. Without it, a pad token is padding.
+        - **attention_mask** (optional): `[..., length]`, 0 at padding. Without it, a pad token is padding if it has no
+          other role.
         - **special_tokens_mask** (optional): `[..., length]`, 1 for tokens that are never masked, in addition to
           special tokens.
 
@@ -74,7 +76,7 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     Raises:
         TypeError: for a third positional argument, or an unknown one.
-        ValueError: for invalid arguments, at construction; for a batch that cannot be masked, in a call.
+        ValueError: at construction, if an argument is invalid; in a call, if the batch cannot be masked.
 
     Example:
 
@@ -141,15 +143,15 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     def _checked_mask_replace_prob(self) -> float:
         """The probability of the mask token; 0 if no id is replaced, so that no mask token is needed."""
-        names = ("mask_replace_prob", "random_replace_prob")
-        probs = tuple(checked_rate(getattr(self, name), name) for name in names)
         if checked_choice(self.target, "target", ("input_ids", "attention_mask")) == "attention_mask":
-            if probs != (1.0, 0.0):
+            if (self.mask_replace_prob, self.random_replace_prob) != (1.0, 0.0):
                 raise ValueError(
                     "`mask_replace_prob` and `random_replace_prob` must be left at 1.0 and 0.0 with "
-                    f'`target="attention_mask"`, which replaces no id, but got {probs[0]!r} and {probs[1]!r}.'
+                    f'`target="attention_mask"`, which replaces no id, but got {self.mask_replace_prob!r} and '
+                    f"{self.random_replace_prob!r}. Leave them out."
                 )
             return 0.0
+        probs = checked_replacement_probs(self.mask_replace_prob, self.random_replace_prob)
         if probs == (0.0, 0.0):
             raise ValueError(
                 "`mask_replace_prob` + `random_replace_prob` must be above 0, but got 0: masked tokens would stay "
@@ -160,8 +162,8 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
             check_mask_token(self._vocabulary, f'`target="attention_mask"`, or {for_random_tokens}')
         return self.mask_replace_prob
 
-    def _collate(self, examples: Sequence[Any], return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
-        batch = copy.copy(collate_inner(self.collator, examples, return_tensors))
+    def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
+        batch = copy.copy(collate_inner(self.collator, features, return_tensors))
         rows = read_rows(batch, self._plan.strategy.columns)
         rows = rows.with_padding(padding_mask(rows, self._vocabulary))
         sequences = rows.without_padding()

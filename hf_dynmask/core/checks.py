@@ -54,7 +54,7 @@ def checked_flag(value: object, argument: str) -> bool:
         ValueError: if it is neither True nor False, nor 1 or 0.
     """
     if not isinstance(value, Integral | np.bool_) or value not in (0, 1):
-        raise ValueError(f"`{argument}` must be True or False, but got {value!r}.")
+        raise ValueError(f"`{argument}` must be True or False, but got {value!r}. Pass a bool.")
     return bool(value)
 
 
@@ -134,7 +134,7 @@ def checked_positive(value: object, argument: str) -> float:
         ValueError: if it is not a finite number above 0.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise ValueError(f"`{argument}` must be a finite number above 0, but got {value!r}. Pass a positive number.")
+        raise ValueError(f"`{argument}` must be a finite number above 0, but got {value!r}. Pass 1.0, for example.")
     return float(value)
 
 
@@ -149,8 +149,8 @@ def checked_length_probs(probs: Sequence[float]) -> list[float]:
     total = sum(numbers)
     if len(numbers) < len(values) or not all(0 <= number < math.inf for number in numbers) or not 0 < total < math.inf:
         raise ValueError(
-            f"the probabilities of lengths must be finite, not negative and not all 0, but got {probs!r}. Pass "
-            "those of lengths 1, 2, 3 and so on, such as `fixed_lengths(3)`."
+            f"`lengths` must be finite, non-negative probabilities that are not all 0, but got {probs!r}. Pass the "
+            "probabilities of lengths 1, 2, 3, ..., such as `fixed_lengths(3)`."
         )
     return [number / total for number in numbers]
 

@@ -1,8 +1,8 @@
 """The counter hash: each draw is integer arithmetic on (seed, example, pattern, position, purpose).
 
 A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") computes any draw directly
-and has no state to keep, share or resume. All arithmetic wraps around at a fixed width, so the draws are equal to the
-bit on every platform.
+and has no state to keep, share or resume. All arithmetic wraps around at a fixed width, so the draws are
+bit-identical on every platform.
 
 A change in this file changes the masks of every user. It is a breaking change, which needs a new major version and a
 line in CHANGELOG.md; `tests/golden` detects it.
@@ -26,7 +26,7 @@ RANGE = 1 << 32
 
 
 class Purpose(IntEnum):
-    """The use of a draw. Each purpose has its own stream, so that no decision depends on another."""
+    """The decision that a draw makes. Each purpose has its own stream, so that no decision depends on another."""
 
     SELECTION = 0
     REPLACEMENT = 1
@@ -99,7 +99,7 @@ def draw(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarra
     """Uniform 32-bit integers, one for each key and position, independent between purposes.
 
     Two rounds of an invertible 32-bit mix encrypt the position, with half of the key added before each (an Even-Mansour
-    cipher). 32-bit lanes are several times faster than 64-bit ones. Within a sequence, all draws differ, so an order by
+    cipher). 32-bit lanes are several times faster than 64-bit ones. Within a sequence, all draws differ, so sorting by
     draws has no ties.
 
     Args:
@@ -164,7 +164,7 @@ _PURPOSE_WORDS = {purpose: _word(purpose * int(GOLDEN_64)) for purpose in Purpos
 
 @lru_cache(maxsize=64)
 def mixed(number: int) -> np.ndarray:
-    """uint64 `[1]`. Cached, as many batches have the same seed and epoch, and small arrays are slow to compute."""
+    """[`mix64`] of one number: uint64 `[1]`. Cached, as batches share seeds and epochs, and small arrays are slow."""
     return mix64(_word(number) + GOLDEN_64)
 
 

@@ -1,4 +1,4 @@
-"""The counter hash of `core.draws` on torch tensors, equal to the bit, on any device.
+"""The counter hash of `core.draws` on torch tensors, bit-identical, on any device.
 
 torch has few operations on unsigned integers, so signed integers with the same bits represent them. Sums and products
 wrap around in the same way. A shift to the right moves in copies of the sign, which are then cleared.
@@ -71,7 +71,7 @@ def stream_keys(
 
 
 def spread(golden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The positions, int64 `[batch, length]`, for [`draw`]: int32 `[batch, length]`."""
+    """The positions times the 32-bit golden ratio, as [`draw`] takes them: int32 `[batch, length]`."""
     return positions.to(torch.int32) * (golden >> 32).to(torch.int32)
 
 
@@ -111,7 +111,7 @@ def _mix64(values: torch.Tensor) -> torch.Tensor:
 
 
 def _mix32(state: torch.Tensor) -> torch.Tensor:
-    """[`core.draws._mix32`] of int32, half the size of int64, which devices multiply several times faster."""
+    """[`core.draws._mix32`] of int32. Devices multiply int32 several times faster than int64."""
     state = (state ^ _shifted(state, 16, 32)) * _MIX_32[0]
     state = (state ^ _shifted(state, 15, 32)) * _MIX_32[1]
     return state ^ _shifted(state, 15, 32)

@@ -19,7 +19,9 @@ IGNORE_INDEX = -100  # the `ignore_index` of cross entropy: a label without a lo
 
 @dataclass(eq=False)
 class RaggedTokens:
-    """Token ids without padding. Do not change one; a frozen dataclass would take several times as long to create.
+    """Token ids without padding. Treat it as immutable.
+
+    It is not frozen, because frozen dataclasses take several times as long to create.
 
     Attributes:
         input_ids: int64 `[tokens]`, one sequence after the other.
@@ -67,11 +69,11 @@ class RaggedBatch(NamedTuple):
 
     @property
     def tokens(self) -> RaggedTokens:
-        """The token ids of a batch without padding."""
+        """The token ids, padding included: call it on a batch [`without_padding`]."""
         return RaggedTokens(self.per_token["input_ids"], self.lengths)
 
     def with_padding(self, padding: np.ndarray | None) -> RaggedBatch:
-        """The batch with this attribute."""
+        """The batch with this `padding`."""
         if padding is self.padding:  # None, in most batches
             return self
         return RaggedBatch(self.lengths, self.per_token, self.per_sequence, padding)

@@ -1,7 +1,7 @@
 """Arithmetic on rows: sequences end to end in one flat array. No function loops over rows or tokens.
 
-`lengths`, int64 `[rows]`, is the number of values of each row, which may be 0. Where a shorter expression exists, this
-one is faster: `repeat` is several times faster than an index by row number, and `reduceat` than `bincount`.
+`lengths`, int64 `[rows]`, is the number of values of each row, which may be 0. Some functions avoid a shorter
+expression that is slower: `repeat` is several times faster than an index by row number, and `reduceat` than `bincount`.
 """
 
 from __future__ import annotations

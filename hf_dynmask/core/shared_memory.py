@@ -1,7 +1,7 @@
 """Arrays that a process shares with the workers of its own `DataLoader`s, and with no other process.
 
-A worker that is started by fork, spawn or a fork server sees later changes of its parent. So persistent workers see a
-new epoch. Every other process that gets such an array has its own copy: for example, a rank that is forked from a
+A worker that is started by fork, spawn or a fork server sees changes that its parent makes later. So persistent workers
+see a new epoch. Every other process that gets such an array has its own copy: for example, a rank that is forked from a
 process with a collator, or a process that unpickles one.
 """
 
@@ -34,7 +34,7 @@ class SharedArray:
 
     @property
     def values(self) -> np.ndarray:
-        """The array, `[n]`. Workers see changes of it."""
+        """The array, `[n]`. Workers see changes to it."""
         if self._owner != os.getpid() and not self._serves_owner():
             self._own(self._values if self._inherited else np.zeros_like(self._values))
         return self._values

@@ -101,12 +101,15 @@ def _portable(error: Exception) -> Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-MASK_INPUT_COLUMNS = ("special_tokens_mask", "labels")  # of examples: masks depend on them besides the ids
+MASK_INPUT_COLUMNS = (
+    "special_tokens_mask",
+    "labels",
+)  # columns of the examples, other than the ids, that masks depend on
 
 
 class _Thread(threading.local):
     columns: Sequence[bool] = (False,) * len(MASK_INPUT_COLUMNS)  # which of them the examples of a batch had
-    take_position: BatchPosition | None = None  # of the batch whose indices were drawn, or received, last
+    next_position: BatchPosition | None = None  # of the batch whose indices were drawn, or received, last
     current: BatchPosition | None = None  # of the batch that is being collated
 
 
@@ -120,14 +123,14 @@ def attach_position(indices: Any, position: BatchPosition, to_worker: bool) -> A
 
 def take_position() -> BatchPosition | None:
     """Removes and returns the position of the batch that this thread collates next; None if no batch was drawn."""
-    position, _THREAD.take_position = _THREAD.take_position, None
+    position, _THREAD.next_position = _THREAD.next_position, None
     return position
 
 
 def discard_position(position: BatchPosition) -> None:
     """Forgets a position whose batch is not collated."""
-    if _THREAD.take_position is position:
-        _THREAD.take_position = None
+    if _THREAD.next_position is position:
+        _THREAD.next_position = None
 
 
 def current_position() -> BatchPosition | None:
@@ -165,5 +168,5 @@ class _PositionedIndices:
 
 
 def _receive(indices: Any, position: BatchPosition) -> Any:
-    _THREAD.take_position = position
+    _THREAD.next_position = position
     return indices

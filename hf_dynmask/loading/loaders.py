@@ -29,7 +29,7 @@ def _layers(loader: Any) -> list[Any]:
         held = {id(value): value for value in attributes if _is_loader(value)}
         if len(held) != 1 or len(layers) > _DEPTH:
             raise ValueError(
-                f"the loader must be a torch `DataLoader`, or hold exactly one, but got a {type(loader).__name__}. "
+                f"`loader` must be a torch `DataLoader`, or hold exactly one, but got a {type(loader).__name__}. "
                 "The epoch and the optimizer step of a batch come from the loader: return a `DataLoader` from "
                 "`get_train_dataloader` and `get_eval_dataloader`."
             )

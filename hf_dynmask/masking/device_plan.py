@@ -54,9 +54,9 @@ def device_plan(
 
     Args:
         tokenizer: a transformers tokenizer, with a mask token unless `mask_replace_prob` is 0. The plan does not follow
-            later changes of the tokenizer: make a new plan.
+            later changes to the tokenizer: make a new plan.
         device: the device of the batches.
-        seed: see [`DataCollatorForDynamicMasking`] for this argument and the following ones.
+        seed: any integer; pass the seed of the collator to get its masks.
         mask_replace_prob: the probability that a masked token becomes the mask token.
         random_replace_prob: the probability that it becomes a random token.
         min_masked: the minimum number of labels in a sequence that has as many maskable tokens.

@@ -1,6 +1,6 @@
-"""The masks of `DataCollatorForDynamicMasking` for a batch that is already on its device, equal to the bit.
+"""The masks of `DataCollatorForDynamicMasking` for a batch that is already on its device, bit-identical.
 
-This serves loops whose batches are never on the host, or whose host has no time to spare. All torch operations have
+Use it in loops whose batches are never on the host, or whose host is the bottleneck. All torch operations have
 shapes that do not depend on values, so the host never waits for the device, and `torch.compile` makes one graph. Only
 the strategy `"token"` is available.
 """
@@ -42,21 +42,21 @@ def mask_tokens(
     The function masks single tokens of torch tensors on any device. For numpy arrays on the host and any strategy, use
     `hf_dynmask.mask_tokens`.
 
-    `epoch` and `mlm_probability` may be tensors, so that the host need not know them, and new values do not cause a
-    compilation. Values on the device are not checked, because the host would have to wait for them. Values out of range
-    result in meaningless masks or in an error of torch.
+    `epoch` and `mlm_probability` may be tensors, so that the host does not have to know them, and new values do not
+    trigger recompilation. Values on the device are not checked, because the host would have to wait for them. Values
+    out of range result in meaningless masks or in an error of torch.
 
     Args:
         input_ids: int64 `[batch, length]`, ids of the vocabulary, padded on any side.
         plan: from [`device_plan`], on the device of `input_ids`.
         epoch: the epoch, from 0, or int64 `[]`. If the collator has `num_mask_patterns=k`, pass `epoch % k`.
         mlm_probability: the fraction of tokens to mask, in [0, 1], or floats `[batch]` or `[]`. The rates of the
-            collator are float64, and the float32 nearest to 0.15 is a different number. Each new Python number causes a
-            compilation.
-        attention_mask: `[batch, length]` of 0, where padded, and 1. Without it, a pad token is padding if it has no
+            collator are float64, and the float32 nearest to 0.15 is a different number. Each new Python number triggers
+            recompilation.
+        attention_mask: `[batch, length]`, 0 at padding and 1 elsewhere. Without it, a pad token is padding if it has no
             other role.
-        special_tokens_mask: `[batch, length]`, 1 where never to mask, besides the tokenizer's special tokens.
-        labels: `[batch, length]`, -100 where never to mask.
+        special_tokens_mask: `[batch, length]`, 1 for tokens that are never masked, in addition to special tokens.
+        labels: `[batch, length]`, -100 for tokens that are never masked.
 
     Returns:
         The masked ids, and the labels: the original ids of masked tokens, -100 elsewhere. Both are int64
@@ -123,7 +123,7 @@ def _describe(value: object) -> str:
 def _limit(rate: float | torch.Tensor, input_ids: torch.Tensor) -> int | torch.Tensor:
     """The limit below which a draw masks its token: one number, or int64 `[batch or 1, 1]`."""
     if not isinstance(rate, torch.Tensor):
-        remedy = "Pass a number or a tensor; of a schedule, its value."
+        remedy = "Pass a number or a tensor; of a schedule, its current value."
         return draw_limit(checked_fraction(rate, "mlm_probability", remedy))
     if not rate.is_floating_point() or not _is_tensor_beside(input_ids, rate, (), input_ids.shape[:1]):
         raise ValueError(
@@ -164,7 +164,7 @@ def _selected(draws: torch.Tensor, maskable: torch.Tensor, limit: int | torch.Te
     few = min(min_masked, draws.shape[1])
     if few:
         ranked = draws.where(maskable, RANGE)
-        # usually one, for which a reduction exists, which a compiler fuses with the other operations
+        # usually 1: `amin` then replaces `topk`, and compilers can fuse it
         last = ranked.amin(1, keepdim=True) if few == 1 else ranked.topk(few, dim=1, largest=False).values[:, -1:]
         limit = (last + 1).clamp(min=limit)
     return maskable & (draws < limit)

@@ -21,11 +21,11 @@ from hf_dynmask.strategies.weights import (
     sum_by_row,
 )
 
-_MIN_WEIGHT = 2.0**-64  # units with a weight of 0 are last, in the order of their draws
+_MIN_SORT_WEIGHT = 2.0**-64  # avoids division by 0 where the probability is 0; such units are last, by their draws
 
 
-class _UnitProbs(NamedTuple):
-    """The draws and the probabilities of units.
+class _UnitDraws(NamedTuple):
+    """The draws of units, and the probabilities that they are compared with.
 
     Attributes:
         draws: uint32 `[units]`.
@@ -40,7 +40,7 @@ class _UnitProbs(NamedTuple):
     @property
     def sort_keys(self) -> np.ndarray:
         """`[units]`: the units with the lowest keys are masked first where their count matters."""
-        return self.draws if self.weights is None else self.draws / np.maximum(self.weights, _MIN_WEIGHT)
+        return self.draws if self.weights is None else self.draws / np.maximum(self.weights, _MIN_SORT_WEIGHT)
 
 
 def select_units(
@@ -61,34 +61,34 @@ def select_units(
     Raises:
         ValueError: if a function of the strategy returns values that are not as its documentation says.
     """
-    unit_probs = _unit_probs(units, rates, strategy)
+    unit_draws_and_probs = _draws_and_probs(units, rates, strategy)
     if exact_count and strategy.probs is None and not strategy.counts:
         goal = _row_rates(units, rates) * sum_by_row(units.maskable_size, units)
         is_uniform = strategy.weights is strategy.draws is None
-        return units.indices(select_count(units, unit_probs.sort_keys, goal, min_masked, rotated=is_uniform))
+        return units.indices(select_count(units, unit_draws_and_probs.sort_keys, goal, min_masked, rotated=is_uniform))
     if exact_count and strategy.probs is not None:
-        selected = select_systematically(units, unit_probs.draws, np.asarray(unit_probs.probs))
+        selected = select_systematically(units, unit_draws_and_probs.draws, np.asarray(unit_draws_and_probs.probs))
     else:
-        selected = below(unit_probs.draws, unit_probs.probs) & units.maskable
+        selected = below(unit_draws_and_probs.draws, unit_draws_and_probs.probs) & units.maskable
     masked = units.indices(selected)
     if min_masked:
         is_short = count_per_row(masked, units.tokens.ends) < min_masked
         if np.logical_or.reduce(is_short):
-            selected[_first_units(units, unit_probs.sort_keys, is_short, min_masked)] = True
+            selected[_first_units(units, unit_draws_and_probs.sort_keys, is_short, min_masked)] = True
             masked = units.indices(selected)
     return masked
 
 
-def _unit_probs(units: Units, rates: float | np.ndarray, strategy: Strategy) -> _UnitProbs:
+def _draws_and_probs(units: Units, rates: float | np.ndarray, strategy: Strategy) -> _UnitDraws:
     draws = _unit_draws(units, rates, strategy)
     if strategy.probs is not None:
         values = strategy.probs(units.tokens, units, _row_rates(units, rates))
         probs = checked_unit_values(values, units, "probs", strategy)
-        return _UnitProbs(draws, probs, probs)
+        return _UnitDraws(draws, probs, probs)
     if strategy.weights is not None:
         weights = relative_weights(units, _unit_weights(units, strategy.weights))
-        return _UnitProbs(draws, proportional(units, weights, _row_rates(units, rates)), weights)
-    return _UnitProbs(draws, units.from_sequences(rates) if isinstance(rates, np.ndarray) else rates)
+        return _UnitDraws(draws, proportional(units, weights, _row_rates(units, rates)), weights)
+    return _UnitDraws(draws, units.from_sequences(rates) if isinstance(rates, np.ndarray) else rates)
 
 
 def _row_rates(units: Units, rates: float | np.ndarray) -> np.ndarray:

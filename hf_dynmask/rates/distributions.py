@@ -98,8 +98,8 @@ def truncated_normal_rate(
     mean, std = checked_number(mean, "mean", "It is the mean before truncation."), checked_positive(std, "std")
     if not min(abs(low - mean), abs(high - mean)) < 30 * std and not low < mean < high:
         raise ValueError(
-            f"`mean` must be within 30 `std` of `low` or `high`, but got {mean} and {std} for [{low}, {high}], which "
-            "have almost no probability in this interval. Pass a number for a constant rate."
+            f"`mean` must be within 30 `std` of `low` or `high`, but got `mean={mean}` and `std={std}` for [{low}, "
+            f"{high}], where the distribution has almost no probability. Pass a number for a constant rate."
         )
     return RateDistribution(partial(_truncated_normal, mean=mean, std=std, low=low, high=high), low_discrepancy)
 
@@ -123,7 +123,7 @@ def _interval(low: float, high: float) -> tuple[float, float]:
 
 
 def _stratify(draws: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """One draw in each n-th of [0, 1), in the order of the draws, independent of the order of the batch."""
+    """One draw in each `[i / n, (i + 1) / n)`, ranked as the draws are. The order of the batch does not matter."""
     rank = np.empty(len(keys))
     rank[np.lexsort((keys, draws))] = np.arange(len(keys))
     shift = as_fraction(draw_per_row(keys.sum(keepdims=True), Purpose.RATE, position=1))

@@ -1,7 +1,7 @@
 """Strategies: which tokens are masked together, and with what probability.
 
 A strategy is passed by name (`strategy="span"`), made with arguments (`strategy=strategies.span(fixed_lengths(3))`), or
-given as a function that returns where units begin:
+defined by a function that marks where units begin:
 
     >>> def pairs(tokens):
     ...     return tokens.positions % 2 == 1  # two tokens at a time after [CLS]
@@ -53,6 +53,7 @@ __all__ = [
     "words",
 ]
 
-for _factory in (token, whole_word, span, ngram, position, entity, adaptive):
-    STRATEGIES[_factory.__name__] = _factory
+STRATEGIES.update(
+    token=token, whole_word=whole_word, span=span, ngram=ngram, position=position, entity=entity, adaptive=adaptive
+)
 FACTORIES.update(STRATEGIES, weighted=weighted)

@@ -1,6 +1,6 @@
 """Labels that are aligned to words: the first token of a word has a label, and its other tokens have -100.
 
-Data sets for named entity recognition use this alignment. There, -100 does not exclude a token from masking. The token
+Datasets for named entity recognition use this alignment. There, -100 does not exclude a token from masking. The token
 is masked with its word or, if the word is split, with the first part of the word.
 """
 

@@ -1,6 +1,6 @@
-"""Entities, found by tags of the tokens: a probability of their own, and mentions as units.
+"""Entities, found by the tags of tokens: they have their own probability, and mentions can be units.
 
-Data sets for named entity recognition tag the first token of each word, and give -100 to the other tokens. A token with
+Datasets for named entity recognition tag the first token of each word, and give -100 to the other tokens. A token with
 -100 has the tag of the token before it.
 """
 
@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from hf_dynmask.core.checks import checked_rate
+from hf_dynmask.core.checks import checked_fraction
 from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.registry import Unit, unit_strategy
@@ -27,11 +27,11 @@ def entity(
     outside: Collection[int] = (0,),
     unit: Unit = "whole_word",
 ) -> Strategy:
-    """Masks entity words with a probability of their own, and other words at the rate (Sun et al. 2019, ERNIE).
+    """Masks entity words with their own probability, and other words at the rate (Sun et al. 2019, ERNIE).
 
     The rate is the collator's `mlm_probability`.
 
-    The tags are those of a data set for named entity recognition, one for each token, in the usual alignment: a token
+    The tags are those of a dataset for named entity recognition, one for each token, in the usual alignment: a token
     with -100 belongs to the entity of the token before it. `Trainer` keeps the column `labels` even with
     `remove_unused_columns`, and the collator replaces it with the labels of the masked tokens.
 
@@ -42,8 +42,8 @@ def entity(
         entity_probability: the probability that an entity word, or a mention, is masked, in [0, 1].
         column: the column of the examples that holds the tags, integers `[tokens]`.
         tag_names: the name of each tag in IOB2, such as `dataset.features["ner_tags"].feature.names`. With names, all
-            words of a mention are masked together, and tags with the name "O" are outside of entities.
-        outside: the tags outside of entities, if `tag_names` is None.
+            words of a mention are masked together, and tags with the name "O" are outside entities.
+        outside: the tags outside entities, if `tag_names` is None.
         unit: see [`span`].
 
     Raises:
@@ -55,7 +55,12 @@ def entity(
     >>> (batch["labels"][0] != -100).int().tolist()
     [0, 0, 1, 0, 0, 0, 1, 0]
     """
-    probability = checked_rate(entity_probability, "entity_probability")
+    probability = checked_fraction(
+        entity_probability, "entity_probability", "It is the probability that an entity word is masked: pass 0.5."
+    )
+    for name, values in (("tag_names", tag_names), ("outside", outside)):
+        if values is not None and (isinstance(values, str) or not isinstance(values, Collection)):
+            raise ValueError(f"`{name}` must be a collection, but got {values!r}. Pass a list.")
     units = unit_strategy(unit)
     partition = units.partition
     if tag_names is not None:

@@ -26,12 +26,12 @@ def token() -> Strategy:
 def whole_word(max_word_length: int | None = 16, segmenter: Segmenter | None = None) -> Strategy:
     """Masks all tokens of a word together (whole word masking, Devlin 2019; Cui et al. 2021 for Chinese).
 
-    A table over the vocabulary tells where words begin: see `hf_dynmask.vocabulary.words`. Special tokens belong to no
+    A table over the vocabulary shows where words begin: see `hf_dynmask.vocabulary.words`. Special tokens belong to no
     word.
 
     Args:
-        max_word_length: the largest number of characters or tokens in a word. Longer words are split, so that no text
-            is masked all or nothing. None splits no word.
+        max_word_length: the largest number of tokens in a word. Longer words are split, so that a long URL, for
+            example, is not masked as a whole. None: words are never split.
         segmenter: a function from a text to its words, such as `jieba.lcut`, for scripts without spaces. By default,
             each token in such a script is a word.
 

@@ -31,8 +31,8 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
               language modeling, Dong et al. 2019, UniLM);
             - `"suffix"`: keeps the last k units, and masks all units before them;
             - `"block"`: masks one block at a random position;
-            - `"every_nth"`: masks every n-th unit, `n = 1 / rate`, from a random unit on. The count is exact with or
-              without `exact_count`.
+            - `"every_nth"`: masks every n-th unit, `n = 1 / rate`, starting at a random unit. The count is exact
+              with or without `exact_count`.
         unit: see [`span`].
 
     Raises:
@@ -73,10 +73,11 @@ def block(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
 
 
 def every_nth(tokens: MaskingTokens, units: Units, rates: np.ndarray) -> np.ndarray:
-    """Draws, float64 `[units]`, that mask every n-th unit, `n = 1 / rate`, from a random unit on (systematic sampling).
+    """Draws, float64 `[units]`, that mask every n-th unit, `n = 1 / rate`, starting at a random unit.
 
-    Unit `i` is masked if `floor((i + 1) * rate + u)` exceeds `floor(i * rate + u)`, with `u` uniform in [0, 1). If
-    `1 / rate` is not an integer, distances between masked units are the two integers next to it.
+    This is systematic sampling. Unit `i` is masked if `floor((i + 1) * rate + u)` exceeds `floor(i * rate + u)`, with
+    `u` uniform in [0, 1). If `1 / rate` is not an integer, the distances between masked units are the two nearest
+    integers.
     """
     maskable = units.maskable.astype(np.int64)
     counts = sum_by_row(maskable, units)

@@ -28,7 +28,7 @@ from hf_dynmask.strategies.weights import mean_token_weights
 
 _NO_LOSS_RECORDED = (
     '`strategy="adaptive"` follows the losses of the model, but no loss was recorded. Pass '
-    "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call `compute_loss` in your own loop."
+    "`compute_loss_func=collator.losses.compute_loss` to `Trainer`, or call `compute_loss` in a custom training loop."
 )
 
 
@@ -191,7 +191,7 @@ class TokenLosses:
             raise RuntimeError(
                 "`compute_loss` records losses, but no collator follows them. Pass "
                 "`strategy=strategies.adaptive(losses)` to a collator, and pass `callbacks=[MaskRateCallback()]` to "
-                "`Trainer`, or call `collator.start_epoch` in your own loop."
+                "`Trainer`, or call `collator.start_epoch` in a custom training loop."
             )
         if self._step_totals is None:
             self._step_totals = zero_totals(self._size, labels.device)

@@ -24,8 +24,8 @@ class Units:
 
     Attributes:
         tokens: the sequences.
-        starts: bool `[tokens]`, True where a unit begins; None if each token is a unit. That most common case is free:
-            arrays over tokens serve as arrays over units.
+        starts: bool `[tokens]`, True where a unit begins; None if each token is a unit. In this most common
+            case, arrays over tokens are also arrays over units, at no cost.
 
     >>> from hf_dynmask.vocabulary.vocabulary import read_vocabulary
     >>> ids, keys = np.array([5, 6, 7, 8, 9]), np.zeros(1, np.uint64)

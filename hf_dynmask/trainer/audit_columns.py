@@ -1,4 +1,4 @@
-"""Reads the columns of a batch as flat arrays without padding, or says why they cannot be read."""
+"""Reads the columns of a batch as flat arrays without padding, or explains why they cannot be read."""
 
 from __future__ import annotations
 

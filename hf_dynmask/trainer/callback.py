@@ -35,7 +35,7 @@ _LOGGER = logging.getLogger("hf_dynmask")
 class MaskRateCallback(TrainerCallback):
     """Makes the mask rate follow a schedule: each batch has exactly the rate of the optimizer step that uses it.
 
-    The callback works with every collator of this package. It also
+    The callback works with every collator of this package. It also:
 
     - makes the epoch known, so masks do not depend on workers, ranks or resuming;
     - evaluates with one fixed mask for each example at a fixed rate, and without masks in fine-tuning;
@@ -52,17 +52,17 @@ class MaskRateCallback(TrainerCallback):
 
     Args:
         schedule: a function from training progress in [0, 1] to a rate in [0, 1]; or a rate; or a distribution that
-            each sequence draws its rate from. It replaces the collator's own rate, with a warning if that is a schedule
-            too. None: the collator's own rate.
+            each sequence draws its rate from. It replaces the collator's own rate, with a warning if that is also
+            a schedule. None: the collator's own rate.
         eval_mlm_probability: the rate of evaluation in [0, 1], or a distribution. None: 0.15, with a warning if
             training ends at a higher rate.
-        audit: whether to check that the model receives the masks that were asked for. True checks the first steps of a
+        audit: whether to check that the model receives the masks that were asked for. True checks the first steps of
             training, the first step of each epoch, and every step that is logged; `"every_step"` checks all steps. If
             a batch does not hold the data for a full check, a log message says so once; see [`audit_batch`].
 
     Raises:
         ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no collator of
-            this package, or hands out batches out of order (`in_order=False`) under a schedule.
+            this package, or yields batches out of order (`in_order=False`) under a schedule.
         MaskAuditError: before an optimizer step whose batch has the masks of another step, epoch or seed.
         RuntimeError: when training begins, if the `Trainer` is unknown and something depends on it (see [`bind`]);
             under a schedule, before a step whose batch may have another step's rate, because a worker of a streamed
@@ -86,14 +86,16 @@ class MaskRateCallback(TrainerCallback):
             _check_is_no_collator(rate, argument)
             check_not_a_factory(rate, argument)
         if audit not in (True, False, "every_step"):
-            raise ValueError(f'`audit` must be True, False or "every_step", but got {audit!r}.')
+            raise ValueError(
+                f'`audit` must be True, False or "every_step", but got {audit!r}. Pass "every_step" to check all steps.'
+            )
         self.audit = audit
         if callable(schedule):
             check_schedule(schedule, "schedule")
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
         chosen = _EVALUATION_RATE if eval_mlm_probability is None else eval_mlm_probability
         self.eval_mlm_probability = checked_fixed_rate(chosen, "eval_mlm_probability", other="")
-        self._evaluates_as_chosen = eval_mlm_probability is not None
+        self._has_evaluation_rate = eval_mlm_probability is not None
         self._binding = Binding()
         self._training: Training | None = None
         self._audit: TrainerAudit | None = None
@@ -143,7 +145,7 @@ class MaskRateCallback(TrainerCallback):
         if state.is_world_process_zero:
             _LOGGER.info("%s", training.collator)
             warn_at_start(training, state, kwargs.get("model"))
-            if getattr(trainer, "eval_dataset", None) is not None and not self._evaluates_as_chosen:
+            if getattr(trainer, "eval_dataset", None) is not None and not self._has_evaluation_rate:
                 warn_about_evaluation(training.collator, _EVALUATION_RATE, state.max_steps)
 
     def _begin_audit(self, training: Training, model: Any) -> None:

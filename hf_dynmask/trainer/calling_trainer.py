@@ -12,7 +12,7 @@ from transformers import Trainer
 
 
 def calling_trainer() -> Trainer | None:
-    """The `Trainer` one of whose methods is the nearest caller; None if there is none."""
+    """The nearest `Trainer` on the call stack; None if there is none."""
     frame = sys._getframe(1)
     while frame is not None:
         caller = frame.f_locals.get("self")

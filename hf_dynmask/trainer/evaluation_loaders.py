@@ -55,7 +55,7 @@ class _PatchedMethod:
         trainer = self._trainer()
         if trainer is None:
             raise ReferenceError(
-                f"`{self._name}` must be called while its Trainer exists, but nothing refers to the Trainer any more. "
+                f"`{self._name}` must be called while its Trainer exists, but the Trainer was deleted. "
                 "Keep it in a variable."
             )
         loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)

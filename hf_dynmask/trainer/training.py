@@ -90,7 +90,7 @@ class Training:
     def has_two_schedules(self) -> bool:
         """Whether the collator also has a schedule, which the callback's replaces."""
         other = self._source.rate
-        return callable(other) and self._schedule is not None and self._schedule is not other
+        return callable(other) and self._schedule is not None and self._schedule != other
 
     def start_epoch(self, state: TrainerState) -> None:
         """Plans an epoch, before its first batch is drawn."""

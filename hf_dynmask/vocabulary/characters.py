@@ -30,10 +30,11 @@ _CHARACTER_OF_CLASS: dict[int, str] = {
 }
 
 
-def decode_cut(text: bytes) -> str:
-    """UTF-8 as text, `[characters]`, at least one.
+def decode_partial(text: bytes) -> str:
+    """Decodes UTF-8 to at least one character.
 
-    A character of the same class replaces a character that is cut at either end. A joiner replaces an empty text.
+    If the bytes begin or end inside a character, a placeholder of its probable class represents it. Empty input becomes
+    a joiner.
     """
     try:
         return text.decode() or _CHARACTER_OF_CLASS[Class.JOINER]
@@ -43,7 +44,7 @@ def decode_cut(text: bytes) -> str:
         before = _CHARACTER_OF_CLASS[Class.JOINER] if len(complete) < len(text) else ""
         if read == len(complete):
             return before + characters
-        # most characters with first bytes that are not in the table are Han
+        # most other characters are Han
         class_ = classes_by_first_bytes().get(complete[read:], Class.IDEOGRAPH)
         return before + characters + _CHARACTER_OF_CLASS[class_]
 
@@ -79,7 +80,7 @@ def _class_of(character: str) -> Class:
 
 @cache
 def classes_by_first_bytes() -> dict[bytes, int]:
-    """The class of most characters that begin with these bytes. Of planes above 0, it counts the one with emoji."""
+    """The class of most characters that begin with these bytes. Above U+FFFF, only the block with emoji is counted."""
     counts: defaultdict[bytes, Counter[int]] = defaultdict(Counter)
     for code in (*range(0x80, 0xD800), *range(0xF900, 0x10000), *range(0x1F000, 0x20000)):
         character = chr(code)

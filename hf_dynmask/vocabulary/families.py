@@ -18,11 +18,12 @@ class Family(NamedTuple):
     """How the tokens of a vocabulary show words.
 
     Attributes:
-        text: the UTF-8 of a token without its mark, or with a space for a mark that represents a space.
-        begins: whether a token has another mark of the beginning of a word; None if no token has one.
-        ends: whether a token has a mark of the end of a word; None if no token has one.
-        runs: whether consecutive symbols are one word.
-        numbers: whether a word begins between letters and numbers.
+        text: returns the UTF-8 of a token without its mark. A mark that represents a space becomes a space.
+        begins: returns whether a token has a mark of the beginning of a word, other than a space; None if the family
+            has no such mark.
+        ends: returns whether a token has a mark of the end of a word; None if the family has no such mark.
+        runs: whether consecutive symbols form one word.
+        numbers: whether a letter and a number next to each other are separate words.
     """
 
     text: Callable[[str], bytes]
@@ -33,7 +34,7 @@ class Family(NamedTuple):
 
 
 def find_family(tokens: AbstractSet[str]) -> Family | None:
-    """The family of a vocabulary, by the mark of most tokens; None if no mark shows where words begin."""
+    """The family of a vocabulary, by the mark that most tokens have; None if no mark shows where words begin."""
     joined = _SEPARATOR.join(["", *(token for token in tokens if len(token) > 1), ""])
     uses = {
         "##": joined.count(f"{_SEPARATOR}##") - ("##" in tokens),

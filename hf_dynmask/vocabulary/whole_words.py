@@ -26,7 +26,7 @@ def whole_words(
         segmenter: a function from a text to its words, such as `jieba.lcut`, for text without spaces. It must be
             hashable, and always return the same words. It receives each stretch of such text of a sequence separately.
             A token with characters of two words belongs to the first. None: each token is a word. Spawned workers
-            receive the segmenter by pickle, which works for a function of a module, and not for `jieba.lcut`.
+            receive the segmenter by pickle: pass a function of a module, as `jieba.lcut` cannot be pickled.
 
     Returns:
         bool `[tokens]`, True where a word begins. Every sequence and every special token begins one.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_dynmask.vocabulary.characters import character_classes, decode_cut
+from hf_dynmask.vocabulary.characters import character_classes, decode_partial
 from hf_dynmask.vocabulary.families import Family, begins_wordpiece, find_family, wordpiece
 from hf_dynmask.vocabulary.words import Class, WordTable
 
@@ -68,7 +68,7 @@ def _fill(
 ) -> None:
     """Fills in tokens: reads them one by one, and classifies their characters all at once."""
     texts = list(map(family.text, ids))
-    decoded = list(map(decode_cut, texts))
+    decoded = list(map(decode_partial, texts))
     classes, codes = character_classes("".join(decoded))
     stops = np.cumsum(_map_array(len, decoded, np.int64))
     starts = np.append(0, stops[:-1])

@@ -129,11 +129,16 @@ def test_span_corruption_takes_columns(with_sentinels) -> None:
     ("columns", "message"),
     [
         ({"input_ids": [[5, 6], [7]], "attention_mask": [[1, 1]]}, "`input_ids` has 2 rows and `attention_mask` has 1"),
-        ({"input_ids": []}, "must be a list of at least one example, .* got one dict"),
-        ({}, "must be a list of at least one example, .* got an empty batch"),
+        ({"input_ids": []}, "must be a list of at least one example, .* got an empty batch"),
+        ({}, r"must have `input_ids`, but have \[\]"),
+        ({"text": ["a", "b"]}, r"must have `input_ids`, but have \['text'\]"),
+        ({"input_ids": [[5, 6]], "x": 5}, "must have one value per example in each column, but `x` is a int"),
+        ((number for number in [5]), "got one generator"),
+        (5, "got one int"),
+        (None, "got one NoneType"),
         ({"input_ids": [5, 6]}, "must be a list of at least one example, .* got one dict"),
         (pa.table({"input_ids": pa.array([], pa.list_(pa.int64()))}), "got an empty batch"),
-        (pa.table({"text": ["a"]}), r"must have `input_ids`, but example 0 has \['text'\]"),
+        (pa.table({"text": ["a"]}), r"must have `input_ids`, but have \['text'\]"),
     ],
 )
 def test_bad_columns_are_refused(wordpiece, columns, message) -> None:

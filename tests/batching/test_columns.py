@@ -166,7 +166,7 @@ class TestErrors:
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_column_of_tokens_that_is_not_named(self, with_sentinels, make, kind) -> None:
         examples = _examples([5, 3], tags=lambda i, length: KINDS[kind](np.zeros(length, dtype=np.int64)))
-        with pytest.raises(ValueError, match=r'`tags` must have one shape .* pass `per_token_columns=\["tags"\]`'):
+        with pytest.raises(ValueError, match=r'`tags` must have one shape .* Pass `per_token_columns=\["tags"\]`'):
             make(with_sentinels)(examples)
         make(with_sentinels, per_token_columns=["tags"])(examples)
 

@@ -127,7 +127,7 @@ def test_a_rate_that_each_mask_draws_is_shown(printed) -> None:
     ],
 )
 def test_it_is_said_why_short_texts_exceed_their_rate(printed, arguments, forced) -> None:
-    assert ("so one token of each was selected anyway (`min_masked=1`)." in printed("preview", *arguments)) is forced
+    assert ("so one token was selected anyway (`min_masked=1`)." in printed("preview", *arguments)) is forced
 
 
 def test_static_masks_stay(printed) -> None:
@@ -190,7 +190,7 @@ def test_colours_are_for_terminals(colours) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["", "--epochs", 1], "`text` must contain more than white space, but it is empty."),
+        (["", "--epochs", 1], "`text` must contain more than whitespace, but it is empty."),
         (["the", "gardener"], '`text` must be a single argument, but got several. Put it in quotes: "the gardener".'),
         (["the", "--epochs", 1, "gardener"], 'Put it in quotes: "the gardener".'),
         ([TEXT, "--epochs", 0], "`--epochs` must be an integer of at least 1, but got 0."),

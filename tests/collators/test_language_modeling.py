@@ -371,7 +371,7 @@ class TestErrors:
         [
             ([], "`features` must be a list of at least one example, .* but got an empty batch"),
             ({"input_ids": [5]}, "`features` must be a list of at least one example, .* but got one dict"),
-            ([{"text": "a"}], r"must have `input_ids`, but example 0 has \['text'\]"),
+            ([{"text": "a"}], r"must have `input_ids`, but have \['text'\]"),
             ([{"input_ids": [5]}, {"attention_mask": [1]}], "example 1 has no `input_ids`"),
             ([{"input_ids": [5]}, {"input_ids": [5], "labels": [5]}], "example 1 has `labels`, which example 0 lacks"),
             ([{"input_ids": [5, 6], "attention_mask": [1, 2]}], "`attention_mask` must be 0 or 1"),
@@ -465,3 +465,10 @@ def test_padding_undoes(wordpiece, rows, side) -> None:
         assert attention.sum() == len(row)
         original = torch.where(labels == -100, inputs, labels)[attention == 1]
         assert original.tolist() == row
+
+
+@pytest.mark.parametrize("progress", [-0.1, 1.5, "a", float("nan")])
+def test_a_progress_outside_training_is_refused(wordpiece, progress) -> None:
+    collator = DataCollatorForDynamicMasking(wordpiece, linear_schedule(0.3, 0.1))
+    with pytest.raises(ValueError, match="`progress` must be a number between 0 and 1, but got"):
+        collator([{"input_ids": [5, 6]}], epoch=0, progress=progress)

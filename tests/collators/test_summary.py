@@ -76,9 +76,9 @@ def test_the_usual_one(wordpiece) -> None:
         ({"num_mask_patterns": 10}, "Static masking, 10 masks per example in turn; 15 %"),
         ({"mlm_probability": linear_schedule(0.3, 0.15)}, "; 30 % to 15 % of the tokens, linear;"),
         ({"exact_count": True}, "; single tokens, an exact count;"),
-        ({"strategy": strategies.span()}, "; spans of words;"),
-        ({"strategy": strategies.position("prefix")}, "; all tokens after a prefix;"),
-        ({"strategy": "entity"}, "; words of entities;"),
+        ({"strategy": strategies.span()}, "; spans;"),
+        ({"strategy": strategies.position("prefix")}, "; all units after a prefix;"),
+        ({"strategy": "entity"}, "; entities at their own probability;"),
         ({"whole_word_mask": True}, "; whole words;"),
         (
             {"mask_replace_prob": 1.0, "random_replace_prob": 0.0},

@@ -365,7 +365,7 @@ class TestErrors:
             ({"epoch": torch.tensor(1.0)}, "`epoch` must be an integer, or a tensor of one int64"),
             ({"epoch": torch.tensor([1, 2])}, "`epoch` must be an integer, or a tensor of one int64"),
             ({"mlm_probability": 1.5}, "`mlm_probability` must be a number between 0 and 1"),
-            ({"mlm_probability": lambda t: 0.15}, "of a schedule, its value"),
+            ({"mlm_probability": lambda t: 0.15}, "of a schedule, its current value"),
             ({"mlm_probability": torch.tensor(1)}, "`mlm_probability` must be a number, or a tensor of floats"),
             ({"mlm_probability": torch.rand(3)}, r"for each of 2 sequences .* got torch.float32 \[3\]"),
             ({"mlm_probability": torch.rand(2, device="meta")}, r"on cpu, but got torch.float32 \[2\] on meta"),
