@@ -22,7 +22,7 @@ def ragged_batch(features: Any, per_token_columns: Collection[str] = ()) -> Ragg
 
     Args:
         features: examples, columns or a table: see [`feature_columns`].
-        per_token_columns: the names of further columns with one value per token.
+        per_token_columns: the names of additional columns with one value per token.
 
     Returns:
         The columns, except for `labels` with one number per example, its class, which the labels of masking replace.

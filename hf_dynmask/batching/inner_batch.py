@@ -37,7 +37,7 @@ def read_rows(batch: Any, read: Collection[str]) -> RaggedBatch:
 
     Args:
         batch: the batch of a collator.
-        read: the names of further columns, with one value per token.
+        read: the names of additional columns, with one value per token.
 
     Raises:
         ValueError: if it has no `input_ids` of at least two dimensions, its rows hold several sequences, or a column

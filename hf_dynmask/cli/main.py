@@ -1,4 +1,4 @@
-"""`hf-dynmask preview` shows masks; `hf-dynmask schedule` shows a mask rate over a training."""
+"""`hf-dynmask preview` shows masks; `hf-dynmask schedule` shows a mask rate over the course of training."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--num_mask_patterns", type=int, help="how many masks take turns (default: always new masks)")
     preview.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
 
-    schedule = commands.add_parser("schedule", help="show a mask rate over a training")
+    schedule = commands.add_parser("schedule", help="show a mask rate over the course of training")
     schedule.add_argument("schedule", help="such as cosine(0.3, 0.15)")
     schedule.add_argument(
         "--steps", type=int, default=1000, help="the number of optimizer steps (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""Shows a mask rate over a training: as lines in the terminal, and as an image."""
+"""Shows a mask rate over the course of training: as lines in the terminal, and as an image."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def mask_tokens(
         special_tokens_mask: 1 for tokens that are never masked, in addition to the special tokens of the tokenizer.
         labels: -100 for tokens that are never masked, except within a word whose first token has a label, as in the
             collator.
-        columns: the further columns that the strategy reads, by name, such as `{"ner_tags": tags}` for
+        columns: the additional columns that the strategy reads, by name, such as `{"ner_tags": tags}` for
             `strategies.entity(column="ner_tags")`.
         mask_replace_prob: the probability that a masked token becomes the mask token.
         random_replace_prob: the probability that it becomes a random token, never a special one. The remaining masked

@@ -78,9 +78,8 @@ class EpochAwareCollator:
                 "the second and third arguments in transformers, pass them by name: `mlm=True`."
             )
         if name == "strategy":
-            self._strategy = resolve_strategy(
-                value
-            )  # resolved once, so that copies share the losses of an adaptive strategy
+            # resolved once, so that copies share the losses of an adaptive strategy
+            self._strategy = resolve_strategy(value)
         super().__setattr__(name, value)
         for made in ("_plan", "_clones"):
             self.__dict__.pop(made, None)

@@ -37,9 +37,8 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._announced = SharedArray(
-            np.zeros(4, np.int64), inherited=False
-        )  # int64: calls of `set_epoch`, epoch, loader, iteration
+        # int64: calls of `set_epoch`, epoch, loader, iteration
+        self._announced = SharedArray(np.zeros(4, np.int64), inherited=False)
         self._calls = 0
         self._used: tuple[int, int] = (0, 0)  # calls of `set_epoch`, and batches since the last one
         self._sent_in: _Pass | None = None

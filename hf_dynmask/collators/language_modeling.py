@@ -78,7 +78,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         return_flash_attn_kwargs: without padding, add `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and
             `max_length_k` to the batch. They give FlashAttention the ends of sequences, which some models, such as
             ModernBERT, do not derive from `position_ids`. False for models that do not take these arguments.
-        per_token_columns: the names of further columns with one value per token. The name of a column determines its
+        per_token_columns: the names of additional columns with one value per token. The name of a column determines its
             layout: a column that is neither named here nor known is stacked.
 
     `features` is a list of examples, which are mappings or sequences of token ids; a mapping of columns, such as
@@ -94,7 +94,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
           has a label, as in data for named entity recognition, strategies that mask whole words mask and predict all of
           its tokens. With `strategy="entity"`, the labels are the tags. If they are one number per example, its class,
           they are ignored, as in the stock collator.
-        - further columns with one value per token, padded with 0 (`token_type_ids` with the value of the tokenizer):
+        - additional columns with one value per token, padded with 0 (`token_type_ids` with the value of the tokenizer):
           those that transformers' tokenizers return, such as `position_ids` and `bbox`, those that the strategy reads,
           and `per_token_columns`.
         - any other column: stacked, so it has the same shape in every example.
@@ -106,7 +106,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 at padding.
         - **labels**: int64 `[batch, length]`, the original ids of the masked tokens, -100 elsewhere.
         - **mask_rate** (with `return_mask_rate`): float32 `[batch]`.
-        - further columns of the examples, except for those that only the strategy reads.
+        - additional columns of the examples, except for those that only the strategy reads.
 
         Without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask` there are
         **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;

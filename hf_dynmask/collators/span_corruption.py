@@ -57,7 +57,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
             collator neither reads nor changes a global random state if it has a seed or an epoch.
         pad_to_multiple_of: pad inputs and labels to a multiple of this length.
         return_tensors: `"pt"` or `"np"`.
-        per_token_columns: the names of further columns with one value per token.
+        per_token_columns: the names of additional columns with one value per token.
 
     `features` is a list of examples, which are mappings or sequences of token ids; a mapping of columns, such as
     `dataset[:8]`; or a `pyarrow.Table`. Sequences may have any length. The columns are lists, numpy arrays or torch
@@ -70,7 +70,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
           tokens and sentinels. Such a token splits a span of noise into two, with a sentinel each. If there are too few
           sentinels for that, the surplus spans, drawn at random, are not noise.
         - **labels** (optional): -100 for tokens that are never noise. One number per example, its class, is ignored.
-        - further columns with one value per token: dropped, as they have no meaning after corruption. These are the
+        - additional columns with one value per token: dropped, as they have no meaning after corruption. These are the
           columns that transformers' tokenizers return, such as `token_type_ids` and `bbox`, and `per_token_columns`.
         - any other column: stacked, so it has the same shape in every example.
 
@@ -131,9 +131,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
 
     @cached_property
     def _sentinels(self) -> np.ndarray:
-        _ = (
-            self._vocabulary
-        )  # read at the same time: its state shows changes of the tokenizer, after which both are read again
+        _ = self._vocabulary  # read at the same time: it detects changes to the tokenizer for both
         return find_sentinels(self.tokenizer)
 
     def _make_plan(self) -> NoisePlan:

@@ -26,7 +26,8 @@ from hf_dynmask.loading.batch_position import (
 from hf_dynmask.loading.loaders import index_sampler, replace_index_sampler, restart_workers, torch_loader
 from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 
-_PEEKED_BATCHES = 2  # drawn to look at one: accelerate reads the next batch to know whether this one is the last
+# drawn before the first is used: accelerate reads the next batch to know whether this one is the last
+_PEEKED_BATCHES = 2
 
 
 class NumberedSampler:
@@ -40,7 +41,7 @@ class NumberedSampler:
 
     Attributes:
         plan: holds for iterations that begin from now on; None if nothing is known about them.
-        planner: the object that makes the plans; of several, the last one.
+        planner: the object that makes the plans; if there are several, the last one.
     """
 
     _OWN = ("_sampler", "_prefetched", "_drawn", "_number", "_first", "plan", "planner")
@@ -157,7 +158,7 @@ class PositionedCollate:
         self._resumed, self._counted = plan, 0
 
     def _unnumbered(self) -> BatchPosition | None:
-        """The position of a batch without drawn indices: one of a resumed stream, or a look at a batch."""
+        """The position of a batch without drawn indices: one of a resumed stream, or a batch that is only inspected."""
         worker = get_worker_info()
         if self._resumed is None:
             return None if worker is not None or self._sampler is None else self._sampler.last_position

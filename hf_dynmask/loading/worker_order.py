@@ -15,7 +15,7 @@ from hf_dynmask.loading.batch_position import BatchPosition
 
 
 class WorkerOrderMonitor:
-    """Checks, in the main process, that the batches a training uses were collated in turn.
+    """Checks, in the main process, that the batches that training uses were collated in turn.
 
     Args:
         num_workers: of the loader.

@@ -120,7 +120,7 @@ def mask_tokens(
             draws its rate, or float64 `[sequences]`.
         pattern: which of the masks of each example.
         plan: the other settings.
-        columns: the further columns that the strategy reads, `[tokens]` each.
+        columns: the additional columns that the strategy reads, `[tokens]` each.
         unlabeled: bool `[tokens]`, True for tokens that are not maskable only because their label is -100; None if
             there are none.
     """

@@ -25,9 +25,8 @@ def find_sentinels(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """
     vocabulary = tokenizer.get_vocab()
     named = sorted(filter(None, map(_SENTINEL.fullmatch, vocabulary)), key=lambda match: match[0], reverse=True)
-    numbered = {
-        int(match[1]): vocabulary[match[0]] for match in named
-    }  # of two tokens with one number, the one without a word mark
+    # of two tokens with one number, the one without a word mark is last, and remains
+    numbered = {int(match[1]): vocabulary[match[0]] for match in named}
     if len(numbered) < _MIN_SENTINELS:
         raise ValueError(
             f"`tokenizer` must have at least {_MIN_SENTINELS} sentinels, tokens named `<extra_id_0>`, `<extra_id_1>`, "

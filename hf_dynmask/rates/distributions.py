@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from hf_dynmask.core.draws import Purpose, as_fraction, draw_per_row
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RateDistribution:
     """A distribution of mask rates, for any argument that accepts a rate.
 
@@ -36,6 +37,12 @@ class RateDistribution:
 
     def __post_init__(self) -> None:
         checked_flag(self.low_discrepancy, "low_discrepancy")
+
+    def __repr__(self) -> str:
+        if not isinstance(self.quantile, _Quantile):
+            return f"RateDistribution({self.quantile!r}, low_discrepancy={self.low_discrepancy})"
+        values = {**vars(self.quantile), "low_discrepancy": self.low_discrepancy}
+        return f"{self.quantile.made_by}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def draw(self, keys: np.ndarray) -> np.ndarray:
         """Draws the rate of each sequence, float64 `[sequences]`, by its key, uint64 `[sequences]`.
@@ -73,11 +80,13 @@ def uniform_rate(low: float = 0.0, high: float = 1.0, low_discrepancy: bool = Fa
     Raises:
         ValueError: if `low` is not below `high`, or one is not in [0, 1].
 
+    >>> uniform_rate(0.1, 0.5)
+    uniform_rate(low=0.1, high=0.5, low_discrepancy=False)
     >>> uniform_rate(0.1, 0.5).mean
     0.3
     """
     low, high = _interval(low, high)
-    return RateDistribution(partial(_uniform, low=low, high=high), low_discrepancy)
+    return RateDistribution(_Uniform(low, high), low_discrepancy)
 
 
 def truncated_normal_rate(
@@ -101,7 +110,7 @@ def truncated_normal_rate(
             f"`mean` must be within 30 `std` of `low` or `high`, but got `mean={mean}` and `std={std}` for [{low}, "
             f"{high}], where the distribution has almost no probability. Pass a number for a constant rate."
         )
-    return RateDistribution(partial(_truncated_normal, mean=mean, std=std, low=low, high=high), low_discrepancy)
+    return RateDistribution(_TruncatedNormal(mean, std, low, high), low_discrepancy)
 
 
 def cosine_rate(low_discrepancy: bool = False) -> RateDistribution:
@@ -112,7 +121,7 @@ def cosine_rate(low_discrepancy: bool = False) -> RateDistribution:
     >>> round(cosine_rate().mean, 4)
     0.6366
     """
-    return RateDistribution(_cosine, low_discrepancy)
+    return RateDistribution(_Cosine(), low_discrepancy)
 
 
 def _interval(low: float, high: float) -> tuple[float, float]:
@@ -130,8 +139,42 @@ def _stratify(draws: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return (rank + shift) / len(keys)
 
 
-def _uniform(draws: np.ndarray, *, low: float, high: float) -> np.ndarray:
-    return low + (high - low) * draws
+class _Quantile:
+    """The quantile function of a distribution that this package makes, by the function `made_by`."""
+
+    made_by: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class _Uniform(_Quantile):
+    low: float
+    high: float
+
+    made_by = "uniform_rate"
+
+    def __call__(self, draws: np.ndarray) -> np.ndarray:
+        return self.low + (self.high - self.low) * draws
+
+
+@dataclass(frozen=True)
+class _TruncatedNormal(_Quantile):
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    made_by = "truncated_normal_rate"
+
+    def __call__(self, draws: np.ndarray) -> np.ndarray:
+        return _truncated_normal(draws, **dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class _Cosine(_Quantile):
+    made_by = "cosine_rate"
+
+    def __call__(self, draws: np.ndarray) -> np.ndarray:
+        return np.cos(math.pi / 2 * draws)
 
 
 def _truncated_normal(draws: np.ndarray, *, mean: float, std: float, low: float, high: float) -> np.ndarray:
@@ -140,7 +183,3 @@ def _truncated_normal(draws: np.ndarray, *, mean: float, std: float, low: float,
     first, last = (0.5 * math.erfc((mean - edge) / std / math.sqrt(2)) for edge in (low, high))
     quantiles = torch.special.ndtri(torch.from_numpy(first + (last - first) * draws)).numpy()
     return np.clip(mean + std * quantiles, low, high)
-
-
-def _cosine(draws: np.ndarray) -> np.ndarray:
-    return np.cos(math.pi / 2 * draws)

@@ -28,5 +28,5 @@ def word_continuations(tokens: MaskingTokens, unlabeled: np.ndarray, partition: 
         return None
     starts = words(tokens, max_word_length=None) if partition is None else partition(tokens)
     first = starts.nonzero()[0][starts.cumsum(dtype=np.int32) - 1]
-    further = (unlabeled & tokens.maskable[first]).nonzero()[0]
-    return Pieces(further, first[further])
+    later = (unlabeled & tokens.maskable[first]).nonzero()[0]
+    return Pieces(later, first[later])

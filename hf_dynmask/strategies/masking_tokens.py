@@ -16,11 +16,11 @@ class Pieces(NamedTuple):
     """Tokens that can only be masked together with the first token of their word.
 
     Attributes:
-        further: int64 `[pieces]`, their indices.
+        later: int64 `[pieces]`, their indices.
         first: int64 `[pieces]`, the indices of the first tokens of their words.
     """
 
-    further: np.ndarray
+    later: np.ndarray
     first: np.ndarray
 
 

@@ -77,12 +77,12 @@ class Units:
         return self.size * self.maskable
 
     def _unmaskable(self, starts: np.ndarray) -> np.ndarray:
-        """bool `[tokens]`: the tokens that rule out their unit. A further piece of a word in the same unit does not."""
+        """bool `[tokens]`: the tokens that make their unit unmaskable, except for later pieces of a word in it."""
         unmaskable = ~self.tokens.maskable
         if self.tokens.pieces is not None:
-            further, first = self.tokens.pieces
+            later, first = self.tokens.pieces
             unit = starts.cumsum(dtype=np.int32)
-            unmaskable[further[unit[further] == unit[first]]] = False
+            unmaskable[later[unit[later] == unit[first]]] = False
         return unmaskable
 
     def at_first_token(self, values: np.ndarray) -> np.ndarray:

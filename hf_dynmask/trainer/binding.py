@@ -43,7 +43,7 @@ class Binding:
 
 
 def _put_first(callback: MaskRateCallback, callbacks: list[Any]) -> None:
-    """Moves or adds the callback to the front, behind others of its kind: of several, the last still leads.
+    """Moves or adds the callback to the front, after others of its class, so that the last one takes precedence.
 
     Nothing else moves, as an event may be going through the list.
     """

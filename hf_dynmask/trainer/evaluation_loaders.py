@@ -43,12 +43,8 @@ class _PatchedMethod:
         self._callback = callback
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _PatchedMethod, (
-            self._name,
-            self.own,
-            self._trainer(),
-            self._callback,
-        )  # a weak reference cannot be pickled
+        # a weak reference cannot be pickled
+        return _PatchedMethod, (self._name, self.own, self._trainer(), self._callback)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The loader. One without a collator of this package, or with one made for evaluation, is left unchanged."""

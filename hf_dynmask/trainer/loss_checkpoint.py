@@ -29,7 +29,7 @@ class SavesTokenLosses(TrainerCallback, ExportableState):
 
 
 def resume_losses(losses: TokenLosses | None, state: TrainerState, callbacks: list[TrainerCallback]) -> None:
-    """Loads the losses of the checkpoint that a training resumes from, and has later checkpoints save them.
+    """Loads the losses of the checkpoint that training resumes from, and has later checkpoints save them.
 
     Args:
         losses: of the training's collator; None if its strategy does not follow losses.

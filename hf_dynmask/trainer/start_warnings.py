@@ -1,4 +1,4 @@
-"""Warnings about settings that are probably a mistake, given when a training begins."""
+"""Warnings at the start of training about settings that are probably mistakes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEEDS: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  
 
 
 def warn_at_start(training: Training, state: TrainerState, model: Any) -> None:
-    """Gives each warning that applies to a training.
+    """Issues each warning that applies to a training run.
 
     Args:
         training: the training.
@@ -77,10 +77,10 @@ def warn_easier_evaluation(training: float, evaluation: float) -> None:
 
 
 def warn_single_epoch(epochs: int) -> None:
-    """Warns about a strategy that follows losses from epoch to epoch in a training of one."""
+    """Warns about a strategy that follows losses from epoch to epoch where training has a single epoch."""
     if epochs <= 1:
         _warn(
-            '`strategy="adaptive"` follows the losses of earlier epochs, but this training has a single epoch, so all '
+            '`strategy="adaptive"` follows the losses of earlier epochs, but training has a single epoch, so all '
             "tokens are masked with the same probability. Train for more epochs, or use another strategy."
         )
 

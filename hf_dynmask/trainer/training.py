@@ -31,7 +31,7 @@ from hf_dynmask.rates.schedules import Rate
 
 
 class Training:
-    """A training, from `on_train_begin` on. If several share a loader, only the last one is active.
+    """A training run, starting at `on_train_begin`. If several runs share a loader, only the last one is active.
 
     Args:
         args: of the `Trainer`.
@@ -40,7 +40,7 @@ class Training:
         schedule: the mask rate, which replaces the collator's own; None for the collator's own.
 
     Attributes:
-        collator: a copy of the loader's collator with the rate and the seed of this training.
+        collator: a copy of the loader's collator with the rate and the seed of this run.
         epoch: the current epoch, or the next one if none has begun.
         first_step: the optimizer step that uses the first batch of this epoch.
 
@@ -196,7 +196,7 @@ def _check_unchanged(collator: EpochAwareCollator, settings: dict[str, Any]) -> 
 
 
 def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    """The epoch in which a training begins or resumes; for a stream, the number of completed passes."""
+    """The epoch in which training begins or resumes; for a stream, the number of completed passes."""
     if has_length(loader):
         return state.global_step // _steps_per_epoch(args, state, loader)
     return int(state.epoch or 0)

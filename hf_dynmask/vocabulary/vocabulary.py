@@ -124,9 +124,8 @@ def _tokenizer_state(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any
     """
     attributes = vars(tokenizer)
     named = attributes.get("_special_tokens_map") or tokenizer.special_tokens_map
-    unnamed = (
-        attributes.get("_extra_special_tokens") or named.get("additional_special_tokens") or ()
-    )  # transformers 5; transformers 4
+    # transformers 5, and transformers 4
+    unnamed = attributes.get("_extra_special_tokens") or named.get("additional_special_tokens") or ()
     # `len` of a fast tokenizer reads every token in tokenizers 0.22, and the next token to be added gets the next id
     next_token = tokenizer.backend_tokenizer.id_to_token(size) if tokenizer.is_fast else len(tokenizer)
     return next_token, tuple(named.values()), tuple(unnamed)

@@ -5,7 +5,7 @@ characters; in a vocabulary of whole words, each token is a word. In every famil
 
 - each punctuation mark or symbol is a word;
 - in scripts without spaces between words (Han, Kana, Thai, ...), each token is a word;
-- combining marks, joiners and the further bytes of a character belong to the word before them;
+- combining marks, joiners and the remaining bytes of a character belong to the word before them;
 - each special token is a word, and so is each token that was added to the vocabulary, except in scripts without spaces.
 
 These words differ from `word_ids()` of a fast tokenizer where `word_ids()`:
@@ -57,7 +57,7 @@ class WordTable:
         last: uint8 `[ids]`, the `Class` of its last character that is not a joiner; JOINER if there is none.
         boundary: bool `[classes, classes]`, True if a word begins between a last class and a first class.
         surfaces: the UTF-8, without marks and spaces, of tokens that may occur in text without spaces: those that begin
-            or end with an ideograph, and those that begin with a joiner, which may be a further byte of an ideograph.
+            or end with an ideograph, and those that begin with a joiner, which may be a later byte of an ideograph.
     """
 
     first: np.ndarray

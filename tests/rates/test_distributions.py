@@ -141,3 +141,20 @@ def test_evaluation_may_have_a_distribution(wordpiece) -> None:
 def test_bad_arguments(call, message) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda low_discrepancy: uniform_rate(0.1, 0.5, low_discrepancy),
+        lambda low_discrepancy: truncated_normal_rate(0.3, 0.1, low=0.1, high=0.5, low_discrepancy=low_discrepancy),
+        cosine_rate,
+    ],
+    ids=["uniform", "truncated normal", "cosine"],
+)
+def test_a_distribution_equals_its_pickle_and_what_its_printed_form_makes(make) -> None:
+    for distribution, other in ((make(False), make(True)), (make(True), make(False))):
+        assert distribution == make(distribution.low_discrepancy) == pickle.loads(pickle.dumps(distribution)) != other
+        assert eval(repr(distribution)) == distribution
+    assert uniform_rate(0.1, 0.5) != uniform_rate(0.1, 0.6)
+    assert repr(RateDistribution(abs)) == "RateDistribution(<built-in function abs>, low_discrepancy=False)"

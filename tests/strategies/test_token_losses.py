@@ -118,7 +118,7 @@ def test_masks_move_to_what_is_not_yet_predicted(wordpiece, tmp_path, workers) -
 
 
 def test_a_single_epoch_which_has_no_losses_to_follow_is_warned_of(wordpiece, tmp_path) -> None:
-    with pytest.warns(UserWarning, match=r'`strategy="adaptive"` follows .* but this training has a single epoch'):
+    with pytest.warns(UserWarning, match=r'`strategy="adaptive"` follows .* but training has a single epoch'):
         _trainer(wordpiece, tmp_path, num_train_epochs=1).train()
 
 
