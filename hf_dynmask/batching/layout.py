@@ -88,6 +88,24 @@ def flattened(
     return {**columns, **batch.per_sequence}
 
 
+def filled_up(batch: RaggedBatch, fills: Mapping[str, int], multiple: int) -> RaggedBatch:
+    """The batch with one more sequence of padding if its tokens are not a multiple of this number.
+
+    Args:
+        batch: without padding.
+        fills: the padding value of each column; 0 for a column that is not in it.
+        multiple: such as 16, which kernels for 8-bit floats need.
+    """
+    missing = -int(batch.lengths.sum()) % multiple
+    if not missing:
+        return batch
+    per_token = {
+        name: np.concatenate([values, np.full((missing, *values.shape[1:]), fills.get(name, 0), dtype=values.dtype)])
+        for name, values in batch.per_token.items()
+    }
+    return RaggedBatch(np.append(batch.lengths, missing), per_token, batch.per_sequence)
+
+
 def pad_token_id(vocabulary: Vocabulary, lengths: np.ndarray, multiple: int | None) -> int:
     """The padding value of `input_ids`.
 

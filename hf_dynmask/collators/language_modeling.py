@@ -12,7 +12,15 @@ from hf_dynmask.batching.causal_labels import causal_labels
 from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import check_columns, padding_mask
 from hf_dynmask.batching.examples import ragged_batch
-from hf_dynmask.batching.layout import check_layout, encoding, flattened, pad_token_id, padded, padded_indices
+from hf_dynmask.batching.layout import (
+    check_layout,
+    encoding,
+    filled_up,
+    flattened,
+    pad_token_id,
+    padded,
+    padded_indices,
+)
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.checks import checked_flag, checked_integer
@@ -63,7 +71,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             NaN.
         seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise. The
             collator neither reads nor changes a global random state if it has a seed or an epoch.
-        pad_to_multiple_of: pad to a multiple of this length.
+        pad_to_multiple_of: pad to a multiple of this length. Without padding, one more sequence of pad tokens, which
+            are never masked and have no label, fills the row up to a multiple, such as the 16 of 8-bit floats.
         return_tensors: `"pt"` or `"np"`.
         mlm: False for causal language modeling: nothing is masked, and labels equal `input_ids`, with -100 at padding.
         whole_word_mask: True is `strategy="whole_word"`.
@@ -204,12 +213,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             super()._check_rate()
 
     def _check_padding_free(self) -> None:
-        """Refuses arguments of one layout that the other would ignore."""
-        if self.padding_free and self.pad_to_multiple_of is not None:
-            raise ValueError(
-                "`pad_to_multiple_of` must be None with `padding_free=True`, which adds no padding, but got "
-                f"{self.pad_to_multiple_of}. Pass one of the two."
-            )
+        """Refuses arguments of the layout without padding that the other would ignore."""
         for name in ("return_seq_idx", "position_ids_start"):
             if getattr(self, name) and not self.padding_free:
                 raise ValueError(
@@ -246,10 +250,14 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     def _lay_out(self, batch: RaggedBatch, left_out: Collection[str]) -> dict[str, Any]:
         batch = batch.without_columns(left_out)
         if self.padding_free:
+            if self.pad_to_multiple_of is not None:
+                batch = filled_up(batch, self._fills(batch.lengths), self.pad_to_multiple_of)
             return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
-        pad = pad_token_id(self._vocabulary, batch.lengths, self.pad_to_multiple_of)
-        fills = {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
-        return padded(batch, fills, self.tokenizer.padding_side, self.pad_to_multiple_of)
+        return padded(batch, self._fills(batch.lengths), self.tokenizer.padding_side, self.pad_to_multiple_of)
+
+    def _fills(self, lengths: np.ndarray) -> dict[str, int]:
+        pad = pad_token_id(self._vocabulary, lengths, self.pad_to_multiple_of)
+        return {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
 
     def _laid_out_indices(self, batch: RaggedBatch, indices: np.ndarray) -> np.ndarray:
         """Where the tokens at `indices` of the batch without padding are in the flat array of the laid-out batch."""

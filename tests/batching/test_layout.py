@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DataCollatorWithFlattening, RobertaConfig, RobertaModel
 
-from hf_dynmask import DataCollatorForDynamicMasking
+from hf_dynmask import DataCollatorForDynamicMasking, audit_batch
 
 ROWS = st.lists(st.lists(st.integers(5, 50), min_size=1, max_size=12), min_size=1, max_size=6)
 EVERY = settings(derandomize=True, deadline=None, max_examples=60)
@@ -61,9 +61,45 @@ def test_arguments_of_this_layout_are_refused_in_the_other(wordpiece, argument, 
         DataCollatorForDynamicMasking(wordpiece, **{argument: value})
 
 
-def test_nothing_is_padded_to_a_multiple(wordpiece) -> None:
-    with pytest.raises(ValueError, match="`pad_to_multiple_of` must be None with `padding_free=True`"):
-        _collator(wordpiece, pad_to_multiple_of=8)
+@pytest.mark.parametrize("options", [{}, {"mlm": False}, {"strategy": "span"}, {"exact_count": True}], ids=str)
+@pytest.mark.parametrize("lengths", [(3, 5), (1,), (8, 8), (7, 2, 6)], ids=str)
+def test_one_more_sequence_fills_the_row_up_to_a_multiple(wordpiece, lengths, options) -> None:
+    rows = [{"input_ids": list(range(5, 5 + n)), "token_type_ids": [1] * n, "kind": n} for n in lengths]
+    plain, filled = (
+        _collator(wordpiece, return_seq_idx=True, pad_to_multiple_of=multiple, **options)(rows)
+        for multiple in (None, 8)
+    )
+    total, missing = sum(lengths), -sum(lengths) % 8
+    for name in ("input_ids", "labels", "token_type_ids", "position_ids", "seq_idx"):
+        assert filled[name].shape == (1, total + missing)
+        assert torch.equal(filled[name][:, :total], plain[name])
+    pads = {name: filled[name][0, total:].tolist() for name in ("input_ids", "labels", "token_type_ids")}
+    assert pads == {
+        "input_ids": [wordpiece.pad_token_id] * missing,
+        "labels": [-100] * missing,
+        "token_type_ids": [0] * missing,
+    }
+    assert filled["position_ids"][0, total:].tolist() == list(range(missing))
+    ends = np.cumsum([0, *lengths, *([missing] if missing else [])]).tolist()
+    assert filled["cu_seq_lens_q"].tolist() == ends
+    assert filled["max_length_q"] == max(*lengths, missing)
+    assert torch.equal(filled["kind"], plain["kind"])
+
+
+def test_a_row_that_is_filled_up_passes_the_audit(wordpiece) -> None:
+    rows = [{"input_ids": list(range(5, 40))}, {"input_ids": [6, 7]}]
+    collator = DataCollatorForDynamicMasking(wordpiece, 0.5, seed=1, padding_free=True, pad_to_multiple_of=16)
+    batch = collator(rows, epoch=1)
+    audits = [audit_batch(collator, batch, epoch=epoch) for epoch in (1, 2)]
+    assert [audit.coverage for audit in audits] == ["full", "full"]
+    assert [audit.matches for audit in audits] == [True, False]
+
+
+def test_a_row_cannot_be_filled_up_without_a_pad_token(wordpiece) -> None:
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.pad_token = None
+    with pytest.raises(ValueError, match="`tokenizer` must have a pad token"):
+        _collator(tokenizer, pad_to_multiple_of=8)([[5, 6]])
 
 
 @EVERY
