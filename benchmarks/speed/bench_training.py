@@ -13,7 +13,7 @@ from benchmarks.ner.training.speed import StepTimer, speed_summary
 from benchmarks.ner.training.token_counts import mlm_counts
 from benchmarks.ner.training.trainer import TimedTrainer
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, list_examples
-from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
+from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule, sparse_prediction
 from hf_dynmask.trainer.training_audit import TrainerAudit
 
 ROWS, LENGTH, BATCH_SIZE = 4096, 128, 32
@@ -133,3 +133,29 @@ def test_waiting(report, benchmark, tokenizer, dataset, name, tmp_path) -> None:
     share = 100 * summary["data_wait_share"]
     goal = 2 if ours else None
     report(f"time waiting for data, tiny BERT, {name}", f"{BATCH_SIZE} x {LENGTH}", share, "%", goal, more=False)
+
+
+def test_sparse_prediction(interleaved, report, tokenizer) -> None:
+    """Times a forward and a backward pass with all logits, and with those at labeled tokens: tiny BERT on a CPU."""
+    collator = DataCollatorForDynamicMasking(tokenizer, seed=0)
+    batch = collator(list_examples(lengths_of(BATCH_SIZE, LENGTH)), epoch=0)
+    model = _tiny_bert().train()
+
+    def step() -> float:
+        model.zero_grad()
+        loss = model(**batch).loss
+        loss.backward()
+        return loss.item()
+
+    def sparse_step() -> float:
+        with sparse_prediction(model):
+            return step()
+
+    model.eval()
+    all_logits = step()
+    with sparse_prediction(model, in_evaluation=True):
+        assert abs(step() - all_logits) < 1e-4
+    model.train()
+    seconds = interleaved({"ours": sparse_step, "all logits": step}, rounds=10)
+    ratio = seconds["all logits"] / seconds["ours"]
+    report("forward and backward, tiny BERT, all logits / sparse", f"{BATCH_SIZE} x {LENGTH}", ratio)
