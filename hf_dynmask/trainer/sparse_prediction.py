@@ -64,7 +64,8 @@ def sparse_prediction(model: PreTrainedModel, *, in_evaluation: bool = False) ->
             that do not match its labels. Without `compute_metrics`, evaluation losses are the same.
 
     Raises:
-        ValueError: if the head of the model is not known to treat each token by itself.
+        ValueError: if the head of the model is not known to treat each token by itself, or the model is a ModernBERT
+            with FlashAttention, which has its own `sparse_prediction`.
 
     >>> from transformers import BertConfig, BertForMaskedLM
     >>> sizes = {"vocab_size": 50, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
@@ -85,8 +86,9 @@ def sparse_prediction(model: PreTrainedModel, *, in_evaluation: bool = False) ->
 
     @torch.compiler.disable
     def select_hidden_states(encoder: torch.nn.Module, args: Any, output: Any) -> Any:
-        if labeled.tokens is not None:
-            selected = output[0][labeled.tokens][None]
+        tokens, labeled.tokens = getattr(labeled, "tokens", None), None
+        if tokens is not None:
+            selected = output[0][tokens][None]
             if isinstance(output, tuple):
                 return selected, *output[1:]
             output["last_hidden_state"] = selected
@@ -118,4 +120,10 @@ def _check_model(model: Any) -> None:
             "`model` must be a masked language model whose head treats each token by itself, but "
             f"`{type(model).__name__}` is not known to be one. Known are the `...ForMaskedLM` models of "
             f"{', '.join(KNOWN_TYPES)}. Train it without `sparse_prediction`."
+        )
+    attention = getattr(model.config, "_attn_implementation", None)
+    if hasattr(model.config, "sparse_prediction") and attention == "flash_attention_2":
+        raise ValueError(
+            "`model` must not be a ModernBERT with FlashAttention, which removes padding in ways of its own, but got "
+            '`attn_implementation="flash_attention_2"`. Set `sparse_prediction=True` in its configuration instead.'
         )

@@ -177,6 +177,22 @@ def test_evaluation_and_passes_without_labels_have_all_logits() -> None:
     assert model.train()(**batch).logits.shape == (3, 7, VOCABULARY)
 
 
+def test_the_encoder_alone_has_all_hidden_states() -> None:
+    model, batch = _model(), _batch()
+    ids = batch["input_ids"]
+    with sparse_prediction(model):
+        assert model.bert(ids)[0].shape == (3, 7, 16)
+        model(**batch)
+        assert model.bert(ids)[0].shape == (3, 7, 16)
+
+
+def test_modernbert_with_flash_attention_is_refused() -> None:
+    model = _model("modernbert")
+    model.config._attn_implementation = "flash_attention_2"
+    with pytest.raises(ValueError, match="Set `sparse_prediction=True` in its configuration"), sparse_prediction(model):
+        pass
+
+
 def test_the_batch_of_the_caller_does_not_change() -> None:
     model, batch = _model(), _batch()
     before = {name: value.clone() for name, value in batch.items()}
