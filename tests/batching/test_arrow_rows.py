@@ -186,7 +186,7 @@ def test_any_column_keeps_its_values(column) -> None:
     assert all(map(_equal, rows, expected))
 
 
-@pytest.mark.parametrize("start", every(1, multiprocessing.get_all_start_methods()))
+@pytest.mark.parametrize("start", every(2, multiprocessing.get_all_start_methods()))
 def test_workers_read_them(wordpiece, tmp_path, start) -> None:
     rows = _on_disk(Dataset.from_list(_rows()), str(tmp_path / "rows"))
     collator = DataCollatorForDynamicMasking(wordpiece, 0.3, seed=1)

@@ -452,7 +452,7 @@ def _nan_later(progress: float) -> float:
     return 0.2 if progress < 0.5 else math.nan
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 50), max_size=12), min_size=1, max_size=6), st.sampled_from(["left", "right"]))
 def test_padding_undoes(wordpiece, rows, side) -> None:
     tokenizer = copy.deepcopy(wordpiece)

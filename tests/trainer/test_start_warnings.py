@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
+from support.extended import every
 from support.witness import witnessed
 from support.worker_starts import workers_started_by
 
@@ -137,7 +138,7 @@ class WarningsAreErrors:
         return self._examples[index]
 
 
-@pytest.mark.parametrize("start", ["fork", "forkserver"])
+@pytest.mark.parametrize("start", every(2, ["fork", "forkserver"]))
 def test_evaluation_in_a_worker(collator, wordpiece, tmp_path, start) -> None:
     data = WarningsAreErrors([dict(wordpiece("the cat sat on a mat"))] * 4)
     trainer = witnessed(collator, data, tmp_path, [], num_train_epochs=1, dataloader_num_workers=1)
