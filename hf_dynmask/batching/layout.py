@@ -135,10 +135,11 @@ def check_layout(pad_to_multiple_of: int | None, return_tensors: str) -> None:
 
 def encoding(columns: Mapping[str, Any], return_tensors: str) -> BatchEncoding:
     """The columns in the type of transformers' collators, with torch tensors for arrays if `return_tensors` is "pt"."""
-    batch_encoding = _batch_encoding()
-    if checked_choice(return_tensors, "return_tensors", ("pt", "np")) == "np":
-        return batch_encoding(dict(columns))
-    return batch_encoding({name: _as_tensor(values) for name, values in columns.items()})
+    if return_tensors == "pt":
+        columns = {name: torch.from_numpy(each) if type(each) is np.ndarray else each for name, each in columns.items()}
+    else:
+        checked_choice(return_tensors, "return_tensors", ("pt", "np"))
+    return _batch_encoding()(dict(columns))
 
 
 @cache
@@ -147,7 +148,3 @@ def _batch_encoding() -> type[BatchEncoding]:
     from transformers import BatchEncoding
 
     return BatchEncoding
-
-
-def _as_tensor(values: Any) -> Any:
-    return torch.from_numpy(values) if isinstance(values, np.ndarray) else values
