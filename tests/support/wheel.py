@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-# bytes: 96 kB code (a wheel compresses each file by itself), 57 kB docstrings and comments, 13 kB metadata, 14 kB zip
-MOST = 185_000
+# bytes: 100 kB code (a wheel compresses each file by itself), 60 kB docstrings and comments, 13 kB metadata, 15 kB zip
+MOST = 195_000
 
 
 def main() -> None:
