@@ -12,9 +12,8 @@ import numpy as np
 
 from hf_dynmask.batching.columns import PER_TOKEN, are_classes, check_lengths, refuse_unnamed
 from hf_dynmask.batching.features import feature_columns, length_or_none
+from hf_dynmask.core.checks import INT64_MAX
 from hf_dynmask.core.ragged import RaggedBatch
-
-_LARGEST = np.iinfo(np.int64).max
 
 
 def ragged_batch(features: Any, per_token_columns: Collection[str] = ()) -> RaggedBatch:
@@ -85,7 +84,7 @@ def _array(name: str, rows: list[Any], join: Any) -> np.ndarray:
         values = join(rows)
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # RuntimeError: of an unreadable tensor
         raise ValueError(_unusable(name)) from error
-    too_large = values.dtype == np.uint64 and values.max(initial=0) > _LARGEST
+    too_large = values.dtype == np.uint64 and values.max(initial=0) > INT64_MAX
     if values.dtype.kind not in "iufb" or values.dtype.itemsize > 8 or too_large:
         raise ValueError(_unusable(name))
     dtype = np.dtype(np.int64) if values.dtype.kind in "iu" else values.dtype.newbyteorder("=")

@@ -80,7 +80,7 @@ def _check_has_ids(names: Collection[str]) -> None:
 
 def _is_empty(features: Any) -> bool:
     ids = features.get("input_ids") if isinstance(features, Mapping) else features
-    return length_or_none(ids) == 0 or length_or_none(features) == 0
+    return length_or_none(ids) == 0
 
 
 def _is_table(value: object) -> bool:

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from hf_dynmask.batching.features import column_names
 from hf_dynmask.collators.clock import Clock
 from hf_dynmask.collators.epoch_warnings import warn_seed_without_epoch, warn_unstable_evaluation
-from hf_dynmask.core.checks import checked_fraction, checked_integer, checked_tokenizer
-from hf_dynmask.core.shared_memory import INT64_MAX
+from hf_dynmask.core.checks import INT64_MAX, checked_fraction, checked_integer, checked_tokenizer
 from hf_dynmask.loading.batch_position import BatchPosition, current_position, record_columns
 from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, check_schedule, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, resolve_strategy

@@ -21,6 +21,7 @@ from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.checks import checked_choice, checked_replacement_probs
 from hf_dynmask.core.ragged import RaggedTokens
+from hf_dynmask.core.rows import count_per_row
 from hf_dynmask.masking.mlm import MaskingPlan, mask_batch
 from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
@@ -184,9 +185,8 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
 def _keep_one_attended(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
     """The masked tokens, except for the first token of a sequence whose tokens are all masked."""
-    rows = tokens.rows[masked]
-    all_masked = np.bincount(rows, minlength=len(tokens.lengths)) == tokens.lengths
-    return masked[~(all_masked[rows] & (tokens.positions[masked] == 0))]
+    all_masked = count_per_row(masked, tokens.ends) == tokens.lengths
+    return masked[~(all_masked[tokens.rows[masked]] & (tokens.positions[masked] == 0))]
 
 
 def _check_unmasked(collator: Any) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+INT64_MAX = (1 << 63) - 1  # the largest int64
+
 
 def checked_rate(rate: object, argument: str, other: str = "") -> float:
     """`rate` as a float. `other` names the other types that the argument accepts.

@@ -37,6 +37,11 @@ def segment_reduce(ufunc: np.ufunc, values: np.ndarray, lengths: np.ndarray) -> 
     return results
 
 
+def count_flags(flags: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The number of flags, bool `[values]`, that are True in each row: int64 `[rows]`."""
+    return segment_reduce(np.add, flags.astype(np.int64), lengths)
+
+
 def count_per_row(indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """The number of flat `indices`, int64 in rising order, in each row, which ends at `ends`: int64 `[rows]`."""
     counts = indices.searchsorted(ends)

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
-INT64_MAX = (1 << 63) - 1  # the largest int64
-
 
 class SharedArray:
     """A one-dimensional array in memory that is shared with workers.

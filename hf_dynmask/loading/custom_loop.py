@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_dynmask.core.checks import checked_integer
-from hf_dynmask.core.shared_memory import INT64_MAX
+from hf_dynmask.core.checks import INT64_MAX, checked_integer
 from hf_dynmask.loading.batch_position import EpochPlan
 from hf_dynmask.loading.loaders import check_order, collated_per_batch, find_collator, streams_unequally, torch_loader
 from hf_dynmask.loading.numbering import number_batches

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import positions_in_rows
+from hf_dynmask.core.rows import count_flags, positions_in_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,18 +49,18 @@ def corrupt(tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray) -> R
     starts = run_starts(tokens, noise)
     kept = ~noise | starts
     input_ids = tokens.input_ids.copy()
-    input_ids[starts] = sentinels[positions_in_rows(np.bincount(tokens.rows[starts], minlength=len(tokens.lengths)))]
-    return RaggedTokens(input_ids[kept], np.bincount(tokens.rows[kept], minlength=len(tokens.lengths)))
+    input_ids[starts] = sentinels[positions_in_rows(count_flags(starts, tokens.lengths))]
+    return RaggedTokens(input_ids[kept], count_flags(kept, tokens.lengths))
 
 
 def span_targets(
     tokens: RaggedTokens, noise: np.ndarray, sentinels: np.ndarray, eos_token_id: int | None
 ) -> RaggedTokens:
     """The target of each sequence: a sentinel before each run of noise and one after the last, then the end token."""
-    rows, tail = len(tokens.lengths), 1 if eos_token_id is None else 2
+    tail = 1 if eos_token_id is None else 2
     starts = run_starts(tokens, noise)
-    runs = np.bincount(tokens.rows[starts], minlength=rows)
-    lengths = np.bincount(tokens.rows[noise], minlength=rows) + runs + tail
+    runs = count_flags(starts, tokens.lengths)
+    lengths = count_flags(noise, tokens.lengths) + runs + tail
     # A noise token follows all earlier noise, the sentinels of runs up to its own, and the tails of earlier rows.
     indices = np.arange(noise.sum()) + np.cumsum(starts)[noise] + tail * tokens.rows[noise]
     ends = np.cumsum(lengths)

@@ -19,7 +19,7 @@ import numpy as np
 from hf_dynmask.core.checks import checked_integer
 from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw_in_rows, draw_per_row
 from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import positions_in_rows, row_starts
+from hf_dynmask.core.rows import count_flags, positions_in_rows, row_starts
 from hf_dynmask.masking.keys import draw_keys_and_rates
 from hf_dynmask.masking.ranking import lowest_in_rows
 from hf_dynmask.masking.sentinels import run_starts
@@ -86,7 +86,7 @@ def noise_tokens(
     'xxx...........x...xx'
     """
     keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
-    counts = _counts(np.bincount(tokens.rows[maskable], minlength=len(keys)), rates, keys, plan)
+    counts = _counts(count_flags(maskable, tokens.lengths), rates, keys, plan)
     noise = np.zeros(len(tokens.input_ids), dtype=bool)
     noise[np.flatnonzero(maskable)[_noise_indices(counts, keys)]] = True
     return _limit_runs(tokens, noise, keys, plan.max_runs)
@@ -142,7 +142,7 @@ def _span_starts(counts: _Counts, keys: np.ndarray, number: np.ndarray) -> np.nd
 def _limit_runs(tokens: RaggedTokens, noise: np.ndarray, keys: np.ndarray, max_runs: int) -> np.ndarray:
     """The noise, with at most `max_runs` runs in each sequence: bool `[tokens]`."""
     starts = run_starts(tokens, noise)
-    runs = np.bincount(tokens.rows[starts], minlength=len(keys))
+    runs = count_flags(starts, tokens.lengths)
     if runs.max(initial=0) <= max_runs:
         return noise
     draws = draw_in_rows(keys, runs, tokens.positions[starts], Purpose.SELECTION)

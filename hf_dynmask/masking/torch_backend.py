@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from hf_dynmask.core.checks import checked_fraction, checked_integer
+from hf_dynmask.core.checks import INT64_MAX, checked_fraction, checked_integer
 from hf_dynmask.core.draws import Purpose
 from hf_dynmask.core.draws_torch import (
     RANGE,
@@ -23,8 +23,6 @@ from hf_dynmask.core.draws_torch import (
 )
 from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.masking.device_plan import DevicePlan
-
-_INT64_MAX = (1 << 63) - 1
 
 
 def mask_tokens(
@@ -145,7 +143,7 @@ def _attended(input_ids: torch.Tensor, plan: DevicePlan, attention_mask: torch.T
 def _pattern(epoch: int | torch.Tensor, device: torch.device) -> torch.Tensor:
     """int64 `[]`."""
     if not isinstance(epoch, torch.Tensor):
-        number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", _INT64_MAX)
+        number = checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX)
         return torch.full((), number, dtype=torch.int64, device=device)  # filled on the device, so nothing is sent
     if epoch.dtype != torch.int64 or epoch.dim():
         raise ValueError(

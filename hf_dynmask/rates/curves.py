@@ -6,11 +6,10 @@ them. The functions of `hf_dynmask.rates.schedules` check the values.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Curve:
@@ -24,8 +23,12 @@ class Curve:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        values = (f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self))  # type: ignore[arg-type]
-        return f"{self.made_by}({', '.join(values)})"
+        return printed_call(self.made_by, vars(self))
+
+
+def printed_call(function: str, arguments: Mapping[str, Any]) -> str:
+    """A call with arguments by name, as Python reads it."""
+    return f"{function}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,40 +43,43 @@ class ConstantCurve(Curve):
 
 
 @dataclass(frozen=True, repr=False)
-class LinearCurve(Curve):
+class _StartToEndCurve(Curve):
     start: float
     end: float
 
+    def __call__(self, progress: float) -> float:
+        return self.end + (self.start - self.end) * self._share_of_start(progress)
+
+    def _share_of_start(self, progress: float) -> float:
+        """From 1 at the start of training to 0 at its end."""
+        raise NotImplementedError
+
+
+class LinearCurve(_StartToEndCurve):
     made_by = "linear_schedule"
     shape = "linear"
 
-    def __call__(self, progress: float) -> float:
-        return self.end + (self.start - self.end) * (1 - progress)
+    def _share_of_start(self, progress: float) -> float:
+        return 1 - progress
 
 
-@dataclass(frozen=True, repr=False)
-class CosineCurve(Curve):
-    start: float
-    end: float
-
+class CosineCurve(_StartToEndCurve):
     made_by = "cosine_schedule"
     shape = "cosine"
 
-    def __call__(self, progress: float) -> float:
-        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * progress)) / 2
+    def _share_of_start(self, progress: float) -> float:
+        return (1 + math.cos(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True, repr=False)
-class PolynomialCurve(Curve):
-    start: float
-    end: float
+class PolynomialCurve(_StartToEndCurve):
     power: float
 
     made_by = "polynomial_schedule"
     shape = "polynomial"
 
-    def __call__(self, progress: float) -> float:
-        return self.end + (self.start - self.end) * (1 - progress) ** self.power
+    def _share_of_start(self, progress: float) -> float:
+        return (1 - progress) ** self.power
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,6 +13,7 @@ import torch
 
 from hf_dynmask.core.checks import as_numbers, checked_flag, checked_number, checked_positive, checked_rate
 from hf_dynmask.core.draws import Purpose, as_fraction, draw_per_row
+from hf_dynmask.rates.curves import printed_call
 
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
 
@@ -41,8 +42,7 @@ class RateDistribution:
     def __repr__(self) -> str:
         if not isinstance(self.quantile, _Quantile):
             return f"RateDistribution({self.quantile!r}, low_discrepancy={self.low_discrepancy})"
-        values = {**vars(self.quantile), "low_discrepancy": self.low_discrepancy}
-        return f"{self.quantile.made_by}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+        return printed_call(self.quantile.made_by, {**vars(self.quantile), "low_discrepancy": self.low_discrepancy})
 
     def draw(self, keys: np.ndarray) -> np.ndarray:
         """Draws the rate of each sequence, float64 `[sequences]`, by its key, uint64 `[sequences]`.

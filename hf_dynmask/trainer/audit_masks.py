@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
-from hf_dynmask.core.rows import count_per_row, segment_reduce
+from hf_dynmask.core.rows import count_flags, count_per_row, segment_reduce
 from hf_dynmask.masking.keys import sequence_keys
 from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replacement_ids
 from hf_dynmask.rates.schedules import FixedRate
@@ -68,7 +68,7 @@ class MaskedTokens:
     @cached_property
     def eligible_per_sequence(self) -> np.ndarray:
         """int64 `[sequences]`: the number of tokens that may be masked."""
-        return segment_reduce(np.add, self.maskable.astype(np.int64), self.tokens.lengths)
+        return count_flags(self.maskable, self.tokens.lengths)
 
     def count_masked(self, rate: float, pattern: int) -> int:
         """Counts the tokens that this rate and pattern mask."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
-from hf_dynmask.core.rows import positions_in_rows, segment_reduce
+from hf_dynmask.core.rows import count_flags, positions_in_rows, segment_reduce
 from hf_dynmask.masking.sentinels import corrupt, span_targets
 from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
 from hf_dynmask.rates.schedules import FixedRate
@@ -97,7 +97,7 @@ class CorruptedSpans:
     def _count_per_sequence(self, flags: np.ndarray) -> np.ndarray:
         """Counts the tokens with a flag. The count is the same in all parses of a sequence."""
         counts = np.zeros(len(self.is_nonempty), dtype=np.int64)
-        counts[self.sequence_indices] = _count_flags(flags, self.tokens)
+        counts[self.sequence_indices] = count_flags(flags, self.tokens.lengths)
         return counts
 
     def _fails_every_parse(self, is_wrong: np.ndarray) -> np.ndarray:
@@ -156,8 +156,8 @@ def _enumerate_parses(
         parses]`.
     """
     is_sentinel = np.isin(inputs.input_ids, sentinels)
-    found = _count_flags(is_sentinel, inputs)
-    runs = _count_flags(np.isin(labels.input_ids, sentinels), labels) - 1  # the last sentinel ends the labels
+    found = count_flags(is_sentinel, inputs.lengths)
+    runs = count_flags(np.isin(labels.input_ids, sentinels), labels.lengths) - 1  # the last sentinel ends the labels
     is_valid = (runs >= 0) & (runs < len(sentinels))
     unambiguous = np.flatnonzero(is_valid & (found == runs))
     sequence_indices, placeholders = [unambiguous], [is_sentinel[_token_indices(inputs, unambiguous)]]
@@ -202,7 +202,7 @@ def _noise_runs(labels: RaggedTokens, is_sentinel: np.ndarray) -> tuple[np.ndarr
     """
     sentinel_count = int(is_sentinel.sum())
     is_last = np.zeros(sentinel_count, dtype=bool)
-    is_last[_count_flags(is_sentinel, labels).cumsum() - 1] = True
+    is_last[count_flags(is_sentinel, labels.lengths).cumsum() - 1] = True
     sentinel_index = np.cumsum(is_sentinel) - 1  # for each label, the last sentinel up to it
     is_noise = ~is_sentinel & ~is_last[sentinel_index] if sentinel_count else is_sentinel
     run_lengths = np.bincount(sentinel_index[is_noise], minlength=sentinel_count)[~is_last]
@@ -217,11 +217,6 @@ def _token_indices(tokens: RaggedTokens, rows: np.ndarray) -> np.ndarray:
 
 def _select_rows(tokens: RaggedTokens, rows: np.ndarray) -> RaggedTokens:
     return RaggedTokens(tokens.input_ids[_token_indices(tokens, rows)], tokens.lengths[rows])
-
-
-def _count_flags(flags: np.ndarray, tokens: RaggedTokens) -> np.ndarray:
-    """int64 `[rows]`: the number of tokens with a flag (bool `[tokens]`)."""
-    return segment_reduce(np.add, flags.astype(np.int64), tokens.lengths)
 
 
 def _equal_rows(a: RaggedTokens, b: RaggedTokens) -> np.ndarray:

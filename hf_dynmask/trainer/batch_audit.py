@@ -17,13 +17,12 @@ from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
 from hf_dynmask.core.checks import checked_integer, checked_rate
+from hf_dynmask.loading.batch_position import MASK_INPUT_COLUMNS
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.trainer.audit_columns import NotAuditableError
 from hf_dynmask.trainer.audit_masks import MaskedTokens, restore_masked_tokens
 from hf_dynmask.trainer.audit_spans import CorruptedSpans, restore_corrupted_spans
-
-_ELIGIBILITY_COLUMNS = ("special_tokens_mask", "labels")  # columns of the examples that exclude tokens from masking
 
 
 class Audit(NamedTuple):
@@ -174,7 +173,7 @@ def _full_mismatches(
 
 def _missing_columns(strategy_columns: Collection[str], columns: Collection[str]) -> list[str]:
     """The columns that the masks may depend on and that the batch does not contain."""
-    eligibility = [name for name in _ELIGIBILITY_COLUMNS if name in columns and name not in strategy_columns]
+    eligibility = [name for name in MASK_INPUT_COLUMNS if name in columns and name not in strategy_columns]
     return [*strategy_columns, *eligibility]
 
 
