@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from hf_dynmask.collators.arrays import mask_tokens
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
+    from hf_dynmask.modeling.sparse_prediction import sparse_prediction
     from hf_dynmask.trainer.batch_audit import audit_batch
     from hf_dynmask.trainer.callback import MaskRateCallback
-    from hf_dynmask.trainer.sparse_prediction import sparse_prediction
     from hf_dynmask.trainer.training_audit import MaskAuditError
 
 __version__ = "0.1.0"
@@ -64,7 +64,7 @@ _ON_DEMAND = {
     "MaskRateCallback": "trainer.callback",
     "audit_batch": "trainer.batch_audit",
     "mask_tokens": "collators.arrays",
-    "sparse_prediction": "trainer.sparse_prediction",
+    "sparse_prediction": "modeling.sparse_prediction",
 }
 
 

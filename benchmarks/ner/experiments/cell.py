@@ -21,7 +21,7 @@ from benchmarks.ner.training.budget import Budget, RuntimeConfig
 from benchmarks.ner.training.models import classifier, initial_model
 from benchmarks.ner.training.observed_launch import observed_launch
 from benchmarks.ner.training.stages import Progress, Stage, fine_tune, pretrain
-from hf_dynmask.trainer.sparse_prediction import has_known_head, sparse_prediction
+from hf_dynmask.modeling.sparse_prediction import has_known_head, sparse_prediction
 
 _QUALITY_FROM_TRAINING = ("train_loss", "steps")
 

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, sparse_prediction
-from hf_dynmask.trainer.sparse_prediction import KNOWN_TYPES
+from hf_dynmask.modeling.sparse_prediction import KNOWN_TYPES
 
 VOCABULARY = 50
 SIZES = {
