@@ -21,9 +21,11 @@ from hf_dynmask.strategies import Strategy
 if TYPE_CHECKING:
     from hf_dynmask import on_device
     from hf_dynmask.batching.arrow_rows import ArrowRows
+    from hf_dynmask.batching.packed_dataset import pack_dataset
     from hf_dynmask.collators.arrays import mask_tokens
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
+    from hf_dynmask.modeling.packed_attention import packed_attention
     from hf_dynmask.modeling.sparse_prediction import sparse_prediction
     from hf_dynmask.trainer.batch_audit import audit_batch
     from hf_dynmask.trainer.callback import MaskRateCallback
@@ -46,6 +48,8 @@ __all__ = [
     "linear_schedule",
     "mask_tokens",
     "on_device",
+    "pack_dataset",
+    "packed_attention",
     "polynomial_schedule",
     "sparse_prediction",
     "step_schedule",
@@ -64,6 +68,8 @@ _ON_DEMAND = {
     "MaskRateCallback": "trainer.callback",
     "audit_batch": "trainer.batch_audit",
     "mask_tokens": "collators.arrays",
+    "pack_dataset": "batching.packed_dataset",
+    "packed_attention": "modeling.packed_attention",
     "sparse_prediction": "modeling.sparse_prediction",
 }
 

@@ -56,8 +56,8 @@ def padding_mask(batch: RaggedBatch, vocabulary: Vocabulary) -> np.ndarray | Non
         if attention[padding].any():
             raise ValueError(
                 f"`attention_mask` must be 0 or 1, but got {attention[padding & (attention != 0)][0]}. Masks that "
-                "number packed sequences are not supported: pass each sequence as an example, and `padding_free=True` "
-                "to pack them."
+                "number packed sequences are not supported: pass the column `seq_lengths` instead, or each sequence as "
+                "an example, with `packing=packed_attention(model)`."
             )
         return padding
     if vocabulary.pad_is_unambiguous:

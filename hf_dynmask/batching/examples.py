@@ -12,6 +12,7 @@ import numpy as np
 
 from hf_dynmask.batching.columns import PER_TOKEN, are_classes, check_lengths, refuse_unnamed
 from hf_dynmask.batching.features import feature_columns, length_or_none
+from hf_dynmask.batching.packs import SEQ_LENGTHS, split_by_lengths
 from hf_dynmask.core.checks import INT64_MAX
 from hf_dynmask.core.ragged import RaggedBatch
 
@@ -24,16 +25,19 @@ def ragged_batch(features: Any, per_token_columns: Collection[str] = ()) -> Ragg
         per_token_columns: the names of additional columns with one value per token.
 
     Returns:
-        The columns, except for `labels` with one number per example, its class, which the labels of masking replace.
+        The columns, except for `labels` with one number per example, its class, which the labels of masking replace,
+        and `seq_lengths`, by which packs are split into their sequences.
 
     Raises:
         ValueError: if there is no example, the first example has no `input_ids`, examples have different columns, a
-            per-token column does not have one value per token, or its values do not fit in one array.
+            per-token column does not have one value per token, its values do not fit in one array, or `seq_lengths` do
+            not add up to the tokens of their examples.
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
     columns = feature_columns(features)
     if "labels" in columns and "labels" not in per_token_columns and are_classes(columns["labels"]):
         del columns["labels"]
+    seq_lengths = None if SEQ_LENGTHS in per_token_columns else columns.pop(SEQ_LENGTHS, None)
     counts = _lengths(columns["input_ids"])
     per_token, per_sequence = {}, {}
     for name, rows in columns.items():
@@ -44,7 +48,8 @@ def ragged_batch(features: Any, per_token_columns: Collection[str] = ()) -> Ragg
             per_token[name] = _array(name, rows, join)
         else:
             per_sequence[name] = _stacked(name, rows, counts)
-    return RaggedBatch(np.array(counts, dtype=np.int64), per_token, per_sequence)
+    batch = RaggedBatch(np.array(counts, dtype=np.int64), per_token, per_sequence)
+    return batch if seq_lengths is None else split_by_lengths(batch, seq_lengths)
 
 
 def _lengths(rows: list[Any]) -> list[int]:

@@ -28,7 +28,7 @@ def padded(batch: RaggedBatch, fills: Mapping[str, int], side: str, multiple: in
         side: the side of the padding, "right" or "left".
         multiple: the length is rounded up to a multiple of this number; None for the longest sequence.
     """
-    is_token = _token_mask(batch.lengths, _padded_length(batch.lengths, multiple), side)
+    is_token = _token_mask(batch.lengths, padded_length(batch.lengths, multiple), side)
     columns = {name: _padded(values, is_token, fills.get(name, 0)) for name, values in batch.per_token.items()}
     attended = is_token if batch.padding is None else _padded(~batch.padding, is_token, 0)
     columns["attention_mask"] = attended.astype(np.int64)
@@ -44,7 +44,7 @@ def _token_mask(lengths: np.ndarray, length: int, side: str) -> np.ndarray:
 
 def padded_indices(indices: np.ndarray, lengths: np.ndarray, side: str, multiple: int | None) -> np.ndarray:
     """The indices in the flat array of [`padded`] rows of the tokens at flat `indices`, int64 in rising order."""
-    length = _padded_length(lengths, multiple)
+    length = padded_length(lengths, multiple)
     if np.minimum.reduce(lengths) == length:
         return indices
     ends = lengths.cumsum()
@@ -54,7 +54,8 @@ def padded_indices(indices: np.ndarray, lengths: np.ndarray, side: str, multiple
     return indices + shifts.repeat(count_per_row(indices, ends))
 
 
-def _padded_length(lengths: np.ndarray, multiple: int | None) -> int:
+def padded_length(lengths: np.ndarray, multiple: int | None) -> int:
+    """The longest length, rounded up to a multiple of this number."""
     longest = int(np.maximum.reduce(lengths))
     return longest if multiple is None else -(-longest // multiple) * multiple
 
@@ -103,7 +104,7 @@ def filled_up(batch: RaggedBatch, fills: Mapping[str, int], multiple: int) -> Ra
         name: np.concatenate([values, np.full((missing, *values.shape[1:]), fills.get(name, 0), dtype=values.dtype)])
         for name, values in batch.per_token.items()
     }
-    return RaggedBatch(np.append(batch.lengths, missing), per_token, batch.per_sequence)
+    return batch._replace(lengths=np.append(batch.lengths, missing), per_token=per_token)
 
 
 def pad_token_id(vocabulary: Vocabulary, lengths: np.ndarray, multiple: int | None) -> int:

@@ -26,6 +26,7 @@ class EpochAwareCollator:
     """
 
     rate_argument: ClassVar[str] = "mlm_probability"
+    _made_from_settings: ClassVar[tuple[str, ...]] = ("_plan", "_clones")
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary",)
     _strategy: Strategy
     is_evaluation = False  # whether it was made by `for_evaluation`
@@ -80,7 +81,7 @@ class EpochAwareCollator:
             # resolved once, so that copies share the losses of an adaptive strategy
             self._strategy = resolve_strategy(value)
         super().__setattr__(name, value)
-        for made in ("_plan", "_clones"):
+        for made in self._made_from_settings:
             self.__dict__.pop(made, None)
         if name == "tokenizer":
             for read_off in self._read_off_tokenizer:

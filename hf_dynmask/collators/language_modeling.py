@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from hf_dynmask.batching.layout import (
     padded,
     padded_indices,
 )
+from hf_dynmask.batching.packed_rows import PackedRows, pack_rows, packed
+from hf_dynmask.batching.packing import Packing
+from hf_dynmask.batching.packs import refuse_packs, split_by_positions
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.checks import checked_flag, checked_integer
@@ -87,6 +91,9 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         return_flash_attn_kwargs: without padding, add `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and
             `max_length_k` to the batch. They give FlashAttention the ends of sequences, which some models, such as
             ModernBERT, do not derive from `position_ids`. False for models that do not take these arguments.
+        packing: `packed_attention(model)`, to put several sequences in a row. The sequences of a batch share rows as
+            long as the longest one; packs of [`pack_dataset`] stay rows. No token attends to another sequence, and
+            masks, logits and losses are those of padded sequences. With FlashAttention, it is `padding_free=True`.
         per_token_columns: the names of additional columns with one value per token. The name of a column determines its
             layout: a column that is neither named here nor known is stacked.
 
@@ -103,6 +110,9 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
           has a label, as in data for named entity recognition, strategies that mask whole words mask and predict all of
           its tokens. With `strategy="entity"`, the labels are the tags. If they are one number per example, its class,
           they are ignored, as in the stock collator.
+        - **seq_lengths** (optional): the lengths of the sequences of a pack, as [`pack_dataset`] and TRL return them.
+          With `packing` or `padding_free`, each sequence is masked as an example. Without this column, which `Trainer`
+          removes, a sequence begins where **position_ids** do not go on by one.
         - additional columns with one value per token, padded with 0 (`token_type_ids` with the value of the tokenizer):
           those that transformers' tokenizers return, such as `position_ids` and `bbox`, those that the strategy reads,
           and `per_token_columns`.
@@ -121,6 +131,10 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;
         **max_length_q** and **max_length_k**, ints; and with `return_seq_idx` **seq_idx**, int32 `[1, tokens]`.
 
+        With `packing`, unless it is for FlashAttention, the shape is `[rows, length]`. Instead of `attention_mask`
+        there are **position_ids**, int64, and **seq_idx**, int32: the number of the sequence in the batch, -1 at
+        padding. **mask_rate** has one value per sequence.
+
     Raises:
         TypeError: for a third positional argument, or an unknown one.
         ValueError: at construction, if an argument is invalid; in a call, if the examples are invalid or a schedule
@@ -134,6 +148,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         >>> {name: tuple(values.shape) for name, values in batch.items()}
         {'input_ids': (2, 8), 'attention_mask': (2, 8), 'labels': (2, 8)}
     """
+
+    _made_from_settings: ClassVar[tuple[str, ...]] = (*EpochAwareCollator._made_from_settings, "_packing")
 
     tokenizer: PreTrainedTokenizerBase
     mlm_probability: Rate = 0.15
@@ -154,6 +170,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     position_ids_start: int = 0
     return_seq_idx: bool = False
     return_flash_attn_kwargs: bool = True
+    packing: Packing | None = None
     per_token_columns: Sequence[str] = ()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> DataCollatorForDynamicMasking:
@@ -183,7 +200,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     def _details(self) -> tuple[str, ...]:
         from hf_dynmask.collators.summary import replacements, units  # not at import, as few need it
 
-        layout = ("one row without padding",) if self.padding_free else ()
+        layout = () if self._packing is None else (self._packing.description,)
         outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
         return units(self._plan.strategy, self.exact_count), outcome, *layout
 
@@ -194,7 +211,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         checked_integer(self.position_ids_start, "position_ids_start", 0, "Pass 2 for RoBERTa.", maximum=1 << 31)
         for name in _FLAGS:
             checked_flag(getattr(self, name), name)
-        self._check_padding_free()
+        self._check_packing()
         strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None
@@ -212,8 +229,17 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         if self.mlm:
             super()._check_rate()
 
-    def _check_padding_free(self) -> None:
-        """Refuses arguments of the layout without padding that the other would ignore."""
+    def _check_packing(self) -> None:
+        """Refuses arguments of one layout that another would ignore."""
+        if self.packing is not None and not isinstance(self.packing, Packing):
+            raise ValueError(
+                f"`packing` must be the result of `packed_attention(model)`, but got a `{type(self.packing).__name__}`."
+                " Pass `packing=packed_attention(model)`, or None for padding."
+            )
+        if self.packing is not None and self.padding_free:
+            raise ValueError(
+                "`padding_free` must be left out with `packing`, which determines the layout, but got True. Pass one."
+            )
         for name in ("return_seq_idx", "position_ids_start"):
             if getattr(self, name) and not self.padding_free:
                 raise ValueError(
@@ -226,16 +252,19 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         batch = ragged_batch(features, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
-        if self.padding_free:
-            batch = batch.without_padding()
+        if self._packing is None:
+            refuse_packs(batch)
+        else:
+            batch = split_by_positions(batch.without_padding())
+        rows = self._pack_rows(batch)
         if plan is None:
             rates: float | np.ndarray = 0.0
-            columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)), _NOT_LAID_OUT)
+            columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)), rows, _NOT_LAID_OUT)
         else:
             masked = mask_batch(batch.without_padding(), rate, pattern, plan)
             rates = masked.rates
-            columns = self._lay_out(batch, (*_NOT_LAID_OUT, "labels", *plan.strategy.columns))
-            indices = self._laid_out_indices(batch, masked.indices)
+            columns = self._lay_out(batch, rows, (*_NOT_LAID_OUT, "labels", *plan.strategy.columns))
+            indices = self._laid_out_indices(batch, rows, masked.indices)
             columns["labels"] = apply_mask(columns["input_ids"], indices, masked.ids)
         if self.return_mask_rate:
             columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
@@ -243,26 +272,40 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
     def _causal_labels(self, batch: RaggedBatch) -> np.ndarray:
         labels = causal_labels(batch, self._vocabulary.pad_token_id)
-        if self.padding_free:
+        if self._packing is not None:
             labels[batch.tokens.row_starts] = IGNORE_INDEX  # the token before it is of another sequence
         return labels
 
-    def _lay_out(self, batch: RaggedBatch, left_out: Collection[str]) -> dict[str, Any]:
+    @cached_property
+    def _packing(self) -> Packing | None:
+        """How sequences share rows; None if each is padded."""
+        return Packing(True, self.position_ids_start) if self.padding_free else self.packing
+
+    def _pack_rows(self, batch: RaggedBatch) -> PackedRows | None:
+        """None if the layout is one row, or one row per sequence."""
+        if self._packing is None or self._packing.one_row:
+            return None
+        return pack_rows(batch, self.pad_to_multiple_of)
+
+    def _lay_out(self, batch: RaggedBatch, rows: PackedRows | None, left_out: Collection[str]) -> dict[str, Any]:
         batch = batch.without_columns(left_out)
-        if self.padding_free:
-            if self.pad_to_multiple_of is not None:
-                batch = filled_up(batch, self._fills(batch.lengths), self.pad_to_multiple_of)
-            return flattened(batch, self.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
-        return padded(batch, self._fills(batch.lengths), self.tokenizer.padding_side, self.pad_to_multiple_of)
+        packing = self._packing
+        if packing is None:
+            return padded(batch, self._fills(batch.lengths), self.tokenizer.padding_side, self.pad_to_multiple_of)
+        if rows is not None:
+            return packed(batch, rows, self._fills(rows.lengths), packing.position_ids_start)
+        if self.pad_to_multiple_of is not None:
+            batch = filled_up(batch, self._fills(batch.lengths), self.pad_to_multiple_of)
+        return flattened(batch, packing.position_ids_start, self.return_seq_idx, self.return_flash_attn_kwargs)
 
     def _fills(self, lengths: np.ndarray) -> dict[str, int]:
         pad = pad_token_id(self._vocabulary, lengths, self.pad_to_multiple_of)
         return {"input_ids": pad, "token_type_ids": self._vocabulary.pad_token_type_id, **_FILLS}
 
-    def _laid_out_indices(self, batch: RaggedBatch, indices: np.ndarray) -> np.ndarray:
+    def _laid_out_indices(self, batch: RaggedBatch, rows: PackedRows | None, indices: np.ndarray) -> np.ndarray:
         """Where the tokens at `indices` of the batch without padding are in the flat array of the laid-out batch."""
-        if self.padding_free:
-            return indices
+        if self._packing is not None:
+            return indices if rows is None else rows.indices[indices]
         indices = batch.indices_with_padding(indices)
         return padded_indices(indices, batch.lengths, self.tokenizer.padding_side, self.pad_to_multiple_of)
 

@@ -13,6 +13,7 @@ from hf_dynmask.batching.columns import check_names
 from hf_dynmask.batching.eligibility import check_columns, maskable_tokens, padding_mask
 from hf_dynmask.batching.examples import ragged_batch
 from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, padded
+from hf_dynmask.batching.packs import refuse_packs
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
@@ -144,6 +145,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         plan = self._plan  # first, as it checks new settings
         batch = ragged_batch(features, self.per_token_columns)
         check_columns(batch, self._vocabulary)
+        refuse_packs(batch)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary)).without_padding()
         tokens = batch.tokens
         maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._sentinels)

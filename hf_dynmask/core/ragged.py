@@ -60,12 +60,15 @@ class RaggedBatch(NamedTuple):
         per_token: the columns with one value per token, one sequence after the other, `[tokens, ...]`.
         per_sequence: the other columns, stacked, `[sequences, ...]`.
         padding: bool `[tokens]`, True for padding; None if no token is padding.
+        row_sizes: int64 `[examples]`, the number of sequences of each example, if the examples are packs; None if each
+            example is one sequence.
     """
 
     lengths: np.ndarray
     per_token: dict[str, np.ndarray]
     per_sequence: dict[str, np.ndarray]
     padding: np.ndarray | None = None
+    row_sizes: np.ndarray | None = None
 
     @property
     def tokens(self) -> RaggedTokens:
@@ -76,7 +79,7 @@ class RaggedBatch(NamedTuple):
         """The batch with this `padding`."""
         if padding is self.padding:  # None, in most batches
             return self
-        return RaggedBatch(self.lengths, self.per_token, self.per_sequence, padding)
+        return RaggedBatch(self.lengths, self.per_token, self.per_sequence, padding, self.row_sizes)
 
     def without_padding(self) -> RaggedBatch:
         """The batch without the tokens that are padding."""
@@ -84,7 +87,8 @@ class RaggedBatch(NamedTuple):
             return self
         kept = ~self.padding
         lengths = count_per_row(np.flatnonzero(kept), self.lengths.cumsum())
-        return RaggedBatch(lengths, {name: values[kept] for name, values in self.per_token.items()}, self.per_sequence)
+        per_token = {name: values[kept] for name, values in self.per_token.items()}
+        return RaggedBatch(lengths, per_token, self.per_sequence, None, self.row_sizes)
 
     def indices_with_padding(self, indices: np.ndarray) -> np.ndarray:
         """Where the tokens at `indices` of the batch [`without_padding`] are in this batch: int64 of that shape."""
@@ -92,12 +96,13 @@ class RaggedBatch(NamedTuple):
 
     def with_column(self, name: str, values: np.ndarray) -> RaggedBatch:
         """The batch with a column `[tokens, ...]`, which replaces a column of this name."""
-        return RaggedBatch(self.lengths, {**self.per_token, name: values}, self.per_sequence, self.padding)
+        per_token = {**self.per_token, name: values}
+        return RaggedBatch(self.lengths, per_token, self.per_sequence, self.padding, self.row_sizes)
 
     def without_columns(self, names: Collection[str]) -> RaggedBatch:
         """The batch without these columns."""
         per_token, per_sequence = _without(self.per_token, names), _without(self.per_sequence, names)
-        return RaggedBatch(self.lengths, per_token, per_sequence, self.padding)
+        return RaggedBatch(self.lengths, per_token, per_sequence, self.padding, self.row_sizes)
 
 
 def _without(columns: Mapping[str, np.ndarray], names: Collection[str]) -> dict[str, np.ndarray]:

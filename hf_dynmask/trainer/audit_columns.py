@@ -10,7 +10,7 @@ import torch
 
 from hf_dynmask.batching.eligibility import padding_mask
 from hf_dynmask.core.ragged import RaggedBatch
-from hf_dynmask.core.rows import segment_reduce
+from hf_dynmask.core.rows import positions_in_rows, segment_reduce
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 _UNREADABLE = (TypeError, ValueError, RuntimeError)  # a sparse or meta tensor, or a dtype that numpy does not have
@@ -89,6 +89,29 @@ def packed_lengths(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarr
         if len(lengths) and boundaries[0] == 0 and boundaries[-1] == shape[0] * shape[1] and (lengths >= 0).all():
             return lengths
     return _lengths_from_positions(batch, shape)
+
+
+def unpack_rows(batch: Mapping[str, Any], shape: tuple[int, ...], columns: Mapping[str, np.ndarray]) -> RaggedBatch:
+    """Reads the sequences of packed rows, in the order of their numbers in `seq_idx`, without padding.
+
+    Args:
+        batch: the batch.
+        shape: the shape of its columns, `(rows, length)`.
+        columns: the columns to read, `[rows * length]` each.
+
+    Raises:
+        NotAuditableError: if the batch does not show where its sequences are.
+    """
+    seq_idx = integer_column(batch, "seq_idx")
+    if seq_idx.shape != shape:
+        raise NotAuditableError("`seq_idx` of the batch does not have one value for each token")
+    is_start = np.ones(shape, dtype=bool)
+    is_start[:, 1:] = seq_idx[:, 1:] != seq_idx[:, :-1]
+    starts = np.flatnonzero(is_start)
+    numbers, lengths = seq_idx.reshape(-1)[starts], np.diff(np.append(starts, seq_idx.size))
+    order = np.argsort(numbers, kind="stable")[np.count_nonzero(numbers < 0) :]
+    indices = starts[order].repeat(lengths[order]) + positions_in_rows(lengths[order])
+    return RaggedBatch(lengths[order], {name: values[indices] for name, values in columns.items()}, {})
 
 
 def _lengths_from_positions(batch: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:

@@ -26,6 +26,7 @@ from hf_dynmask.trainer.audit_columns import (
     integer_column,
     packed_lengths,
     remove_padding,
+    unpack_rows,
     zero_out_of_vocabulary,
 )
 
@@ -166,7 +167,9 @@ def _read_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, An
             f"{labels_shape}"
         )
     flat = {name: values.reshape(-1) for name, values in columns.items()}
-    if collator.padding_free:
+    if collator.packing is not None and not collator.packing.one_row:
+        return unpack_rows(batch, shape, flat)
+    if collator._packing is not None:
         return RaggedBatch(packed_lengths(batch, shape), flat, {})
     return remove_padding(batch, shape, flat, collator._vocabulary)
 

@@ -24,6 +24,7 @@ from hf_dynmask.rates.schedules import (
 from hf_dynmask.trainer.binding import Binding, calling_trainer, check_needs_no_trainer
 from hf_dynmask.trainer.evaluation_loaders import check_evaluation_loader
 from hf_dynmask.trainer.loss_checkpoint import resume_losses
+from hf_dynmask.trainer.packing_checks import check_packing
 from hf_dynmask.trainer.start_warnings import remember_masks, warn_about_evaluation, warn_at_start
 from hf_dynmask.trainer.training import Training
 from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
@@ -141,6 +142,7 @@ class MaskRateCallback(TrainerCallback):
         else:
             self.bind(trainer)  # even if it is bound: the list of callbacks or a method may have been replaced since
             resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
+        check_packing(training.collator, kwargs.get("model"), trainer)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
             _LOGGER.info("%s", training.collator)

@@ -90,8 +90,8 @@ def warn_attention_across_sequences(implementation: str | None) -> None:
     if implementation is not None and "flash" not in implementation:
         _warn(
             "`padding_free=True` needs attention that keeps sequences apart, but the model uses "
-            f"{implementation!r}, in which tokens attend to other sequences. Load the model with "
-            '`attn_implementation="flash_attention_2"`, or pass `padding_free=False`.'
+            f"{implementation!r}, in which tokens attend to other sequences. Pass `packing=packed_attention(model)` "
+            'instead, or load the model with `attn_implementation="flash_attention_2"`.'
         )
 
 

@@ -27,7 +27,7 @@ _LOGGER = logging.getLogger("hf_dynmask")
 _FIRST_STEPS = 3  # steps that are always checked when training begins or resumes
 _SEARCH_DISTANCE = 8  # an explanation considers this many steps and epochs before and after the expected ones
 _MAX_FORWARDS = 4  # forward passes that are recorded for each batch: a loss may need several
-_COLUMNS = ("input_ids", "labels", "attention_mask", "position_ids", "cu_seq_lens_q", "mask_rate")
+_COLUMNS = ("input_ids", "labels", "attention_mask", "position_ids", "cu_seq_lens_q", "seq_idx", "mask_rate")
 
 
 class MaskAuditError(RuntimeError):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from support.corpora import Numbered
 from support.extended import every
+from support.mlm_models import SIZES, VOCABULARY, mlm_model
 from torch.nn import DataParallel
 from torch.nn.parallel import DistributedDataParallel
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     BertConfig,
@@ -26,32 +26,6 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, sparse_prediction
 from hf_dynmask.modeling.sparse_prediction import KNOWN_TYPES
 
-VOCABULARY = 50
-SIZES = {
-    "vocab_size": VOCABULARY,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-SQUEEZEBERT_PARTS = ("q", "k", "v", "intermediate", "output", "post_attention")
-OTHER_SIZES: dict[str, dict[str, Any]] = {
-    "albert": {"embedding_size": 8},
-    "convbert": {"embedding_size": 16, "conv_kernel_size": 3, "head_ratio": 1},
-    "distilbert": {"n_layers": 2, "n_heads": 2, "dim": 16, "hidden_dim": 32},
-    "electra": {"embedding_size": 8},
-    "esm": {"mask_token_id": 4, "position_embedding_type": "absolute", "max_position_embeddings": 32},
-    "eurobert": {"num_key_value_heads": 2, "mask_token_id": 4, "max_position_embeddings": 32},
-    "mobilebert": {"embedding_size": 8, "intra_bottleneck_size": 8, "true_hidden_size": 8},
-    "modernbert": {"cls_token_id": 1, "sep_token_id": 2},
-    "nystromformer": {"segment_means_seq_len": 7, "num_landmarks": 7},
-    "rembert": {"input_embedding_size": 8, "output_embedding_size": 8},
-    "roformer": {"embedding_size": 16},
-    "squeezebert": {"embedding_size": 16, **{f"{part}_groups": 1 for part in SQUEEZEBERT_PARTS}},
-}
 CHECKPOINTING = "gradient_checkpointing"
 if "activation_checkpointing" in TrainingArguments.__dataclass_fields__:  # its name since transformers 5
     CHECKPOINTING = "activation_checkpointing"
@@ -60,13 +34,6 @@ GIVES_WARNINGS = pytest.mark.filterwarnings(
     "ignore:Initializing zero-element tensors",  # of mobilebert's small sizes
     "ignore:`torch.jit.script` is deprecated",  # by DeBERTa in transformers 4
 )
-
-
-def _model(type_: str = "bert") -> Any:
-    """A model in training mode."""
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(type_, **{**SIZES, **OTHER_SIZES.get(type_, {})})
-    return AutoModelForMaskedLM.from_config(config).train()
 
 
 def _output(model: Any, **batch: Any) -> Any:
@@ -108,7 +75,7 @@ def _check_equal(model: Any, wrapped: Any = None, **kwargs: Any) -> Any:
 @pytest.mark.parametrize("type_", every(3, INSTALLED))
 def test_loss_and_gradients_are_those_of_all_logits(type_) -> None:
     batch = _batch()
-    model = _model(type_)
+    model = mlm_model(type_)
     every_logit = _output(model, **batch).logits
     output = _check_equal(model)
     labeled = batch["labels"] != -100
@@ -116,7 +83,7 @@ def test_loss_and_gradients_are_those_of_all_logits(type_) -> None:
 
 
 def test_tuples() -> None:
-    model = _model()
+    model = mlm_model()
     with sparse_prediction(model):
         loss, logits = _output(model, **_batch(), return_dict=False)[:2]
     torch.testing.assert_close(loss, _output(model, **_batch()).loss)
@@ -124,12 +91,12 @@ def test_tuples() -> None:
 
 
 def test_the_sum_of_losses_over_several_batches() -> None:
-    _check_equal(_model("modernbert"), num_items_in_batch=torch.tensor(17))
+    _check_equal(mlm_model("modernbert"), num_items_in_batch=torch.tensor(17))
 
 
 @pytest.mark.parametrize("type_", ["bert", "modernbert"])
 def test_a_batch_without_labels_gives_what_all_logits_give(type_) -> None:
-    model, batch = _model(type_), _batch(labeled=0.0)
+    model, batch = mlm_model(type_), _batch(labeled=0.0)
     if type_ == "modernbert":
         batch["num_items_in_batch"] = torch.tensor(4)
     expected = model(**batch).loss
@@ -138,7 +105,7 @@ def test_a_batch_without_labels_gives_what_all_logits_give(type_) -> None:
 
 
 def test_bfloat16() -> None:
-    model = _model()
+    model = mlm_model()
     with torch.autocast("cpu", torch.bfloat16):
         expected = _output(model, **_batch())
         with sparse_prediction(model):
@@ -152,17 +119,17 @@ def test_bfloat16() -> None:
     "ignore:Guards may run slower on Python 3.13.0",
 )
 def test_compiled() -> None:
-    model = _model()
+    model = mlm_model()
     _check_equal(model, torch.compile(model, backend="eager"))
 
 
 def test_data_parallel_replicas(tmp_path) -> None:
-    model = _model()
+    model = mlm_model()
     _check_equal(model, DataParallel(model))  # on a CPU, it calls the model itself
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
-        model = _model()
+        model = mlm_model()
         wrapped = DistributedDataParallel(model)
         expected = _loss_and_gradients(wrapped, _batch())[1]
         with sparse_prediction(model):
@@ -173,7 +140,7 @@ def test_data_parallel_replicas(tmp_path) -> None:
 
 
 def test_evaluation_and_passes_without_labels_have_all_logits() -> None:
-    model, batch = _model(), _batch()
+    model, batch = mlm_model(), _batch()
     unlabeled = {name: value for name, value in batch.items() if name != "labels"}
     with sparse_prediction(model):
         model(**batch)
@@ -186,7 +153,7 @@ def test_evaluation_and_passes_without_labels_have_all_logits() -> None:
 
 
 def test_the_encoder_alone_has_all_hidden_states() -> None:
-    model, batch = _model(), _batch()
+    model, batch = mlm_model(), _batch()
     ids = batch["input_ids"]
     with sparse_prediction(model):
         assert model.bert(ids)[0].shape == (3, 7, 16)
@@ -195,14 +162,14 @@ def test_the_encoder_alone_has_all_hidden_states() -> None:
 
 
 def test_modernbert_with_flash_attention_is_refused() -> None:
-    model = _model("modernbert")
+    model = mlm_model("modernbert")
     model.config._attn_implementation = "flash_attention_2"
     with pytest.raises(ValueError, match="Set `sparse_prediction=True` in its configuration"), sparse_prediction(model):
         pass
 
 
 def test_the_batch_of_the_caller_does_not_change() -> None:
-    model, batch = _model(), _batch()
+    model, batch = mlm_model(), _batch()
     before = {name: value.clone() for name, value in batch.items()}
     with sparse_prediction(model):
         model(**batch)
@@ -273,7 +240,7 @@ def test_a_training_has_the_same_losses(wordpiece, tmp_path, options) -> None:
         (lambda: BertForPreTraining(BertConfig(**SIZES)), "`BertForPreTraining` is not known to be one"),
         (lambda: BertForTokenClassification(BertConfig(**SIZES)), "`BertForTokenClassification` is not known"),
         (lambda: AutoModelForCausalLM.from_config(BertConfig(**SIZES, is_decoder=True)), "is not known to be one"),
-        (lambda: DataParallel(_model()), r"got a `DataParallel`\. Pass the model inside, `model.module`"),
+        (lambda: DataParallel(mlm_model()), r"got a `DataParallel`\. Pass the model inside, `model.module`"),
         (lambda: "bert", r"must be a transformers model, but got a `str`"),
     ],
     ids=["encoder", "two heads", "classifier", "causal", "wrapped", "name"],

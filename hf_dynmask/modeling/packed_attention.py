@@ -1,0 +1,169 @@
+"""Keeps the sequences of packed rows apart in the attention of a model."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from typing import Any
+
+import torch
+import transformers
+from transformers import PreTrainedModel, masking_utils
+
+from hf_dynmask.batching.packing import Packing
+
+# The types of models that take such masks and treat each token by itself elsewhere; the tests compare each with the
+# logits of separate sequences.
+PACKABLE_TYPES = (
+    "albert",
+    "bert",
+    "camembert",
+    "data2vec-text",
+    "distilbert",
+    "electra",
+    "ernie",
+    "eurobert",
+    "modernbert",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+)
+
+
+def packed_attention(model: PreTrainedModel) -> Packing:
+    """Makes a model keep the sequences of a row apart, for `DataCollatorForDynamicMasking(tokenizer, packing=...)`.
+
+    In batches of texts of different lengths, most tokens can be padding, which costs as much as text. With several
+    sequences in a row, the same masks, logits and losses take a fraction of the computation. From then on, the encoder
+    turns the column `seq_idx` of packed batches into an attention mask for its own attention implementation: a boolean
+    one for `"sdpa"`, an additive one for `"eager"`, a `BlockMask` for `"flex_attention"`; for ModernBERT, one for its
+    global and one for its local layers. Other batches are not affected. With FlashAttention, a batch is one row, and
+    `cu_seq_lens_q` separates its sequences (Dao 2023).
+
+    Packing without an increase in cost or a change in meaning is described by Krell et al. 2021, "Efficient sequence
+    packing without cross-contamination".
+
+    Args:
+        model: the model to train, from transformers 5 or later. If it is wrapped, by DDP for example, pass the model
+            inside. If it is replaced, call this function with the new one.
+
+    Returns:
+        The layout of its batches, which can be pickled.
+
+    Raises:
+        ValueError: if the type of the model or its attention implementation is not known to keep sequences apart.
+
+    >>> from transformers import BertConfig, BertForMaskedLM
+    >>> sizes = {"vocab_size": 50, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    >>> model = BertForMaskedLM(BertConfig(num_attention_heads=1, **sizes))
+    >>> packed_attention(model)
+    Packing(one_row=False, position_ids_start=0)
+    """
+    _check_model(model)
+    encoder: Any = model.base_model
+    one_row = "flash" in encoder.config._attn_implementation
+    if not one_row:
+        _check_implementation(encoder)
+    if not keeps_sequences_apart(model):
+        encoder.register_forward_pre_hook(_mask_other_sequences, with_kwargs=True)
+    return Packing(one_row, _position_ids_start(encoder))
+
+
+def keeps_sequences_apart(model: Any) -> bool:
+    """Whether [`packed_attention`] was called with this model, or with one inside of it."""
+    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
+    return any(_mask_other_sequences in module._forward_pre_hooks.values() for module in modules)
+
+
+def _position_ids_start(encoder: Any) -> int:
+    """The position of the first token: after the pad token's for RoBERTa and its descendants, 0 for others."""
+    return getattr(getattr(encoder, "embeddings", None), "padding_idx", -1) + 1
+
+
+def _mask_other_sequences(
+    encoder: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A forward hook: replaces `seq_idx`, if the batch has it, with the attention mask of the encoder."""
+    if kwargs.get("seq_idx") is None:
+        return args, kwargs
+    kwargs = dict(kwargs)
+    kwargs["attention_mask"] = _attention_mask(encoder, kwargs.pop("seq_idx"))
+    return args, kwargs
+
+
+def _attention_mask(encoder: PreTrainedModel, seq_idx: torch.Tensor) -> Any:
+    """The attention mask of the encoder for rows of sequences, int `[rows, length]`."""
+    _check_implementation(encoder)  # it may have changed
+    make = partial(_MASKS[encoder.config._attn_implementation], seq_idx, encoder.dtype)
+    if encoder.config.model_type != "modernbert":
+        return make(None)
+    return {"full_attention": make(None), "sliding_attention": make(encoder.config.sliding_window)}
+
+
+def _same_sequence(seq_idx: torch.Tensor, window: int | None, row: Any, query: Any, key: Any) -> torch.Tensor:
+    """Whether a query attends to a key: they are in the same sequence, and at most `window` tokens apart."""
+    same = seq_idx[row, query] == seq_idx[row, key]
+    return same if window is None else same & ((query - key).abs() <= window)
+
+
+def _boolean_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None) -> torch.Tensor:
+    """bool `[rows, 1, length, length]`."""
+    rows, length = seq_idx.shape
+    row = torch.arange(rows, device=seq_idx.device)[:, None, None, None]
+    position = torch.arange(length, device=seq_idx.device)
+    return _same_sequence(seq_idx, window, row, position[:, None], position)
+
+
+def _additive_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None) -> torch.Tensor:
+    """Floats `[rows, 1, length, length]`: 0 for keys to attend to, and the lowest number for the others."""
+    same = _boolean_mask(seq_idx, dtype, window)
+    return torch.zeros(same.shape, dtype=dtype, device=same.device).masked_fill(~same, torch.finfo(dtype).min)
+
+
+@torch.compiler.disable
+def _block_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None) -> Any:
+    """A `BlockMask`."""
+    from torch.nn.attention.flex_attention import create_block_mask  # not at import, as few need it
+
+    def attends(row: Any, head: Any, query: Any, key: Any) -> torch.Tensor:
+        return _same_sequence(seq_idx, window, row, query, key)
+
+    rows, length = seq_idx.shape
+    return create_block_mask(attends, rows, None, length, length, device=seq_idx.device)
+
+
+_MASKS = {"sdpa": _boolean_mask, "eager": _additive_mask, "flex_attention": _block_mask}
+
+
+def _check_implementation(encoder: PreTrainedModel) -> None:
+    implementation = encoder.config._attn_implementation
+    if implementation not in _MASKS:
+        raise ValueError(
+            "`model` must take an attention mask to keep the sequences of several rows apart, as the attention "
+            f"implementations {', '.join(_MASKS)} do, but has {implementation!r}. Load it with "
+            '`attn_implementation="sdpa"`; for FlashAttention, make the collator after it, as the layout differs.'
+        )
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, PreTrainedModel):
+        remedy = "the model inside, `model.module`" if hasattr(model, "module") else "`AutoModelForMaskedLM`'s result"
+        raise ValueError(f"`model` must be a transformers model, but got a `{type(model).__name__}`. Pass {remedy}.")
+    if not hasattr(masking_utils, "create_bidirectional_mask"):
+        raise ValueError(
+            "`model` must be from transformers 5 or later, whose encoders take attention masks of packed sequences, but"
+            f" got one of {transformers.__version__}. Update transformers, or train it on padded batches."
+        )
+    type_ = model.config.model_type
+    if type_ not in PACKABLE_TYPES:
+        raise ValueError(
+            "`model` must be of a type that is known to keep packed sequences apart, which are "
+            f"{', '.join(PACKABLE_TYPES)}, but got a `{type(model).__name__}` of type {type_!r}. Train it on padded "
+            "batches, without `packing`."
+        )
+    if "sliding_window_mask" in inspect.signature(model.base_model.forward).parameters:
+        raise ValueError(
+            "`model` must be a ModernBERT that takes an attention mask for each type of layer, but that of "
+            f"transformers {transformers.__version__} does not. Update transformers, or train it on padded batches."
+        )
