@@ -84,7 +84,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             loss. With weights of 1 / rate, pass `min_masked=0`: a token that is always masked would bias them.
         padding_free: return one row without padding, as `DataCollatorWithFlattening` does. The attention of the model
             must keep the sequences apart, as FlashAttention does with transformers 5. SDPA and eager attention of
-            encoders treat the row as one sequence.
+            encoders treat the row as one sequence: pass `packing` instead.
         position_ids_start: without padding, the position of the first token of each sequence: 0, or `padding_idx + 1`,
             which is 2, for RoBERTa and similar models.
         return_seq_idx: without padding, add `seq_idx` to the batch.

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from datasets import Dataset
-from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, TrainingArguments
+from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, TrainingArguments, masking_utils
 
+import hf_dynmask
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
+from hf_dynmask.batching.packing import Packing
 from hf_dynmask.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,8 @@ def blocks_of(page: Path) -> list[Block]:
 def names(with_sentinels, tmp_path, monkeypatch) -> dict[str, Any]:
     """What blocks take for granted."""
     monkeypatch.chdir(tmp_path)
+    if not hasattr(masking_utils, "create_bidirectional_mask"):  # transformers 4, whose models cannot be packed
+        monkeypatch.setattr(hf_dynmask, "packed_attention", lambda model: Packing(one_row=False), raising=False)
     tokenizer = with_sentinels
     data = Dataset.from_list([dict(tokenizer("the cat sat on a mat and the dog ran to the house"))] * 1_340)
     config = BertConfig(
