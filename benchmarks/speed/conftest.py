@@ -76,6 +76,11 @@ def report(benchmark: BenchmarkFixture) -> Callable[..., None]:
     return lambda *args, **kwargs: figures.append(Figure(*args, **kwargs)._asdict())
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--train_file", help="a NER corpus, whose sentences bench_steps.py trains on")
+    parser.addoption("--corpus", default="train_file", help="its name in the table")
+
+
 @pytest.fixture(autouse=True)
 def _single_thread() -> None:
     torch.set_num_threads(1)
