@@ -1,4 +1,4 @@
-"""Measures the way from a dataset on disk to a batch: unpadded tokens per second of one process without workers."""
+"""Measures the way from a dataset on disk to a batch: unpadded tokens per second, without workers and with 2 and 4."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from hf_dynmask import ArrowRows, DataCollatorForDynamicMasking
 
 SHAPES = ((32, 128), (128, 512), (64, 1024), (32, 2048))
 BATCHES, AT_ONCE = 48, 16  # in the dataset, and in a row, as a worker reads them
+WORKERS = (0, 2, 4)
 GOALS = {(32, 128): 6, (128, 512): 25, (64, 1024): 25, (32, 2048): 25}
 ROW_GOALS = {(128, 512): 3}
 WAYS: dict[str, Callable[[Dataset], Any]] = {
@@ -48,6 +49,39 @@ def test_disk_to_batch(interleaved, report, tokenizer, tmp_path, shape) -> None:
     report("from disk to batch, stock from lists / ours from ArrowRows", size, ratio, "x", GOALS[shape])
     ratio = seconds["rows from lists"] / seconds["rows from ArrowRows"]
     report("rows from disk, lists / ArrowRows", size, ratio, "x", ROW_GOALS.get(shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]} x {shape[1]}")
+def test_workers(interleaved, report, tokenizer, tmp_path, shape) -> None:
+    """Times passes over a dataset with persistent workers, which hand batches to the main process, interleaved."""
+    batch_size, length = shape
+    lengths = lengths_of(batch_size * AT_ONCE, length)
+    data = _on_disk(Dataset.from_list(list_examples(lengths)), tmp_path)
+    ours = DataCollatorForDynamicMasking(tokenizer)
+    settings = {
+        "ours from ArrowRows": (ArrowRows(data), ours),
+        "stock": (data, DataCollatorForLanguageModeling(tokenizer)),
+    }
+    passes = {
+        f"{name}, {workers} workers": _pass(
+            DataLoader(rows, batch_size, collate_fn=collator, num_workers=workers, persistent_workers=workers > 0)
+        )
+        for (name, (rows, collator)), workers in itertools.product(settings.items(), WORKERS)
+    }
+    seconds = interleaved(passes, timed="ours from ArrowRows, 0 workers", rounds=4)
+    size = f"{batch_size} x {length}"
+    for name in passes:
+        report(f"from disk to batch, {name}", size, sum(lengths) / seconds[name] / 1e6, "million tokens/s")
+
+
+def _pass(loader: DataLoader) -> Callable[[], Any]:
+    """A function that makes the batches of one pass."""
+
+    def batches() -> None:
+        for _ in loader:
+            pass
+
+    return batches
 
 
 def _on_disk(data: Dataset, folder: Any) -> Dataset:
