@@ -45,10 +45,20 @@ def example_hashes(
     Returns:
         int64 `[batch, 1]`.
     """
-    indices = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
+    return example_terms(golden, input_ids, positions).where(attended, 0).sum(1, keepdim=True)
+
+
+def example_terms(golden: torch.Tensor, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The terms whose sum over a sequence is its hash: int64 of the shape of `input_ids`.
+
+    Args:
+        golden: from [`golden`].
+        input_ids: int64 `[..., length]`.
+        positions: int64 of that shape, below `length`, the position of each token in its sequence.
+    """
+    indices = torch.arange(1, input_ids.shape[-1] + 1, device=input_ids.device)
     multipliers = _mix64(indices * golden) | 1
-    terms = (input_ids + 1) * multipliers[positions]
-    return terms.where(attended, 0).sum(1, keepdim=True)
+    return (input_ids + 1) * multipliers[positions]
 
 
 def mixed_seed(seed: int) -> int:
@@ -59,28 +69,28 @@ def mixed_seed(seed: int) -> int:
 def stream_keys(
     golden: torch.Tensor, seed: torch.Tensor, examples: torch.Tensor, pattern: torch.Tensor
 ) -> torch.Tensor:
-    """The key of the draws of each row: int64 `[batch, 1]`.
+    """The key of the draws of each row: int64 of the shape of `examples`.
 
     Args:
         golden: from [`golden`].
         seed: int64 `[]`, from [`mixed_seed`].
-        examples: int64 `[batch, 1]`, from [`example_hashes`].
+        examples: int64 `[batch, 1]`, from [`example_hashes`], or of any other shape.
         pattern: int64 `[]`.
     """
     return _mix64(_mix64(examples ^ seed) + _mix64(pattern + golden))
 
 
 def spread(golden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The positions times the 32-bit golden ratio, as [`draw`] takes them: int32 `[batch, length]`."""
+    """The positions times the 32-bit golden ratio, as [`draw`] takes them: int32 of that shape."""
     return positions.to(torch.int32) * (golden >> 32).to(torch.int32)
 
 
 def draw(keys: torch.Tensor, spread_positions: torch.Tensor, purpose: Purpose) -> torch.Tensor:
-    """Uniform integers in [0, 2**32), all different within a row: int64 `[batch, length]`.
+    """Uniform integers in [0, 2**32), all different for one key: int64 of the shape of `spread_positions`.
 
     Args:
-        keys: int64 `[batch, 1]`.
-        spread_positions: int32 `[batch, length]`, from [`spread`].
+        keys: int64 `[batch, 1]`, or one for each position.
+        spread_positions: int32 `[batch, length]`, or of any other shape, from [`spread`].
     """
     mixed = _mix64(keys + signed(purpose * _GOLDEN_64, 64))
     low, high = mixed.to(torch.int32), (mixed >> 32).to(torch.int32)

@@ -9,6 +9,8 @@ import torch
 
 from hf_dynmask.core.checks import checked_integer, checked_replacement_probs, checked_tokenizer
 from hf_dynmask.core.draws_torch import draw_limit, golden, mixed_seed
+from hf_dynmask.masking.device_units import DeviceUnits, device_units
+from hf_dynmask.strategies import Strategy, resolve_strategy
 from hf_dynmask.vocabulary.vocabulary import check_mask_token, read_vocabulary
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class DevicePlan(NamedTuple):
         mask_limit: masked tokens whose draws are below it become the mask token.
         random_limit: the other masked tokens whose draws are below it become a random token.
         min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
+        units: which tokens are masked together; None for single tokens.
     """
 
     special: torch.Tensor
@@ -39,12 +42,14 @@ class DevicePlan(NamedTuple):
     mask_limit: int
     random_limit: int
     min_masked: int
+    units: DeviceUnits | None
 
 
 def device_plan(
     tokenizer: PreTrainedTokenizerBase,
     device: torch.device | str,
     *,
+    strategy: str | Strategy = "token",
     seed: int = 0,
     mask_replace_prob: float = 0.8,
     random_replace_prob: float = 0.1,
@@ -56,13 +61,15 @@ def device_plan(
         tokenizer: a transformers tokenizer, with a mask token unless `mask_replace_prob` is 0. The plan does not follow
             later changes to the tokenizer: make a new plan.
         device: the device of the batches.
+        strategy: `"token"`, `"whole_word"`, `"span"`, `"ngram"`, or such a strategy with arguments, except for a
+            segmenter.
         seed: any integer; pass the seed of the collator to get its masks.
         mask_replace_prob: the probability that a masked token becomes the mask token.
         random_replace_prob: the probability that it becomes a random token.
         min_masked: the minimum number of labels in a sequence that has as many maskable tokens.
 
     Raises:
-        ValueError: if an argument is out of its range, or there is no mask token.
+        ValueError: if an argument is out of its range, there is no mask token, or a strategy needs more than the ids.
     """
     checked_tokenizer(tokenizer)
     mask, random = checked_replacement_probs(mask_replace_prob, random_replace_prob)
@@ -83,4 +90,5 @@ def device_plan(
         mask_limit=draw_limit(mask),
         random_limit=draw_limit(min(mask + random, 1.0)),
         min_masked=checked_integer(min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label."),
+        units=device_units(resolve_strategy(strategy), vocabulary, device),
     )

@@ -55,6 +55,24 @@ class RateDistribution:
             draws = _stratify(draws, keys)
         return self._rates(draws)
 
+    def checked_for_device(self) -> RateDistribution:
+        """This distribution, if [`of_tensor`] can draw from it.
+
+        Raises:
+            ValueError: if its quantile function is a custom one, or its draws depend on the batch.
+        """
+        if not isinstance(self.quantile, _Quantile) or self.low_discrepancy:
+            raise ValueError(
+                "`mlm_probability` must be a number, a tensor or a distribution of this package without "
+                f"`low_discrepancy` on a device, but got {self!r}. Pass rates of the host as a tensor."
+            )
+        return self
+
+    def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
+        """The rates of uniform draws in [0, 1) on any device, float64 of any shape."""
+        assert isinstance(self.quantile, _Quantile)
+        return self.quantile.of_tensor(draws)
+
     @property
     def mean(self) -> float:
         """The mean rate, by the midpoint rule."""
@@ -144,6 +162,10 @@ class _Quantile:
 
     made_by: ClassVar[str]
 
+    def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
+        """The function itself, for tensors on any device."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class _Uniform(_Quantile):
@@ -153,6 +175,9 @@ class _Uniform(_Quantile):
     made_by = "uniform_rate"
 
     def __call__(self, draws: np.ndarray) -> np.ndarray:
+        return self.low + (self.high - self.low) * draws
+
+    def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
         return self.low + (self.high - self.low) * draws
 
 
@@ -166,6 +191,9 @@ class _TruncatedNormal(_Quantile):
     made_by = "truncated_normal_rate"
 
     def __call__(self, draws: np.ndarray) -> np.ndarray:
+        return self.of_tensor(torch.from_numpy(draws)).numpy()
+
+    def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
         return _truncated_normal(draws, **dataclasses.asdict(self))
 
 
@@ -176,10 +204,13 @@ class _Cosine(_Quantile):
     def __call__(self, draws: np.ndarray) -> np.ndarray:
         return np.cos(math.pi / 2 * draws)
 
+    def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
+        return torch.cos(math.pi / 2 * draws)
 
-def _truncated_normal(draws: np.ndarray, *, mean: float, std: float, low: float, high: float) -> np.ndarray:
+
+def _truncated_normal(draws: torch.Tensor, *, mean: float, std: float, low: float, high: float) -> torch.Tensor:
     if low > mean:  # mirrored, as floats near 0 are more precise than floats near 1
         return 1 - _truncated_normal(1 - draws, mean=1 - mean, std=std, low=1 - high, high=1 - low)
     first, last = (0.5 * math.erfc((mean - edge) / std / math.sqrt(2)) for edge in (low, high))
-    quantiles = torch.special.ndtri(torch.from_numpy(first + (last - first) * draws)).numpy()
-    return np.clip(mean + std * quantiles, low, high)
+    quantiles = torch.special.ndtri(first + (last - first) * draws)
+    return (mean + std * quantiles).clamp(low, high)

@@ -11,7 +11,9 @@ from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.strategy import Strategy
 from hf_dynmask.strategies.units import every_token
 from hf_dynmask.vocabulary.segmentation import Segmenter
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
 from hf_dynmask.vocabulary.whole_words import whole_words
+from hf_dynmask.vocabulary.words import WordTable
 
 
 def token() -> Strategy:
@@ -61,10 +63,19 @@ def words(tokens: MaskingTokens, max_word_length: int | None = 16, segmenter: Se
     >>> Strategy("long words", partition=words, weights=lambda tokens, units: units.size.astype(float))
     <Strategy long words>
     """
-    if tokens.vocabulary.words is None:
+    return whole_words(tokens, word_table(tokens.vocabulary), max_word_length, segmenter)
+
+
+def word_table(vocabulary: Vocabulary) -> WordTable:
+    """Where words begin in a vocabulary.
+
+    Raises:
+        ValueError: if the vocabulary does not tell where words begin.
+    """
+    if vocabulary.words is None:
         raise ValueError(
             '`strategy` needs a vocabulary that marks words with "##", "Ġ", "▁" or "</w>", has a token for white '
             "space, or contains only whole words, but this tokenizer's vocabulary does not tell where words begin. "
             'Pass `"token"` as the strategy or its unit, or a function of your own.'
         )
-    return whole_words(tokens, tokens.vocabulary.words, max_word_length, segmenter)
+    return vocabulary.words

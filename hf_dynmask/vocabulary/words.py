@@ -76,7 +76,7 @@ class WordTable:
         return (self.last << 4) | self.first
 
     @cached_property
-    def _boundary_of_pairs(self) -> np.ndarray:
+    def boundary_of_pairs(self) -> np.ndarray:
         """bool `[256]`: [`boundary`] by `16 * last + first`."""
         square = np.zeros((16, 16), dtype=bool)
         square[: len(Class), : len(Class)] = self.boundary
@@ -87,7 +87,7 @@ class WordTable:
         codes = self.codes.take(tokens.input_ids)
         pairs = (self._last_classes(tokens, codes)[:-1] << 4) | (codes[1:] & 15)
         starts = np.empty(len(codes), dtype=bool)
-        starts[1:] = self._boundary_of_pairs.take(pairs)
+        starts[1:] = self.boundary_of_pairs.take(pairs)
         starts[tokens.row_starts] = True
         return starts
 
