@@ -70,6 +70,8 @@ class ArrowRows(Dataset[dict[str, Any]]):
 def _remedy(dataset: Any) -> str:
     if isinstance(dataset, dict):
         return 'one split, such as `dataset["train"]`'
+    if isinstance(dataset, ArrowRows):
+        return "its `dataset`"
     if hasattr(dataset, "iter"):
         return "a stream to `Trainer` or `DataLoader` directly"
     return "`datasets.Dataset.from_list(examples)`, for example"

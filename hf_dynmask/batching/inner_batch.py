@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hf_dynmask.batching.packs import has_packs
 from hf_dynmask.core.ragged import RaggedBatch
 
 _READ = ("attention_mask", "special_tokens_mask")
@@ -40,8 +41,7 @@ def read_rows(batch: Any, read: Collection[str]) -> RaggedBatch:
         read: the names of additional columns, with one value per token.
 
     Raises:
-        ValueError: if it has no `input_ids` of at least two dimensions, its rows hold several sequences, or a column
-            has another shape than `input_ids`.
+        ValueError: if it has no `input_ids` of at least two dimensions, or a column has another shape than `input_ids`.
     """
     input_ids = batch.get("input_ids") if isinstance(batch, MutableMapping) else None
     if not isinstance(input_ids, np.ndarray | torch.Tensor) or input_ids.ndim < 2:
@@ -50,11 +50,30 @@ def read_rows(batch: Any, read: Collection[str]) -> RaggedBatch:
             f"dimensions, but returned {_describe(batch, input_ids)}. Use a collator that pads to one length, with "
             '`return_tensors="pt"` or `"np"`.'
         )
-    _check_one_sequence_a_row(batch)
     names = ["input_ids", *(name for name in _READ if name in batch), *read]
     columns = {name: _flat(batch.get(name), name, input_ids.shape) for name in names}
     lengths = np.full(math.prod(input_ids.shape[:-1]), input_ids.shape[-1], dtype=np.int64)
     return RaggedBatch(lengths, columns, {})
+
+
+def check_one_sequence_a_row(batch: Any, rows: RaggedBatch) -> None:
+    """Checks that rows hold one sequence each, by the `position_ids` of the batch, if it has some.
+
+    Args:
+        batch: the batch of a collator.
+        rows: its rows, with their padding.
+
+    Raises:
+        ValueError: if the positions of a row start again.
+    """
+    positions = batch.get("position_ids")
+    if positions is None or tuple(np.shape(positions)) != tuple(batch["input_ids"].shape):
+        return
+    if has_packs(rows.with_column("position_ids", _as_numpy(positions, "position_ids").reshape(-1))):
+        raise ValueError(
+            "`collator` must return one sequence per row, but its `position_ids` start again within a row. Use a "
+            "collator that pads instead of one that flattens or packs."
+        )
 
 
 def attention_mask_like(like: Any, padding: np.ndarray | None) -> Any:
@@ -99,17 +118,6 @@ def _describe(batch: Any, input_ids: Any) -> str:
     if isinstance(input_ids, np.ndarray | torch.Tensor):
         return f"`input_ids` of shape {tuple(input_ids.shape)}"
     return f"the keys {sorted(batch)}" if input_ids is None else f"`input_ids` of type {type(input_ids).__name__}"
-
-
-def _check_one_sequence_a_row(batch: MutableMapping[str, Any]) -> None:
-    if "attention_mask" in batch or "position_ids" not in batch:
-        return
-    positions = _as_numpy(batch["position_ids"], "position_ids")
-    if (np.diff(positions, axis=-1) <= 0).any():
-        raise ValueError(
-            "`collator` must return one sequence per row, but its `position_ids` start again within a row. Use a "
-            "collator that pads instead of one that flattens."
-        )
 
 
 def _flat(values: Any, name: str, shape: Sequence[int]) -> np.ndarray:

@@ -37,7 +37,9 @@ def pack_dataset(dataset: datasets.Dataset, max_length: int, *, num_proc: int | 
             shuffled, selected or concatenated. To pack a stream, pass it to `Trainer` as it is: the collator packs each
             batch.
         max_length: the number of tokens of a pack, at least that of the longest sequence. It does not need to be within
-            the maximum length of the model, as positions start again in each sequence.
+            the maximum length of the model, as positions start again in each sequence. With a mask, attention costs the
+            square of this number for each pack, so a number near that of the longest sequence is the fastest;
+            FlashAttention does not have this cost.
         num_proc: the number of processes; None for this one.
 
     Returns:
@@ -48,7 +50,7 @@ def pack_dataset(dataset: datasets.Dataset, max_length: int, *, num_proc: int | 
 
     Raises:
         ValueError: if `dataset` is not a `datasets.Dataset` or is empty, a sequence is longer than `max_length`, or a
-            column does not have one value per token, such as a text or a class.
+            column does not have one value per token, such as a text or a class, or the dataset is packed already.
 
     >>> from datasets import Dataset
     >>> packs = pack_dataset(Dataset.from_dict({"input_ids": [[2, 5, 3], [2, 7, 8, 9, 3], [2, 6, 3]]}), max_length=8)
@@ -82,10 +84,18 @@ def _lengths(rows: ArrowRows) -> np.ndarray:
             f"`dataset` must have `input_ids`, but has {rows.column_names}. Tokenize it first, with "
             "`dataset.map(tokenizer, ...)`."
         )
+    if SEQ_LENGTHS in rows.column_names:
+        _refuse_packed(f"`{SEQ_LENGTHS}`")
     ids = ArrowRows(rows.dataset.select_columns("input_ids"))
     starts = range(0, len(rows), _READ_AT_ONCE)
     reads = (ids.__getitems__(range(start, min(start + _READ_AT_ONCE, len(rows)))) for start in starts)
-    return np.array([len(example["input_ids"]) for read in reads for example in read], dtype=np.int64)
+    lengths = [length_or_none(example["input_ids"]) for read in reads for example in read]
+    if None in lengths:
+        raise ValueError(
+            f"`dataset` must have token ids in `input_ids`, but example {lengths.index(None)} has none. Remove it with "
+            "`dataset.filter(...)`, or tokenize its text."
+        )
+    return np.array(lengths, dtype=np.int64)
 
 
 def _check_lengths(lengths: np.ndarray, max_length: int) -> None:
@@ -114,9 +124,19 @@ def _pack(
     lengths = np.array([len(sequence["input_ids"]) for sequence in sequences])
     pack_ends = segment_reduce(np.add, lengths, sizes).cumsum()[:-1]
     columns = {name: _joined(name, [each[name] for each in sequences], lengths) for name in rows.column_names}
-    columns["position_ids"] = positions_in_rows(lengths).astype(np.int32)
+    positions = positions_in_rows(lengths)
+    if not np.array_equal(columns.get("position_ids", positions), positions):
+        _refuse_packed("`position_ids` that are not 0, 1, 2, ...")
+    columns["position_ids"] = positions.astype(np.int32)
     packed = {name: np.split(values, pack_ends) for name, values in columns.items()}
     return {**packed, SEQ_LENGTHS: np.split(lengths.astype(np.int32), sizes.cumsum()[:-1])}
+
+
+def _refuse_packed(found: str) -> None:
+    raise ValueError(
+        f"`dataset` must not be packed yet, but has {found}. Pass the dataset from before it was packed, or leave the "
+        "column out if its examples are single sequences."
+    )
 
 
 def _joined(name: str, values: list[Any], lengths: np.ndarray) -> np.ndarray:

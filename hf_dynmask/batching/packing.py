@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Packing:
-    """How a model takes rows of several sequences. Made by [`packed_attention`].
+    """How the batches of a model are laid out, with several sequences in a row. Made by [`packed_attention`].
 
     Attributes:
         one_row: whether the batch is one row without padding, as FlashAttention takes it; False for rows of about the
@@ -31,8 +31,8 @@ class Packing:
 def best_fit_decreasing(lengths: np.ndarray, capacity: int) -> np.ndarray:
     """Assigns sequences to rows: the longest first, each to the fullest row that has space for it, or to a new row.
 
-    The number of rows is at most 11/9 of the smallest possible number, plus 1 (Johnson 1973, "Near-optimal bin packing
-    algorithms"). Text usually fills more than 99 % of the rows.
+    The number of rows is asymptotically at most 11/9 of the smallest possible number (Johnson et al. 1974, "Worst-case
+    performance bounds for simple one-dimensional packing algorithms").
 
     Args:
         lengths: int64 `[sequences]`, at most `capacity` each.

@@ -92,10 +92,12 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             `max_length_k` to the batch. They give FlashAttention the ends of sequences, which some models, such as
             ModernBERT, do not derive from `position_ids`. False for models that do not take these arguments.
         packing: `packed_attention(model)`, to put several sequences in a row. The sequences of a batch share rows as
-            long as the longest one; packs of [`pack_dataset`] stay rows. No token attends to another sequence, and
-            masks, logits and losses are those of padded sequences. With FlashAttention, it is `padding_free=True`.
+            long as the longest one. Examples with `seq_lengths` or `position_ids`, such as those of [`pack_dataset`],
+            stay rows. No token attends to another sequence, and masks, logits and losses are those of padded sequences.
+            With FlashAttention, it is `padding_free=True`.
         per_token_columns: the names of additional columns with one value per token. The name of a column determines its
-            layout: a column that is neither named here nor known is stacked.
+            layout: a column that is neither named here nor known is stacked. If it names `position_ids`, positions that
+            start again within an example do not make it a pack.
 
     `features` is a list of examples, which are mappings or sequences of token ids; a mapping of columns, such as
     `dataset[:8]`; or a `pyarrow.Table`. Sequences may have any length. The columns are lists, numpy arrays or torch
@@ -112,7 +114,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
           they are ignored, as in the stock collator.
         - **seq_lengths** (optional): the lengths of the sequences of a pack, as [`pack_dataset`] and TRL return them.
           With `packing` or `padding_free`, each sequence is masked as an example. Without this column, which `Trainer`
-          removes, a sequence begins where **position_ids** do not go on by one.
+          removes, a sequence begins where **position_ids** go back, unless `per_token_columns` names that column.
         - additional columns with one value per token, padded with 0 (`token_type_ids` with the value of the tokenizer):
           those that transformers' tokenizers return, such as `position_ids` and `bbox`, those that the strategy reads,
           and `per_token_columns`.
@@ -252,10 +254,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         batch = ragged_batch(features, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
-        if self._packing is None:
-            refuse_packs(batch)
-        else:
-            batch = split_by_positions(batch.without_padding())
+        batch = self._split_packs(batch)
         rows = self._pack_rows(batch)
         if plan is None:
             rates: float | np.ndarray = 0.0
@@ -275,6 +274,15 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         if self._packing is not None:
             labels[batch.tokens.row_starts] = IGNORE_INDEX  # the token before it is of another sequence
         return labels
+
+    def _split_packs(self, batch: RaggedBatch) -> RaggedBatch:
+        """Without packing, the batch, if its examples are no packs; with it, its sequences without padding."""
+        has_own_positions = "position_ids" in self.per_token_columns
+        if self._packing is not None:
+            return batch.without_padding() if has_own_positions else split_by_positions(batch)
+        if not has_own_positions:
+            refuse_packs(batch)
+        return batch
 
     @cached_property
     def _packing(self) -> Packing | None:

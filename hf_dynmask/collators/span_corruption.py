@@ -145,8 +145,10 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         plan = self._plan  # first, as it checks new settings
         batch = ragged_batch(features, self.per_token_columns)
         check_columns(batch, self._vocabulary)
-        refuse_packs(batch)
-        batch = batch.with_padding(padding_mask(batch, self._vocabulary)).without_padding()
+        batch = batch.with_padding(padding_mask(batch, self._vocabulary))
+        if "position_ids" not in self.per_token_columns:
+            refuse_packs(batch)
+        batch = batch.without_padding()
         tokens = batch.tokens
         maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._sentinels)
         noise = noise_tokens(tokens, maskable, rate, pattern, plan)

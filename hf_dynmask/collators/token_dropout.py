@@ -13,6 +13,7 @@ from hf_dynmask.batching.eligibility import check_columns, padding_mask
 from hf_dynmask.batching.inner_batch import (
     attention_mask_like,
     check_dtype_holds,
+    check_one_sequence_a_row,
     collate_inner,
     read_rows,
     with_values_at,
@@ -167,6 +168,7 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         batch = copy.copy(collate_inner(self.collator, features, return_tensors))
         rows = read_rows(batch, self._plan.strategy.columns)
         rows = rows.with_padding(padding_mask(rows, self._vocabulary))
+        check_one_sequence_a_row(batch, rows)
         sequences = rows.without_padding()
         check_columns(sequences, self._vocabulary)
         masked = mask_batch(sequences, rate, pattern, self._plan)

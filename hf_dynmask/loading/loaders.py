@@ -141,6 +141,11 @@ def is_dispatched(loader: Any) -> bool:
     return dispatcher is not None and dispatcher.state.num_processes > 1
 
 
+def slices_batches(loader: Any) -> bool:
+    """Whether accelerate's dispatcher cuts each column of a batch to a number of rows, also for a single rank."""
+    return _dispatcher_in(loader) is not None
+
+
 def is_collated_here(loader: Any) -> bool:
     """Whether this process collates the batches that it uses; with a dispatcher, only rank 0 does."""
     dispatcher = _dispatcher_in(loader)

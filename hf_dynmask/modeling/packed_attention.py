@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 import transformers
 from transformers import PreTrainedModel, masking_utils
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+)
 
 from hf_dynmask.batching.packing import Packing
 
@@ -34,25 +39,30 @@ PACKABLE_TYPES = (
 def packed_attention(model: PreTrainedModel) -> Packing:
     """Makes a model keep the sequences of a row apart, for `DataCollatorForDynamicMasking(tokenizer, packing=...)`.
 
-    In batches of texts of different lengths, most tokens can be padding, which costs as much as text. With several
-    sequences in a row, the same masks, logits and losses take a fraction of the computation. From then on, the encoder
-    turns the column `seq_idx` of packed batches into an attention mask for its own attention implementation: a boolean
-    one for `"sdpa"`, an additive one for `"eager"`, a `BlockMask` for `"flex_attention"`; for ModernBERT, one for its
-    global and one for its local layers. Other batches are not affected. With FlashAttention, a batch is one row, and
-    `cu_seq_lens_q` separates its sequences (Dao 2023).
+    In batches of texts of different lengths, most tokens can be padding, which costs as much compute as text. With
+    several sequences in a row, the same masks, logits and losses take a fraction of the compute. From then on, the
+    encoder turns the column `seq_idx` of packed batches into an attention mask for its own attention implementation: a
+    boolean one for `"sdpa"`, an additive one for `"eager"`, a `BlockMask` for `"flex_attention"`; for ModernBERT, one
+    for its global and one for its local layers. Other batches are not affected. With FlashAttention, a batch is one
+    row, and `cu_seq_lens_q` separates its sequences (Dao 2023).
+
+    Packed logits have the layout of `input_ids`, so a row is not an example. Attention with a mask costs the square of
+    the length of a row.
 
     Packing without an increase in cost or a change in meaning is described by Krell et al. 2021, "Efficient sequence
     packing without cross-contamination".
 
     Args:
-        model: the model to train, from transformers 5 or later. If it is wrapped, by DDP for example, pass the model
-            inside. If it is replaced, call this function with the new one.
+        model: the model to train, from transformers 5 or later: for masked language modeling or token classification,
+            or an encoder. If it is wrapped, by DDP for example, pass the model inside. If it is replaced, call this
+            function with the new one; [`MaskRateCallback`] checks that it was called with the model of the `Trainer`.
 
     Returns:
         The layout of its batches, which can be pickled.
 
     Raises:
-        ValueError: if the type of the model or its attention implementation is not known to keep sequences apart.
+        ValueError: if the type of the model, its head or its attention implementation is not known to keep sequences
+            apart.
 
     >>> from transformers import BertConfig, BertForMaskedLM
     >>> sizes = {"vocab_size": 50, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
@@ -62,29 +72,42 @@ def packed_attention(model: PreTrainedModel) -> Packing:
     """
     _check_model(model)
     encoder: Any = model.base_model
+    packing = _packing_of_encoder(encoder)
+    if packing_of(model) is None:
+        encoder.register_forward_pre_hook(_mask_other_sequences, with_kwargs=True)
+    return packing
+
+
+def packing_of(model: Any) -> Packing | None:
+    """The packing of a model, or of the one inside of it, that [`packed_attention`] was called with; None if not."""
+    for module in model.modules() if isinstance(model, torch.nn.Module) else ():
+        if _mask_other_sequences in module._forward_pre_hooks.values():
+            return _packing_of_encoder(module)
+    return None
+
+
+def _packing_of_encoder(encoder: Any) -> Packing:
     one_row = "flash" in encoder.config._attn_implementation
     if not one_row:
         _check_implementation(encoder)
-    if not keeps_sequences_apart(model):
-        encoder.register_forward_pre_hook(_mask_other_sequences, with_kwargs=True)
     return Packing(one_row, _position_ids_start(encoder))
-
-
-def keeps_sequences_apart(model: Any) -> bool:
-    """Whether [`packed_attention`] was called with this model, or with one inside of it."""
-    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
-    return any(_mask_other_sequences in module._forward_pre_hooks.values() for module in modules)
 
 
 def _position_ids_start(encoder: Any) -> int:
     """The position of the first token: after the pad token's for RoBERTa and its descendants, 0 for others."""
-    return getattr(getattr(encoder, "embeddings", None), "padding_idx", -1) + 1
+    pad = getattr(getattr(encoder, "embeddings", None), "padding_idx", -1)
+    if pad is None:
+        raise ValueError(
+            "`model` must have a pad token, from which its positions count, but its `config.pad_token_id` is None. "
+            "Set it, such as to 1, before the model is made."
+        )
+    return pad + 1
 
 
 def _mask_other_sequences(
     encoder: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A forward hook: replaces `seq_idx`, if the batch has it, with the attention mask of the encoder."""
+    """A forward pre-hook: replaces `seq_idx`, if the batch has it, with the attention mask of the encoder."""
     if kwargs.get("seq_idx") is None:
         return args, kwargs
     kwargs = dict(kwargs)
@@ -95,7 +118,10 @@ def _mask_other_sequences(
 def _attention_mask(encoder: PreTrainedModel, seq_idx: torch.Tensor) -> Any:
     """The attention mask of the encoder for rows of sequences, int `[rows, length]`."""
     _check_implementation(encoder)  # it may have changed
-    make = partial(_MASKS[encoder.config._attn_implementation], seq_idx, encoder.dtype)
+    implementation = encoder.config._attn_implementation
+    make: Callable[..., Any] = partial(_MASKS[implementation], seq_idx)
+    if implementation == "eager":  # only then, as a replica of `DataParallel` has no parameters
+        make = partial(make, dtype=encoder.get_input_embeddings().weight.dtype)
     if encoder.config.model_type != "modernbert":
         return make(None)
     return {"full_attention": make(None), "sliding_attention": make(encoder.config.sliding_window)}
@@ -107,7 +133,7 @@ def _same_sequence(seq_idx: torch.Tensor, window: int | None, row: Any, query: A
     return same if window is None else same & ((query - key).abs() <= window)
 
 
-def _boolean_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None) -> torch.Tensor:
+def _boolean_mask(seq_idx: torch.Tensor, window: int | None) -> torch.Tensor:
     """bool `[rows, 1, length, length]`."""
     rows, length = seq_idx.shape
     row = torch.arange(rows, device=seq_idx.device)[:, None, None, None]
@@ -115,14 +141,14 @@ def _boolean_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None)
     return _same_sequence(seq_idx, window, row, position[:, None], position)
 
 
-def _additive_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None) -> torch.Tensor:
+def _additive_mask(seq_idx: torch.Tensor, window: int | None, dtype: torch.dtype) -> torch.Tensor:
     """Floats `[rows, 1, length, length]`: 0 for keys to attend to, and the lowest number for the others."""
-    same = _boolean_mask(seq_idx, dtype, window)
+    same = _boolean_mask(seq_idx, window)
     return torch.zeros(same.shape, dtype=dtype, device=same.device).masked_fill(~same, torch.finfo(dtype).min)
 
 
 @torch.compiler.disable
-def _block_mask(seq_idx: torch.Tensor, dtype: torch.dtype, window: int | None) -> Any:
+def _block_mask(seq_idx: torch.Tensor, window: int | None) -> Any:
     """A `BlockMask`."""
     from torch.nn.attention.flex_attention import create_block_mask  # not at import, as few need it
 
@@ -148,7 +174,7 @@ def _check_implementation(encoder: PreTrainedModel) -> None:
 
 def _check_model(model: Any) -> None:
     if not isinstance(model, PreTrainedModel):
-        remedy = "the model inside, `model.module`" if hasattr(model, "module") else "`AutoModelForMaskedLM`'s result"
+        remedy = "the one inside, such as `model.module` of DDP or `model.get_base_model()` of PEFT"
         raise ValueError(f"`model` must be a transformers model, but got a `{type(model).__name__}`. Pass {remedy}.")
     if not hasattr(masking_utils, "create_bidirectional_mask"):
         raise ValueError(
@@ -162,8 +188,24 @@ def _check_model(model: Any) -> None:
             f"{', '.join(PACKABLE_TYPES)}, but got a `{type(model).__name__}` of type {type_!r}. Train it on padded "
             "batches, without `packing`."
         )
+    if getattr(model.config, "is_decoder", False):
+        raise ValueError(
+            "`model` must be an encoder, as packed tokens attend to later ones, but its `config.is_decoder` is True. "
+            "Set it to False, or train it on padded batches."
+        )
+    if model is not model.base_model and not _has_head_for_tokens(model):
+        raise ValueError(
+            "`model` must predict each token by itself, as `...ForMaskedLM` and `...ForTokenClassification` do, but "
+            f"got a `{type(model).__name__}`. If its head does so, pass the encoder inside, `model.base_model`."
+        )
     if "sliding_window_mask" in inspect.signature(model.base_model.forward).parameters:
         raise ValueError(
             "`model` must be a ModernBERT that takes an attention mask for each type of layer, but that of "
             f"transformers {transformers.__version__} does not. Update transformers, or train it on padded batches."
         )
+
+
+def _has_head_for_tokens(model: PreTrainedModel) -> bool:
+    mappings = (MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES)
+    known = {mapping.get(type_) for mapping in mappings for type_ in PACKABLE_TYPES}
+    return any(base.__name__ in known for base in type(model).__mro__)

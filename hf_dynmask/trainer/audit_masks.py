@@ -167,11 +167,10 @@ def _read_tokens(collator: DataCollatorForDynamicMasking, batch: Mapping[str, An
             f"{labels_shape}"
         )
     flat = {name: values.reshape(-1) for name, values in columns.items()}
-    if collator.packing is not None and not collator.packing.one_row:
-        return unpack_rows(batch, shape, flat)
-    if collator._packing is not None:
-        return RaggedBatch(packed_lengths(batch, shape), flat, {})
-    return remove_padding(batch, shape, flat, collator._vocabulary)
+    packing = collator._packing
+    if packing is None:
+        return remove_padding(batch, shape, flat, collator._vocabulary)
+    return RaggedBatch(packed_lengths(batch, shape), flat, {}) if packing.one_row else unpack_rows(batch, shape, flat)
 
 
 def _depends_on_ids_alone(partition: Any) -> bool:

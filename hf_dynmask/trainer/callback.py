@@ -142,7 +142,7 @@ class MaskRateCallback(TrainerCallback):
         else:
             self.bind(trainer)  # even if it is bound: the list of callbacks or a method may have been replaced since
             resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
-        check_packing(training.collator, kwargs.get("model"), trainer)
+        check_packing(training.collator, kwargs.get("model"), kwargs["train_dataloader"], trainer)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         if state.is_world_process_zero:
             _LOGGER.info("%s", training.collator)

@@ -99,7 +99,8 @@ def test_a_per_sequence_vector_of_a_batch_whose_token_counts_are_its_length(with
 
 @pytest.mark.parametrize("name", ["token_type_ids", "position_ids", "bbox", "global_attention_mask", "input_shape_ids"])
 def test_what_tokenizers_make_goes_with_the_tokens_without_being_named(wordpiece, name) -> None:
-    examples = _examples([5, 3], **{name: lambda i, length: [[7, 8]] * length if name == "bbox" else [1] * length})
+    values = {"bbox": [[7, 8]] * 5, "position_ids": [0, 1, 2, 3, 4]}.get(name, [1] * 5)
+    examples = _examples([5, 3], **{name: lambda i, length: values[:length]})
     assert _collator(wordpiece, "padded right")(examples)[name].shape[:2] == (2, 5)
     assert _collator(wordpiece, "padding-free")(examples)[name].shape[:2] == (1, 8)
 

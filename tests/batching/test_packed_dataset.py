@@ -110,6 +110,14 @@ def test_columns_outside_the_format_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("rows", "max_length", "message"),
     [
+        (lambda: pack_dataset(_rows(), 23), 40, "`dataset` must not be packed yet, but has `seq_lengths`"),
+        (
+            lambda: pack_dataset(_rows(), 40).remove_columns("seq_lengths"),
+            40,
+            "`dataset` must not be packed yet, but has `position_ids` that",
+        ),
+        (lambda: Dataset.from_dict({"input_ids": [[5], None]}), 40, "must have token ids in .* but example 1 has none"),
+        (lambda: ArrowRows(_rows()), 40, "`dataset` must be a `datasets.Dataset`.* Pass its `dataset`"),
         (lambda: _rows(), 22, "`max_length` must be at least 23, .* but got 22"),
         (lambda: _rows(), 0, "`max_length` must be an integer of at least 1"),
         (lambda: _rows().select([]), 40, "`dataset` must have at least one example, but is empty"),
@@ -132,7 +140,21 @@ def test_columns_outside_the_format_are_left_out() -> None:
         (lambda: _rows().to_iterable_dataset(), 40, "`dataset` must be a `datasets.Dataset`, but got a .* stream"),
         (lambda: datasets.DatasetDict({"train": _rows()}), 40, "`dataset` must be a `datasets.Dataset`.* one split"),
     ],
-    ids=["long", "zero", "empty", "no ids", "text", "class", "other length", "stream", "splits"],
+    ids=[
+        "packed",
+        "one token each",
+        "no ids at all",
+        "rows",
+        "long",
+        "zero",
+        "empty",
+        "no ids",
+        "text",
+        "class",
+        "other length",
+        "stream",
+        "splits",
+    ],
 )
 def test_what_cannot_be_packed_is_refused(rows, max_length, message) -> None:
     with pytest.raises(ValueError, match=message):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     DataCollatorForSpanCorruption,
+    DataCollatorWithTokenDropout,
     audit_batch,
     strategies,
     uniform_rate,
@@ -205,10 +206,51 @@ def test_positions_that_go_on_are_no_pack(wordpiece) -> None:
     assert batch["position_ids"].tolist() == [[2, 3, 4, 1], [2, 3, 4, 0]]
 
 
-@pytest.mark.parametrize("lengths", [[2, 2], [4, -1], 3, [1.0, 2.0], "ab", [[1, 2]], None], ids=str)
+@pytest.mark.parametrize("boundaries", ["seq_lengths", "position_ids"])
+@pytest.mark.parametrize("packing", [ROWS, ONE_ROW], ids=["rows", "one row"])
+def test_packs_whose_sequences_have_padding(wordpiece, packing, boundaries) -> None:
+    """On the right, on the left, and within."""
+    ids, mask = [5, 6, 0, 0, 0, 7, 8, 0, 9], [1, 1, 0, 0, 0, 1, 1, 0, 1]
+    pack = {"input_ids": ids, "attention_mask": mask}
+    pack |= {"seq_lengths": [3, 6]} if boundaries == "seq_lengths" else {"position_ids": [0, 1, 2, 0, 1, 2, 3, 4, 5]}
+    batch = _collator(wordpiece, packing, mlm_probability=0.0, min_masked=0)([pack])
+    assert _sequences(batch, "input_ids", 2) == [[5, 6], [7, 8, 9]]
+
+
+@pytest.mark.parametrize("make", [DataCollatorForDynamicMasking, DataCollatorForSpanCorruption])
+def test_positions_of_ones_own_may_start_again_if_they_are_named(wordpiece, with_sentinels, make) -> None:
+    collator = make(with_sentinels, per_token_columns=["position_ids"])
+    batch = collator([{"input_ids": [5, 6, 7, 8], "position_ids": [0, 1, 0, 1]}])
+    assert "labels" in batch
+    packed = _collator(wordpiece, ROWS, per_token_columns=["position_ids"])
+    assert packed([{"input_ids": [5, 6, 7, 8], "position_ids": [0, 1, 0, 1]}])["seq_idx"].tolist() == [[0] * 4]
+
+
+@pytest.mark.parametrize("positions", [[[0, 0], [0, 1], [0, 2]], [0.0, 1.0, 2.0]], ids=["two", "floats"])
+def test_positions_that_separate_nothing(wordpiece, positions) -> None:
+    with pytest.raises(ValueError, match="`position_ids` must be integers, one for each token, to separate"):
+        _collator(wordpiece, ROWS)([{"input_ids": [5, 6, 7], "position_ids": positions}])
+
+
+def test_one_sequence_with_its_length_is_no_pack(wordpiece) -> None:
+    assert "attention_mask" in _collator(wordpiece, None)([{"input_ids": [5, 6, 7], "seq_lengths": [3]}])
+
+
+@pytest.mark.parametrize("positions", [[0, 1, 0], [0, 0, 1]], ids=str)
+@pytest.mark.parametrize("mask", [[1, 1, 1], None], ids=["mask", "no mask"])
+def test_packs_of_other_collators_are_refused(wordpiece, positions, mask) -> None:
+    columns = {"input_ids": torch.tensor([[5, 6, 7]]), "position_ids": torch.tensor([positions])}
+    if mask is not None:
+        columns["attention_mask"] = torch.tensor([mask])
+    collator = DataCollatorWithTokenDropout(lambda examples: dict(columns), tokenizer=wordpiece)
+    with pytest.raises(ValueError, match="`collator` must return one sequence per row, but its `position_ids` start"):
+        collator([{}])
+
+
+@pytest.mark.parametrize("lengths", [[True, True, True], [2, 2], [4, -1], 3, [1.0, 2.0], "ab", [[1, 2]], None], ids=str)
 def test_wrong_lengths_of_sequences(wordpiece, lengths) -> None:
     examples = [{"input_ids": [5, 6], "seq_lengths": [2]}, {"input_ids": [5, 6, 7], "seq_lengths": lengths}]
-    with pytest.raises(ValueError, match=r"`seq_lengths` must be the lengths of the sequences of a pack, but example"):
+    with pytest.raises(ValueError, match=r"`seq_lengths` must be the lengths of .* but example 1 has"):
         _collator(wordpiece, ROWS)(examples)
 
 

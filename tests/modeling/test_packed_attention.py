@@ -9,16 +9,22 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from support.extended import pairs
-from support.mlm_models import mlm_model
+from support.extended import every, pairs
+from support.mlm_models import SIZES, mlm_model
 from torch.nn import DataParallel
 from torch.nn.parallel import DistributedDataParallel
-from transformers import masking_utils
+from transformers import (
+    BertConfig,
+    BertForPreTraining,
+    BertForTokenClassification,
+    BertLMHeadModel,
+    masking_utils,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from hf_dynmask import DataCollatorForDynamicMasking, packed_attention, sparse_prediction
 from hf_dynmask.batching.packing import Packing
-from hf_dynmask.modeling.packed_attention import PACKABLE_TYPES, keeps_sequences_apart
+from hf_dynmask.modeling.packed_attention import PACKABLE_TYPES, packing_of
 
 SUPPORTED = hasattr(masking_utils, "create_bidirectional_mask")
 PACKED = pytest.mark.skipif(not SUPPORTED, reason="encoders take attention masks of packed sequences since 5.0")
@@ -119,7 +125,7 @@ def _attend_within(module: Any, query: Any, key: Any, value: Any, *args: Any, cu
 
 
 @PACKED
-@pytest.mark.parametrize("type_", ["bert", "roberta", "xlm-roberta", "electra", "modernbert"])
+@pytest.mark.parametrize("type_", every(3, INSTALLED))
 def test_one_row_with_attention_that_reads_the_ends_of_sequences(wordpiece, type_) -> None:
     """Models hand `cu_seq_lens_q` down to their attention, and positions start where theirs do."""
     transformers.AttentionInterface.register("flash_like", _attend_within)
@@ -181,6 +187,32 @@ def test_torch_compile(wordpiece) -> None:
 
 
 @PACKED
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_replica_of_data_parallel(wordpiece, attention) -> None:
+    """It has no parameters."""
+    model = _model(attention=attention)
+    padded, packed = _batches(wordpiece, packed_attention(model))
+    replica = _replica(model)
+    torch.testing.assert_close(replica(**packed).loss, model(**padded).loss)
+
+
+def _replica(module: torch.nn.Module) -> torch.nn.Module:
+    """As `torch.nn.parallel.replicate` makes it: its weights are tensors, which are not registered."""
+    replica = module._replicate_for_data_parallel()
+    for name, child in module._modules.items():
+        replica._modules[name] = None if child is None else _replica(child)
+    for name, weight in module._parameters.items():
+        setattr(replica, name, None if weight is None else weight.clone())
+    return replica
+
+
+@PACKED
+def test_heads_that_predict_tokens_and_encoders_alone_are_known() -> None:
+    for model in (BertForTokenClassification(BertConfig(**SIZES)), mlm_model().base_model):
+        assert packed_attention(model) == Packing(one_row=False)
+
+
+@PACKED
 def test_ddp(wordpiece, tmp_path) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/ddp", rank=0, world_size=1)
     try:
@@ -199,7 +231,7 @@ def test_copies_of_the_model_keep_sequences_apart(wordpiece, copied) -> None:
     model = _model()
     padded, packed = _batches(wordpiece, packed_attention(model))
     clone = copied(model)
-    assert keeps_sequences_apart(clone)
+    assert packing_of(clone) == Packing(False)
     torch.testing.assert_close(clone(**packed).loss, model(**padded).loss)
 
 
@@ -227,7 +259,7 @@ def test_it_is_idempotent_and_changes_no_other_batch(wordpiece) -> None:
     model = _model()
     padded, _ = _batches(wordpiece, Packing(False))
     before = model(**padded).logits
-    assert not keeps_sequences_apart(model)
+    assert packing_of(model) is None
     assert packed_attention(model) == packed_attention(model) == Packing(one_row=False, position_ids_start=0)
     assert len(model.base_model._forward_pre_hooks) == 1
     assert torch.equal(model(**padded).logits, before)
@@ -244,10 +276,13 @@ def test_positions_start_where_the_model_starts_them(type_, pad, start) -> None:
     ("make", "message"),
     [
         (lambda: mlm_model("deberta-v2"), r"of a type that is known .* but got a `DebertaV2ForMaskedLM` of type 'deb"),
-        (lambda: DataParallel(mlm_model()), r"got a `DataParallel`\. Pass the model inside, `model.module`"),
+        (lambda: DataParallel(mlm_model()), r"got a `DataParallel`\. Pass the one inside, such as `model.module`"),
+        (lambda: BertLMHeadModel(BertConfig(**SIZES, is_decoder=True)), "`model` must be an encoder, .* is True"),
+        (lambda: BertForPreTraining(BertConfig(**SIZES)), "must predict each token by itself, .* `BertForPreTraining`"),
+        (lambda: mlm_model("roberta", pad_token_id=None), "`model` must have a pad token, .* `config.pad_token_id` is"),
         (lambda: "bert", "`model` must be a transformers model, but got a `str`"),
     ],
-    ids=["DeBERTa", "wrapped", "text"],
+    ids=["DeBERTa", "wrapped", "decoder", "pooled", "no pad", "text"],
 )
 def test_what_cannot_be_packed_is_refused(make, message) -> None:
     with pytest.raises(ValueError, match=message):

@@ -91,7 +91,7 @@ def test_packs_with_the_default_arguments_of_trainer(wordpiece, tmp_path, read) 
 
 def test_a_model_that_was_not_told_is_refused(wordpiece, tmp_path) -> None:
     trainer = _trainer(wordpiece, tmp_path, _model(), _rows(), packed_attention(_model()))
-    with pytest.raises(RuntimeError, match=r"Call `packed_attention\(model\)` with the model that"):
+    with pytest.raises(RuntimeError, match=r"`packing` must be .* it was not called with this model"):
         trainer.train()
 
 
@@ -99,11 +99,76 @@ def test_boundaries_that_trainer_removes_are_missed(wordpiece, tmp_path) -> None
     model = _model()
     packs = pack_dataset(_rows(), 40).remove_columns("position_ids")
     arguments = (wordpiece, tmp_path, model, packs, packed_attention(model))
-    with pytest.raises(RuntimeError, match=r"removes `seq_lengths`, a column .* Pass `remove_unused_columns=False`"):
+    with pytest.raises(RuntimeError, match=r"removes `seq_lengths`, which .* Pass `remove_unused_columns=False`"):
         _trainer(*arguments).train()
     trainer = _trainer(*arguments, remove_unused_columns=False)
     trainer.eval_dataset = None
     assert len(_losses(trainer)) == 2 * -(-len(packs) // 4)
+
+
+@pytest.mark.parametrize("place", ["train_dataset", "eval_dataset"])
+def test_so_are_those_of_examples_in_a_list(wordpiece, tmp_path, place) -> None:
+    model = _model()
+    packs = list(pack_dataset(_rows(), 40).remove_columns("position_ids"))
+    trainer = _trainer(wordpiece, tmp_path, model, _rows(), packed_attention(model))
+    setattr(trainer, place, packs)
+    with pytest.raises(RuntimeError, match="`Trainer` must keep the boundaries of packed sequences"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("packing", [Packing(True), Packing(False, position_ids_start=2)], ids=str)
+def test_the_packing_of_another_kind_of_model_is_refused(wordpiece, tmp_path, packing) -> None:
+    model = _model()
+    packed_attention(model)
+    trainer = _trainer(wordpiece, tmp_path, model, _rows(), packing)
+    with pytest.raises(RuntimeError, match=r"that of this model is Packing\(one_row=False, position_ids_start=0\)"):
+        trainer.train()
+
+
+class _Examples(torch.utils.data.IterableDataset):
+    """A stream."""
+
+    def __iter__(self) -> Any:
+        return iter(_rows())
+
+
+@pytest.mark.parametrize("options", [{}, {"return_mask_rate": True}, {"flash": True}], ids=str)
+def test_streams_unless_accelerate_cuts_columns(wordpiece, tmp_path, monkeypatch, options) -> None:
+    model = _model()
+    trainer = _trainer(wordpiece, tmp_path, model, _Examples(), packed_attention(model), max_steps=4)
+    if options == {}:
+        rows = _trainer(wordpiece, tmp_path, _model(), _Examples(), None, max_steps=4)
+        assert _losses(trainer) == pytest.approx(_losses(rows), rel=1e-4)
+        return
+    trainer.data_collator.return_mask_rate = "return_mask_rate" in options
+    if "flash" in options:
+        monkeypatch.setattr("hf_dynmask.trainer.packing_checks.packing_of", lambda model: Packing(True))
+        trainer.data_collator.packing = Packing(True)
+    with pytest.raises(RuntimeError, match=r'Pass `accelerator_config={"dispatch_batches": False}`'):
+        trainer.train()
+
+
+def test_metrics_need_a_row_for_each_example(wordpiece, tmp_path) -> None:
+    model = _model()
+    trainer = _trainer(wordpiece, tmp_path, model, _rows(), packed_attention(model), max_steps=2)
+    shapes = []
+    trainer.compute_metrics = lambda predicted: shapes.append(predicted.predictions.shape) or {}
+    with pytest.raises(RuntimeError, match=r"Pack `eval_dataset` with `hf_dynmask.pack_dataset`, so that a row is an"):
+        trainer.train()
+    trainer.eval_dataset = pack_dataset(_rows(), 40)
+    trainer.train()
+    trainer.evaluate()
+    assert shapes == [(len(trainer.eval_dataset), 40, 500)]
+
+
+def test_a_resumed_training_goes_on_with_the_same_losses(wordpiece, tmp_path) -> None:
+    options = {"save_strategy": "steps", "save_steps": 5}
+    model = _model()
+    whole = _losses(_trainer(wordpiece, tmp_path, model, _rows(), packed_attention(model), **options))
+    model = _model()
+    resumed = _trainer(wordpiece, tmp_path, model, _rows(), packed_attention(model), **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert [log["loss"] for log in resumed.state.log_history if "loss" in log] == pytest.approx(whole)
 
 
 def test_the_callback_is_not_needed(wordpiece, tmp_path) -> None:
