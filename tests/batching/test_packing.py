@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extended import pairs
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
@@ -92,8 +93,7 @@ def test_best_fit_decreasing(lengths, spare) -> None:
     assert set(rows.tolist()) == set(range(_rows_of_oracle(lengths, capacity)))
 
 
-@pytest.mark.parametrize("packing", [ROWS, ONE_ROW], ids=["rows", "one row"])
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(("name", "packing"), pairs(OPTIONS, [ROWS, ONE_ROW]))
 @EVERY
 @given(lengths=LENGTHS)
 def test_a_sequence_has_the_masks_and_labels_that_it_has_with_padding(wordpiece, name, packing, lengths) -> None:
@@ -110,8 +110,7 @@ def test_a_sequence_has_the_masks_and_labels_that_it_has_with_padding(wordpiece,
 
 
 @pytest.mark.parametrize("boundaries", ["seq_lengths", "position_ids"])
-@pytest.mark.parametrize("packing", [ROWS, ONE_ROW], ids=["rows", "one row"])
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(("name", "packing"), pairs(OPTIONS, [ROWS, ONE_ROW]))
 @EVERY
 @given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4), data=st.data())
 def test_so_has_each_sequence_of_a_pack(wordpiece, name, packing, boundaries, sizes, data) -> None:

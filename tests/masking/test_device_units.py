@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tokenizers_zoo
+from support.extended import pairs
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hf_dynmask import (
@@ -94,8 +95,7 @@ def _plan(tokenizer: Any, name: str, min_masked: int) -> Any:
     return device_plan(tokenizer, "cpu", strategy=STRATEGIES[name], seed=3, min_masked=min_masked)
 
 
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(("name", "rate"), pairs(STRATEGIES, RATES))
 @EVERY
 @given(
     lengths=LENGTHS,
