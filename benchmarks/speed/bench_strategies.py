@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.speed.batches import VOCABULARY_SIZE, check, lengths_of, numpy_examples
 from hf_dynmask import DataCollatorForDynamicMasking, strategies, uniform_rate
+from hf_dynmask.batching.packing import Packing
 from hf_dynmask.strategies import Strategy
 
 WEIGHTS = np.random.default_rng(0).random(VOCABULARY_SIZE)
@@ -28,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "exact_count": {"exact_count": True},
     "a rate for each sequence": {"mlm_probability": uniform_rate(0.1, 0.2)},
     "padding_free": {"padding_free": True},
+    "packing": {"packing": Packing(one_row=False)},
 }
 SIZES = ((32, 512), (128, 512))
 
@@ -51,7 +53,7 @@ def test_strategy(interleaved, report, benchmark, tokenizer, name, batch_size, l
 def test_option(interleaved, report, benchmark, tokenizer, name) -> None:
     examples = numpy_examples(lengths_of(128, 512))
     collator, token = masking(tokenizer, **OPTIONS[name]), masking(tokenizer)
-    if name != "padding_free":
+    if name not in ("padding_free", "packing"):
         check(collator(examples), examples)
     benchmark.group = "options, 128 x 512"
     seconds = interleaved({"ours": lambda: collator(examples), "token": lambda: token(examples)})
