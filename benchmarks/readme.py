@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.report.blocks import markdown
 from benchmarks.ner.report.document import summary
-from benchmarks.speed import table
+from benchmarks.speed import gpu, table
 
 HERE = Path(__file__).parent
 README, BENCHMARKS = HERE.parent / "README.md", HERE / "README.md"
@@ -19,8 +19,11 @@ def parts() -> dict[Path, dict[str, str]]:
     results, _ = read_results(RESULTS)
     speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
-        README: {"results": markdown(summary(results), results=None, figures="benchmarks/results/report/")},
-        BENCHMARKS: {"speed": table.markdown(speed)},
+        README: {
+            "results": markdown(summary(results), results=None, figures="benchmarks/results/report/"),
+            "speed": table.highlights(speed),
+        },
+        BENCHMARKS: {"speed": table.markdown(speed), "gpu": gpu.markdown()},
     }
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 import pytest
@@ -13,26 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.speed import batches
+from benchmarks.speed.table import Figure
 
 Functions = dict[str, Callable[[], Any]]
-
-
-class Figure(NamedTuple):
-    """A row of the table.
-
-    Attributes:
-        measure, size: what is measured, and on what.
-        value: the figure, in `unit`: "x", "%", "ms", ...
-        goal: its minimum (if `more`) or maximum; None if the figure is only reported.
-        more: whether higher values are better.
-    """
-
-    measure: str
-    size: str
-    value: float
-    unit: str = "x"
-    goal: float | None = None
-    more: bool = True
 
 
 class Interleaved:

@@ -25,14 +25,14 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = batches.tokenizer()
     plan = device_plan(tokenizer, device)
-    input_ids = _batch(arguments.length).to(device)
-    steps = _steps(input_ids, plan)
+    input_ids = random_batch(arguments.length).to(device)
+    steps = masking_steps(input_ids, plan)
     expected = _collated(tokenizer, input_ids)
     for name, step in steps.items():  # the first call also compiles
         if name != "copy" and not all(map(torch.equal, (part.cpu() for part in step()), expected)):
             raise SystemExit(f"{name}: the masks differ from those of the collator.")
     print(f"{_named(device)}, torch {torch.__version__}: median of {arguments.repeats}, {TOKENS:,} tokens, ms")
-    medians = _medians(steps, arguments.repeats, device)
+    medians = medians_of(steps, arguments.repeats, device)
     for name, median in medians.items():
         print(f"{name:>10} {1000 * median:9.3f} {median / medians['copy']:8.1f} copies")
     print("the masks are equal to those of the collator, bit by bit")
@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _batch(length: int) -> torch.Tensor:
+def random_batch(length: int) -> torch.Tensor:
     """Returns int64 `[batch, length]`, with up to a tenth of each sequence as padding."""
     generator = torch.Generator().manual_seed(0)
     shape = TOKENS // length, length
@@ -54,7 +54,7 @@ def _batch(length: int) -> torch.Tensor:
     return input_ids.masked_fill(torch.arange(length) >= lengths, batches.PAD)
 
 
-def _steps(input_ids: torch.Tensor, plan: DevicePlan) -> dict[str, Step]:
+def masking_steps(input_ids: torch.Tensor, plan: DevicePlan) -> dict[str, Step]:
     compiled = torch.compile(mask_tokens, fullgraph=True)
     epoch = torch.zeros((), dtype=torch.int64, device=input_ids.device)
     return {
@@ -71,7 +71,7 @@ def _collated(tokenizer: PreTrainedTokenizerFast, input_ids: torch.Tensor) -> tu
     return batch["input_ids"], batch["labels"]
 
 
-def _medians(steps: dict[str, Step], repeats: int, device: torch.device) -> dict[str, float]:
+def medians_of(steps: dict[str, Step], repeats: int, device: torch.device) -> dict[str, float]:
     """Returns seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats):

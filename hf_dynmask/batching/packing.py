@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Packing:
+class Packing(NamedTuple):
     """How the batches of a model are laid out, with several sequences in a row. Made by [`packed_attention`].
 
     Attributes:

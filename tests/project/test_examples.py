@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from transformers import BertConfig, BertForTokenClassification, TrainingArguments, set_seed
+from transformers import BertConfig, BertForTokenClassification, TrainingArguments, masking_utils, set_seed
 
 from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
@@ -26,6 +26,7 @@ import custom_schedule
 import custom_strategy
 import masked_diffusion
 import ner_fine_tuning
+import packed_pretraining
 import streaming
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house"]
@@ -114,6 +115,18 @@ def test_continued_pretraining_learns_at_a_falling_rate(run) -> None:
     assert losses[-1] < 0.7 * math.log(len(trainer.processing_class))  # that of a guess
     assert losses[-2] == losses[-1], "the last epoch's evaluation and the one after it have the same masks"
     assert Path("out/model.safetensors").exists()
+
+
+@pytest.mark.skipif(not hasattr(masking_utils, "create_bidirectional_mask"), reason="needs transformers 5")
+def test_packed_pretraining_learns_what_padded_pretraining_learns(run, monkeypatch) -> None:
+    options = ("--num_train_epochs", 8, "--eval_strategy", "epoch", "--text_file", "corpus.txt", *TRAINER)
+    packed = run(packed_pretraining, *options)
+    losses = [entry["eval_loss"] for entry in packed.state.log_history if "eval_loss" in entry]
+    assert losses[-1] < 0.7 * math.log(len(packed.processing_class))  # that of a guess
+    monkeypatch.setattr(packed_pretraining, "packed_attention", lambda model: None)
+    padded = run(packed_pretraining, *options)
+    expected = [entry["eval_loss"] for entry in padded.state.log_history if "eval_loss" in entry]
+    assert losses[0] == pytest.approx(expected[0], rel=0.05)  # dropout differs
 
 
 def test_a_loop_of_ones_own_learns_at_a_falling_rate(run, wordpiece, monkeypatch) -> None:

@@ -35,6 +35,23 @@ def test_what_is_kept() -> None:
     assert table.markdown(kept).startswith("Measured on 2026-01-02 on 2 cores, Some CPU, one thread, Python 3.11.7")
 
 
+def test_highlights() -> None:
+    values = {
+        (table.DISK, "32 x 128"): 4.0,
+        (table.DISK, "128 x 512"): 14.26,
+        (table.STEPS, "32 sentences, conll2003"): 4.9,
+        (table.MASKS, "128 x 512"): 31.66,
+        (table.WAITING, "32 x 128"): 0.081,
+        (table.AUDIT, "32 x 128"): 0.012,
+    }
+    figures = [{"measure": measure, "size": size, "value": value} for (measure, size), value in values.items()]
+    lines = table.highlights({"machine": "Some CPU", "figures": figures}).splitlines()
+    assert [line.split(" | ")[-1] for line in lines[2:5]] == ["14 |", "4.9 |", "32 |"]
+    assert "the sentences of conll2003" in lines[3]
+    assert lines[-1].startswith("Measured on Some CPU. ")
+    assert lines[-1].endswith("waits for batches during 0.081 % of the time, and the audit takes 0.012 %.")
+
+
 def test_the_picture_is_drawn(tmp_path) -> None:
     speeds = {str(length): dict.fromkeys(table.LABELS, 1e6 * length) for length in (32, 64)}
     table.draw(speeds, tmp_path / "speeds.png")
