@@ -172,7 +172,8 @@ def _flash_figures(arguments: argparse.Namespace) -> Iterator[Figure]:
     examples = batches.list_examples(batches.lengths_of(16, arguments.length))
     losses = []
     for packed in (False, True):
-        model = _model("17M", ATTENTION[packed]).bfloat16().cuda().eval()
+        model: Any = _model("17M", ATTENTION[packed])
+        model = model.to("cuda", torch.bfloat16).eval()
         packing = packed_attention(model) if packed else None
         batch = DataCollatorForDynamicMasking(batches.tokenizer(), packing=packing, seed=0)(examples, epoch=0)
         with torch.no_grad():
