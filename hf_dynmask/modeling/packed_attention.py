@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from hf_dynmask.batching.packing import Packing
+from hf_dynmask.modeling.sequence_masks import MASKS, attention_mask
 
 # The types of models that take such masks and treat each token by itself elsewhere; the tests compare each with the
 # logits of separate sequences.
@@ -110,64 +109,18 @@ def _mask_other_sequences(
     """A forward pre-hook: replaces `seq_idx`, if the batch has it, with the attention mask of the encoder."""
     if kwargs.get("seq_idx") is None:
         return args, kwargs
-    kwargs = dict(kwargs)
-    kwargs["attention_mask"] = _attention_mask(encoder, kwargs.pop("seq_idx"))
-    return args, kwargs
-
-
-def _attention_mask(encoder: PreTrainedModel, seq_idx: torch.Tensor) -> Any:
-    """The attention mask of the encoder for rows of sequences, int `[rows, length]`."""
     _check_implementation(encoder)  # it may have changed
-    implementation = encoder.config._attn_implementation
-    make: Callable[..., Any] = partial(_MASKS[implementation], seq_idx)
-    if implementation == "eager":  # only then, as a replica of `DataParallel` has no parameters
-        make = partial(make, dtype=encoder.get_input_embeddings().weight.dtype)
-    if encoder.config.model_type != "modernbert":
-        return make(None)
-    return {"full_attention": make(None), "sliding_attention": make(encoder.config.sliding_window)}
-
-
-def _same_sequence(seq_idx: torch.Tensor, window: int | None, row: Any, query: Any, key: Any) -> torch.Tensor:
-    """Whether a query attends to a key: they are in the same sequence, and at most `window` tokens apart."""
-    same = seq_idx[row, query] == seq_idx[row, key]
-    return same if window is None else same & ((query - key).abs() <= window)
-
-
-def _boolean_mask(seq_idx: torch.Tensor, window: int | None) -> torch.Tensor:
-    """bool `[rows, 1, length, length]`."""
-    rows, length = seq_idx.shape
-    row = torch.arange(rows, device=seq_idx.device)[:, None, None, None]
-    position = torch.arange(length, device=seq_idx.device)
-    return _same_sequence(seq_idx, window, row, position[:, None], position)
-
-
-def _additive_mask(seq_idx: torch.Tensor, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-    """Floats `[rows, 1, length, length]`: 0 for keys to attend to, and the lowest number for the others."""
-    same = _boolean_mask(seq_idx, window)
-    return torch.zeros(same.shape, dtype=dtype, device=same.device).masked_fill(~same, torch.finfo(dtype).min)
-
-
-@torch.compiler.disable
-def _block_mask(seq_idx: torch.Tensor, window: int | None) -> Any:
-    """A `BlockMask`."""
-    from torch.nn.attention.flex_attention import create_block_mask  # not at import, as few need it
-
-    def attends(row: Any, head: Any, query: Any, key: Any) -> torch.Tensor:
-        return _same_sequence(seq_idx, window, row, query, key)
-
-    rows, length = seq_idx.shape
-    return create_block_mask(attends, rows, None, length, length, device=seq_idx.device)
-
-
-_MASKS = {"sdpa": _boolean_mask, "eager": _additive_mask, "flex_attention": _block_mask}
+    kwargs = dict(kwargs)
+    kwargs["attention_mask"] = attention_mask(encoder, kwargs.pop("seq_idx"))
+    return args, kwargs
 
 
 def _check_implementation(encoder: PreTrainedModel) -> None:
     implementation = encoder.config._attn_implementation
-    if implementation not in _MASKS:
+    if implementation not in MASKS:
         raise ValueError(
             "`model` must take an attention mask to keep the sequences of several rows apart, as the attention "
-            f"implementations {', '.join(_MASKS)} do, but has {implementation!r}. Load it with "
+            f"implementations {', '.join(MASKS)} do, but has {implementation!r}. Load it with "
             '`attn_implementation="sdpa"`; for FlashAttention, make the collator after it, as the layout differs.'
         )
 

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-# bytes: 100 kB code (a wheel compresses each file by itself), 60 kB docstrings and comments, 13 kB metadata, 15 kB zip
-MOST = 195_000
+# bytes: 113 kB code (a wheel compresses each file by itself), 68 kB docstrings and comments, 14 kB metadata, 16 kB zip
+MOST = 218_000
 
 
 def main() -> None:
