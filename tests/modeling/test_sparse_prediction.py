@@ -114,6 +114,19 @@ def test_bfloat16() -> None:
     torch.testing.assert_close(output.loss, expected.loss, atol=1e-2, rtol=1e-2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("type_", ["bert", "modernbert"])
+def test_weights_of_half_precision(type_, dtype) -> None:
+    model, batch = mlm_model(type_).to(dtype), _batch()
+    expected, gradients = _loss_and_gradients(model, batch)
+    with sparse_prediction(model):
+        output, found = _loss_and_gradients(model, batch)
+    assert output.logits.dtype == dtype
+    torch.testing.assert_close(output.loss, expected.loss, atol=1e-2, rtol=1e-2)
+    for name in gradients:
+        torch.testing.assert_close(found[name], gradients[name], atol=1e-2, rtol=5e-2, msg=name)
+
+
 @pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor",  # torch looks at it where a graph breaks
     "ignore:Guards may run slower on Python 3.13.0",
