@@ -254,8 +254,9 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         batch = ragged_batch(features, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
-        batch = self._split_packs(batch)
-        rows = self._pack_rows(batch)
+        rows = None
+        if self._packing is not None or batch.row_sizes is not None or "position_ids" in batch.per_token:  # few have
+            batch, rows = self._pack(batch)
         if plan is None:
             rates: float | np.ndarray = 0.0
             columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)), rows, _NOT_LAID_OUT)
@@ -275,25 +276,26 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             labels[batch.tokens.row_starts] = IGNORE_INDEX  # the token before it is of another sequence
         return labels
 
-    def _split_packs(self, batch: RaggedBatch) -> RaggedBatch:
-        """Without packing, the batch, if its examples are no packs; with it, its sequences without padding."""
-        has_own_positions = "position_ids" in self.per_token_columns
-        if self._packing is not None:
-            return batch.without_padding() if has_own_positions else split_by_positions(batch)
-        if not has_own_positions:
-            refuse_packs(batch)
-        return batch
-
     @cached_property
     def _packing(self) -> Packing | None:
         """How sequences share rows; None if each is padded."""
         return Packing(True, self.position_ids_start) if self.padding_free else self.packing
 
-    def _pack_rows(self, batch: RaggedBatch) -> PackedRows | None:
-        """None if the layout is one row, or one row per sequence."""
-        if self._packing is None or self._packing.one_row:
-            return None
-        return pack_rows(batch, self.pad_to_multiple_of)
+    def _pack(self, batch: RaggedBatch) -> tuple[RaggedBatch, PackedRows | None]:
+        """With packing, the sequences of the batch without padding, and their rows unless all are one row.
+
+        Without packing, the batch itself.
+
+        Raises:
+            ValueError: if the examples are packs, and there is no packing.
+        """
+        has_own_positions = "position_ids" in self.per_token_columns
+        if self._packing is None:
+            if not has_own_positions:
+                refuse_packs(batch)
+            return batch, None
+        batch = batch.without_padding() if has_own_positions else split_by_positions(batch)
+        return batch, None if self._packing.one_row else pack_rows(batch, self.pad_to_multiple_of)
 
     def _lay_out(self, batch: RaggedBatch, rows: PackedRows | None, left_out: Collection[str]) -> dict[str, Any]:
         batch = batch.without_columns(left_out)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset, Features, LargeList, Value
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.corpora import example
 from support.extended import every
@@ -178,6 +178,7 @@ def _equal(ours: Any, expected: Any) -> bool:
     return len(ours) == len(expected) and bool(np.array_equal(ours, expected) or not len(ours))
 
 
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(columns())
 def test_any_column_keeps_its_values(column) -> None:
     (rows,) = table_rows(pa.table({"column": column})).values()
