@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -83,3 +84,9 @@ def check(batch: Mapping[str, Any], examples: Sequence[Example], rate: float = 0
     tokens = (plain["input_ids"] >= len(SPECIAL)).sum()
     assert abs(masked.sum() / tokens - rate) < 8 * (rate / tokens) ** 0.5
     assert abs((inputs == MASK).sum() / masked.sum() - mask_share) < 4 / masked.sum() ** 0.5
+
+
+def token_counts(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The tokens of a batch that are not padding, on its device, as the three counts that `TimedTrainer` takes."""
+    attended = batch["seq_idx"] >= 0 if "seq_idx" in batch else batch["attention_mask"]
+    return attended.sum().expand(3)

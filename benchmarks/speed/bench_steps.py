@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from datasets import Dataset
 from transformers import (
     BertForMaskedLM,
@@ -25,6 +24,7 @@ from benchmarks.ner.data.readers import read_file
 from benchmarks.ner.training.speed import StepTimer
 from benchmarks.ner.training.tiny_bert import tiny_config, tiny_tokenizer
 from benchmarks.ner.training.trainer import TimedTrainer
+from benchmarks.speed import batches
 from hf_dynmask import (
     ArrowRows,
     DataCollatorForDynamicMasking,
@@ -113,14 +113,8 @@ def _trainer(text: Text, way: Way, folder: Any, **options: Any) -> TimedTrainer:
         eval_dataset=text.rows.select(range(min(EVALUATED, len(text.rows)))),
         data_collator=collator,
         callbacks=[StepTimer(warmup_steps=4), *([MaskRateCallback()] if way.collator == "ours" else [])],
-        count=_count,
+        count=batches.token_counts,
     )
-
-
-def _count(batch: Any) -> torch.Tensor:
-    """The tokens of a batch that are not padding, and two counts that are not used."""
-    attended = batch["seq_idx"] >= 0 if "seq_idx" in batch else batch["attention_mask"]
-    return torch.stack([attended.sum()] * 3)
 
 
 def _train(trainer: Trainer, way: Way) -> None:

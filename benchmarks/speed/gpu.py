@@ -150,19 +150,13 @@ def _summary(
         train_dataset=ArrowRows(data) if way.ours else data,
         data_collator=collator,
         callbacks=[timer, *([MaskRateCallback()] if way.ours else [])],
-        count=_count,
+        count=batches.token_counts,
     )
     with sparse_prediction(model) if way.packed else nullcontext():
         trainer.train()
     summary = speed_summary(timer.steps, None)
     assert summary is not None
     return summary
-
-
-def _count(batch: Any) -> torch.Tensor:
-    """The tokens of a batch that are not padding, on its device, as three equal counts."""
-    attended = batch["seq_idx"] >= 0 if "seq_idx" in batch else batch["attention_mask"]
-    return attended.sum().expand(3)
 
 
 def _flash_figures(arguments: argparse.Namespace) -> Iterator[Figure]:

@@ -62,15 +62,15 @@ def pack_dataset(dataset: datasets.Dataset, max_length: int, *, num_proc: int | 
     lengths = _lengths(rows)
     _check_lengths(lengths, max_length)
     row = best_fit_decreasing(lengths, max_length)
-    order, row_sizes = row.argsort(kind="stable"), np.bincount(row)
+    order, bounds = row.argsort(kind="stable"), np.append(0, np.bincount(row).cumsum())
     # one row a pack, from the same source, so that `map` keeps the packs where the dataset is: in memory or on disk
-    packs = rows.dataset.select(order[row_sizes.cumsum() - row_sizes])
+    packs = rows.dataset.select(order[bounds[:-1]])
     return packs.with_format(None).map(
         _pack,
         with_indices=True,
         batched=True,
         batch_size=_WRITTEN_AT_ONCE,
-        fn_kwargs={"rows": rows, "order": order, "ends": row_sizes.cumsum()},
+        fn_kwargs={"rows": rows, "order": order, "bounds": bounds},
         remove_columns=dataset.column_names,
         num_proc=num_proc,
         desc="Packing",
@@ -109,7 +109,7 @@ def _check_lengths(lengths: np.ndarray, max_length: int) -> None:
 
 
 def _pack(
-    examples: Any, packs: Sequence[int], rows: ArrowRows, order: np.ndarray, ends: np.ndarray
+    examples: Any, packs: Sequence[int], rows: ArrowRows, order: np.ndarray, bounds: np.ndarray
 ) -> dict[str, list[np.ndarray]]:
     """The columns of these packs. `examples` is not used.
 
@@ -117,10 +117,11 @@ def _pack(
         packs: consecutive packs.
         rows: the sequences.
         order: int64 `[sequences]`, the sequences of all packs.
-        ends: int64 `[packs]`, where each pack ends in `order`.
+        bounds: int64 `[packs + 1]`, where each pack begins and ends in `order`.
     """
-    sizes = np.diff(ends, prepend=0)[packs]
-    sequences = rows.__getitems__(order[ends[packs[0]] - sizes[0] : ends[packs[-1]]].tolist())
+    own = bounds[packs[0] : packs[-1] + 2]
+    sizes = np.diff(own)
+    sequences = rows.__getitems__(order[own[0] : own[-1]].tolist())
     lengths = np.array([len(sequence["input_ids"]) for sequence in sequences])
     pack_ends = segment_reduce(np.add, lengths, sizes).cumsum()[:-1]
     columns = {name: _joined(name, [each[name] for each in sequences], lengths) for name in rows.column_names}

@@ -21,11 +21,13 @@ class PackedRows(NamedTuple):
     Attributes:
         lengths: int64 `[rows]`, the number of tokens of each row.
         length: the length of all rows, with padding.
+        positions: int64 `[tokens]`, the position of each token in its sequence.
         indices: int64 `[tokens]`, the index of each token in the flat array of the rows.
     """
 
     lengths: np.ndarray
     length: int
+    positions: np.ndarray
     indices: np.ndarray
 
 
@@ -53,7 +55,8 @@ def pack_rows(batch: RaggedBatch, multiple: int | None) -> PackedRows:
     starts = np.empty_like(lengths)
     starts[order] = lengths[order].cumsum() - lengths[order]
     starts += (np.arange(len(row_lengths)) * length - (row_lengths.cumsum() - row_lengths))[rows]
-    return PackedRows(row_lengths, length, starts.repeat(lengths) + positions_in_rows(lengths))
+    positions = positions_in_rows(lengths)
+    return PackedRows(row_lengths, length, positions, starts.repeat(lengths) + positions)
 
 
 def packed(
@@ -72,7 +75,7 @@ def packed(
     """
     columns = {
         **batch.per_token,
-        "position_ids": positions_in_rows(batch.lengths) + position_ids_start,
+        "position_ids": rows.positions + position_ids_start,
         "seq_idx": np.repeat(np.arange(len(batch.lengths), dtype=np.int32), batch.lengths),
     }
     fills = {**fills, "position_ids": position_ids_start, "seq_idx": PADDING_SEQ_IDX}

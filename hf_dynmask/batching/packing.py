@@ -57,7 +57,7 @@ def best_fit_decreasing(lengths: np.ndarray, capacity: int) -> np.ndarray:
             space, row, count = capacity, count, count + 1
         rows[sequence] = row
         rest = space - length
-        if rest not in rows_with or not rows_with[rest]:
+        if not rows_with[rest]:
             insort(spaces, rest)
         rows_with[rest].append(row)
     return rows

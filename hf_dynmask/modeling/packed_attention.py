@@ -14,6 +14,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from hf_dynmask.batching.packing import Packing
+from hf_dynmask.modeling.heads import has_head
 from hf_dynmask.modeling.sequence_masks import MASKS, attention_mask
 
 # The types of models that take such masks and treat each token by itself elsewhere; the tests compare each with the
@@ -160,5 +161,4 @@ def _check_model(model: Any) -> None:
 
 def _has_head_for_tokens(model: PreTrainedModel) -> bool:
     mappings = (MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES)
-    known = {mapping.get(type_) for mapping in mappings for type_ in PACKABLE_TYPES}
-    return any(base.__name__ in known for base in type(model).__mro__)
+    return any(has_head(model, PACKABLE_TYPES, mapping) for mapping in mappings)

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from hf_dynmask.core.ragged import IGNORE_INDEX
+from hf_dynmask.modeling.heads import has_head
 
 # The types of models whose heads treat each token by itself; the tests compare each with all of its logits.
 KNOWN_TYPES = (
@@ -107,8 +108,7 @@ def sparse_prediction(model: PreTrainedModel, *, in_evaluation: bool = False) ->
 
 def has_known_head(model: PreTrainedModel) -> bool:
     """Whether [`sparse_prediction`] knows the head of a model."""
-    known = [MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(type_) for type_ in KNOWN_TYPES]
-    return any(base.__name__ in known for base in type(model).__mro__)
+    return has_head(model, KNOWN_TYPES, MODEL_FOR_MASKED_LM_MAPPING_NAMES)
 
 
 def _check_model(model: Any) -> None:

@@ -51,8 +51,7 @@ def _check_loader(collator: Any, packing: Packing, loader: Any) -> None:
 def _check_boundaries(trainer: Any) -> None:
     if not trainer.args.remove_unused_columns:
         return
-    evaluated = trainer.eval_dataset
-    for dataset in (trainer.train_dataset, *(evaluated.values() if isinstance(evaluated, dict) else [evaluated])):
+    for dataset in (trainer.train_dataset, *_eval_datasets(trainer)):
         columns = _columns(dataset)
         if SEQ_LENGTHS in columns and "position_ids" not in columns:
             raise RuntimeError(
@@ -65,14 +64,18 @@ def _check_boundaries(trainer: Any) -> None:
 def _check_metrics(trainer: Any) -> None:
     if trainer.compute_metrics is None or trainer.eval_dataset is None:
         return
-    evaluated = trainer.eval_dataset
-    for dataset in evaluated.values() if isinstance(evaluated, dict) else [evaluated]:
+    for dataset in _eval_datasets(trainer):
         if not {SEQ_LENGTHS, "position_ids"} & set(_columns(dataset)):
             raise RuntimeError(
                 "`compute_metrics` must receive a row for each example, but `packing` puts several examples of "
                 "`eval_dataset` in a row. Pack `eval_dataset` with `hf_dynmask.pack_dataset`, so that a row is an "
                 "example, or evaluate without `compute_metrics`."
             )
+
+
+def _eval_datasets(trainer: Any) -> Collection[Any]:
+    evaluated = trainer.eval_dataset
+    return evaluated.values() if isinstance(evaluated, dict) else [evaluated]
 
 
 def _columns(dataset: Any) -> Collection[str]:
