@@ -27,7 +27,9 @@ def collator(wordpiece) -> DataCollatorForDynamicMasking:
 
 
 @pytest.fixture
-def make(collator, tmp_path):
+def make(collator, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))  # otherwise the working directory
+
     def make(*callbacks: TrainerCallback, of: type[Trainer] = Trainer, **arguments: Any) -> Trainer:
         return of(
             model=Witness(),
