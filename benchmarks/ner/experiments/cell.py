@@ -18,9 +18,11 @@ from benchmarks.ner.experiments.result import SCHEMA, result_path, run_id
 from benchmarks.ner.experiments.storage import non_finite, without_non_finite
 from benchmarks.ner.training.arms import Arm
 from benchmarks.ner.training.budget import Budget, RuntimeConfig
+from benchmarks.ner.training.fine_tuning import fine_tune
 from benchmarks.ner.training.models import classifier, initial_model
 from benchmarks.ner.training.observed_launch import observed_launch
-from benchmarks.ner.training.stages import Progress, Stage, fine_tune, pretrain
+from benchmarks.ner.training.pretraining import pretrain
+from benchmarks.ner.training.stages import Progress, Stage
 from hf_dynmask.modeling.sparse_prediction import has_known_head, sparse_prediction
 
 _QUALITY_FROM_TRAINING = ("train_loss", "steps")

@@ -8,7 +8,7 @@ from transformers import DataCollatorForTokenClassification
 from benchmarks.ner.data.load import tag_names
 from benchmarks.ner.data.synthetic import embedded_corpus
 from benchmarks.ner.experiments.result_reader import read_results
-from benchmarks.ner.training import arms, stages
+from benchmarks.ner.training import arms, fine_tuning, stages
 from benchmarks.ner.training.arms import Arm, arm_names, load_arm
 from benchmarks.ner.training.budget import Budget, RuntimeConfig
 from benchmarks.ner.training.models import classifier, initial_model
@@ -63,7 +63,7 @@ def test_only_the_training_of_fine_tuning_has_masks(tmp_path, monkeypatch, name,
     mask = tokenizer.mask_token_id
     model.register_forward_pre_hook(note, with_kwargs=True)
     monkeypatch.setattr(stages, "collate_time", lambda collator, rows, size: timed.append(collator))
-    stages.fine_tune(
+    fine_tuning.fine_tune(
         model,
         tokenizer,
         data,
