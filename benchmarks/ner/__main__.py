@@ -21,7 +21,14 @@ from transformers.utils import logging
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.data.encoding import check_encodable
 from benchmarks.ner.data.unseen_entity_types import unseen_types
-from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, load_task, next_steps
+from benchmarks.ner.experiments.arguments import (
+    HarnessArguments,
+    check_arguments,
+    load_task,
+    next_steps,
+    with_checkpoints,
+    with_text,
+)
 from benchmarks.ner.experiments.cell import Task, configuration, run_cell
 from benchmarks.ner.experiments.cli_errors import prepare_on_all_ranks, print_message, reject_unknown_arguments
 from benchmarks.ner.experiments.distributed import exit_all_ranks
@@ -69,6 +76,7 @@ def _prepare(
     if state.is_main_process:  # only this process writes
         check_writable(Path(arguments.output_dir))
     task = load_task(arguments, requested, use_cpu, state.num_processes)
+    task = with_checkpoints(with_text(task, arguments), arguments)
     check_encodable(task.tokenizer, task.budget.mlm_block_size, task.budget.ner_max_length)
     return task, cells
 

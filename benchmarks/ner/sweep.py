@@ -1,5 +1,6 @@
 """Runs a grid of cells in new processes: `python -m benchmarks.ner.sweep GRID.yaml --output_dir DIR [--dry_run]`.
 
+A registered study, such as `benchmarks/ner/studies/repeated_masks.yaml`, is a grid too.
 `accelerate launch` starts each cell with its own config file. Each cell ends with one result: "ok"; "failed", which the
 next sweep runs again; or "skipped", which the next sweep checks again. So the same command continues a sweep that was
 stopped, also in a folder with other results.
@@ -27,6 +28,7 @@ from benchmarks.ner.experiments.plan import PROGRAM, PlannedCell, SweepArguments
 from benchmarks.ner.experiments.process_tree import kill_marked, kill_orphans, process_mark
 from benchmarks.ner.experiments.result_reader import RejectedResult, load, read_result
 from benchmarks.ner.experiments.storage import check_writable, rename_rejected
+from benchmarks.ner.experiments.study import is_study, read_study
 from benchmarks.ner.report.blocks import terminal
 from benchmarks.ner.report.status_tables import overview
 from benchmarks.ner.report.write import write_report
@@ -48,7 +50,7 @@ def main() -> None:
         with TemporaryDirectory(prefix="hf_dynmask-launch-") as folder:
             try:
                 reject_unknown_arguments(unknown)
-                grid = read_grid(named.grid, arguments.output_dir)
+                grid = _read(named.grid, arguments.output_dir)
                 cells = plan_cells(grid, arguments, Path(folder))
                 if not arguments.dry_run:
                     check_writable(Path(arguments.output_dir))
@@ -57,6 +59,10 @@ def main() -> None:
             sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
     except KeyboardInterrupt:
         sys.exit(STOPPED)
+
+
+def _read(path: Path, output_dir: str) -> Grid:
+    return read_study(path, output_dir).grid if is_study(path) else read_grid(path, output_dir)
 
 
 def sweep(cells: Sequence[PlannedCell], grid: Grid, arguments: SweepArguments, console: Console) -> int:
@@ -131,7 +137,9 @@ def _outcome(result: dict[str, Any] | None) -> str:
     if result is None:
         return "done, but its result is not visible yet"
     if result["status"] == "ok":
-        return f"ok, test F1 {100 * result['quality']['test_f1']:.2f}, {result['time']['seconds']:.0f} s"
+        f1 = result["quality"]["test_f1"]
+        scores = [f"MLM loss {result['mlm']['eval_loss']:.3f}", *([] if f1 is None else [f"test F1 {100 * f1:.2f}"])]
+        return f"ok, {', '.join(scores)}, {result['time']['seconds']:.0f} s"
     return f"{result['status']}: {result['reason']}"
 
 

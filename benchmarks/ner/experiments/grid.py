@@ -6,8 +6,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name
 from benchmarks.ner.experiments.launch_configs import LAUNCH_OPTIONS, Launch, combine_launches, load_launch
 from benchmarks.ner.experiments.yaml_checks import (
@@ -17,6 +15,7 @@ from benchmarks.ner.experiments.yaml_checks import (
     is_string_or_mapping,
     list_of,
     mapping,
+    read_yaml,
     reject,
 )
 from benchmarks.ner.training.arms import load_arm
@@ -34,18 +33,25 @@ WORKERS = {
 
 @dataclass(frozen=True)
 class GridCell:
-    """One arm, one seed, one launch; `arguments` are the arguments of the harness for this cell."""
+    """One arm, one seed, one launch; `arguments` are the arguments of the harness for this cell.
+
+    Sweeps with different shards run cells with different values of `shard_key`. The cell begins with the checkpoint of
+    the cell `base`, if there is one.
+    """
 
     launch: Launch
     arguments: HarnessArguments
     workers: int | str
+    shard_key: int
+    base: "GridCell | None" = None
 
     def __str__(self) -> str:
         arguments = self.arguments
         workers = f", {self.workers} workers" if self.workers else ""
+        base = f", from seed {self.base.arguments.seeds[0]}" if self.base else ""
         return (
             f"{arguments.arms[0]}, seed {arguments.seeds[0]}, {dataset_name(arguments)}, "
-            f"{Path(arguments.model).name}, {self.launch}{workers}"
+            f"{Path(arguments.model).name}, {self.launch}{workers}{base}"
         )
 
 
@@ -62,16 +68,7 @@ def read_grid(path: Path, output_dir: str = "runs") -> Grid:
 
     Raises `ValueError` for an invalid grid; the message names the key, the rule, the value and the remedy.
     """
-    try:
-        return parse_grid(yaml.safe_load(path.read_text(encoding="utf-8")), output_dir)
-    except OSError as error:
-        raise ValueError(
-            f"{path}: a grid must be a readable file, but got {error.strerror}. Check the path."
-        ) from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Correct it.") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return read_yaml(path, lambda asked: parse_grid(asked, output_dir))
 
 
 def parse_grid(asked: Any, output_dir: str) -> Grid:
@@ -88,13 +85,13 @@ def parse_grid(asked: Any, output_dir: str) -> Grid:
     workers = list_of("workers", asked["workers"], _is_workers, f"of {', '.join(map(str, WORKERS))}")
     if not is_number(asked["time_limit"]) or asked["time_limit"] <= 0:
         reject("time_limit", "a number of seconds > 0", asked["time_limit"], "Pass the seconds that a cell may take.")
-    budget = _budget(asked["arguments"])
-    combined = product(launches, map(_dataset, sources), models, workers, seeds, arms)
+    budget = budget_arguments("arguments", asked["arguments"])
+    combined = product(launches, map(dataset_files, sources), models, workers, enumerate(seeds), arms)
     cells = []
-    for launch, dataset, model, number, seed, arm in combined:
+    for launch, dataset, model, number, (index, seed), arm in combined:
         own: dict[str, Any] = {"arms": [arm], "seeds": [seed], "model": model, "tf32": launch.tf32}
         own |= {"output_dir": output_dir, **dataset, **WORKERS[number], **budget}
-        cells.append(GridCell(launch, HarnessArguments(**own), number))
+        cells.append(GridCell(launch, HarnessArguments(**own), number, index))
     return Grid(cells, asked["time_limit"])
 
 
@@ -119,7 +116,7 @@ def _launches(entry: Any) -> Iterator[Launch]:
     yield from combine_launches(choices)
 
 
-def _dataset(entry: Any) -> dict[str, str]:
+def dataset_files(entry: Any) -> dict[str, str]:
     if isinstance(entry, str):
         return {"dataset": entry}
     for key, value in mapping("datasets", entry, FILES).items():
@@ -130,10 +127,10 @@ def _dataset(entry: Any) -> dict[str, str]:
     return entry
 
 
-def _budget(asked: Any) -> dict[str, float]:
-    for name, value in mapping("arguments", asked, LEARNING_FIELDS).items():
+def budget_arguments(key: str, asked: Any) -> dict[str, float]:
+    for name, value in mapping(key, asked, LEARNING_FIELDS).items():
         if rule := violated_rule(name, value):
-            reject(f"arguments: {name}", rule, value, "Change it.")
+            reject(f"{key}: {name}", rule, value, "Change it.")
     kinds = Budget.__annotations__
     return {name: kinds[name](value) for name, value in asked.items()}  # like the parser of the harness: 1 epoch is 1.0
 

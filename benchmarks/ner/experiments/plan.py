@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.ner.data.unseen_entity_types import unseen_types
-from benchmarks.ner.experiments.arguments import HarnessArguments, load_task, make_budget, to_command_line
+from benchmarks.ner.experiments.arguments import HarnessArguments, load_task, make_budget, to_command_line, with_text
+from benchmarks.ner.experiments.base import Base, base_folder, is_saved
 from benchmarks.ner.experiments.cell import Task, configuration
 from benchmarks.ner.experiments.cli_errors import print_message
 from benchmarks.ner.experiments.grid import Grid, GridCell
@@ -34,6 +36,8 @@ class SweepArguments:
     main_process_port: int = field(
         default=29500, metadata={"help": "First port of machine 0; each cell uses the next one."}
     )
+    num_shards: int = field(default=1, metadata={"help": "Sweeps that share the cells, side by side."})
+    shard: int = field(default=0, metadata={"help": "Index of this sweep; it runs every num_shards-th seed, or base."})
 
 
 @dataclass(frozen=True)
@@ -48,27 +52,52 @@ class PlannedCell:
 
 def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[PlannedCell]:
     """Plans the command and the result path of each cell; writes launch configs to `folder`."""
-    if not 0 <= arguments.machine_rank < arguments.num_machines:
-        rule = f"`machine_rank` must be from 0 to num_machines - 1 = {arguments.num_machines - 1}"
-        raise ValueError(f"{rule}, but got {arguments.machine_rank}. Number the machines from 0.")
+    _check_number("machine_rank", arguments.machine_rank, "num_machines", arguments.num_machines)
+    _check_number("shard", arguments.shard, "num_shards", arguments.num_shards)
     tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer are the slow parts of planning
     launches: dict[str, dict[str, Any]] = {}
-    plan = []
-    for number, cell in enumerate(grid.cells):
+    planned: dict[int, PlannedCell] = {}  # by the id of the cell; a base precedes the cells that begin with it
+    for number, cell in enumerate(_of_shard(grid.cells, arguments)):
         own, name = cell.arguments, cell.launch.name
         launch = [*LAUNCHER, "--config_file", str(folder / f"{name}.yaml"), *_machines(arguments, number), *HARNESS]
         if name not in launches:
             cell.launch.write(folder)
             launches[name] = {**parse_launch(launch, os.environ), **({"tf32": True} if own.tf32 else {})}
-        key = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
-        if key not in tasks:
-            tasks[key] = _load_task(own, launches[name])
+        own = _with_base(own, planned[id(cell.base)]) if cell.base else own
+        task = _load_text(own, launches[name], tasks)
+        task = replace(task, requested=launches[name], budget=make_budget(own), study=own.study)
+        if cell.base:
+            task = replace(task, base=Base(Path(str(own.base)), run_id(planned[id(cell.base)].config)))
         (arm,), (seed,) = own.arms, own.seeds
-        task = replace(tasks[key], requested=launches[name], budget=make_budget(own))
         config = configuration(task, load_arm(arm), seed)
         path = result_path(Path(own.output_dir), arm, seed, run_id(config))
-        plan.append(PlannedCell(cell, config, path, [*launch, *to_command_line(replace(own, retry_failed=True))]))
-    return plan
+        command = [*launch, *to_command_line(replace(own, retry_failed=True))]
+        planned[id(cell)] = PlannedCell(cell, config, path, command)
+    return list(planned.values())
+
+
+def _of_shard(cells: Sequence[GridCell], arguments: SweepArguments) -> list[GridCell]:
+    return [cell for cell in cells if cell.shard_key % arguments.num_shards == arguments.shard]
+
+
+def _with_base(own: HarnessArguments, base: PlannedCell) -> HarnessArguments:
+    return replace(own, base=str(base_folder(Path(own.output_dir), base.path.stem)))
+
+
+def _load_text(own: HarnessArguments, requested: dict[str, Any], loaded: dict[tuple, Task]) -> Task:
+    """Returns the task of a cell with its text; `loaded` has the tasks of earlier cells."""
+    files = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
+    if files not in loaded:
+        loaded[files] = _load_task(own, requested)
+    text = (*files, *own.mlm_train_file, own.split_seed)
+    if text not in loaded:
+        loaded[text] = with_text(loaded[files], own)
+    return loaded[text]
+
+
+def _check_number(name: str, number: int, of: str, count: int) -> None:
+    if not 0 <= number < count:
+        raise ValueError(f"`{name}` must be from 0 to {of} - 1 = {count - 1}, but got {number}. Count from 0.")
 
 
 def action(planned: PlannedCell) -> str:
@@ -105,7 +134,10 @@ def _load_task(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
 
 
 def successful_result(planned: PlannedCell) -> dict[str, Any] | None:
-    result = stored_result(planned)
+    """Returns the result of a cell, or None if it has to run: also if its checkpoint is asked for and not there."""
+    result, own = stored_result(planned), planned.cell.arguments
+    if own.save_model and not is_saved(base_folder(Path(own.output_dir), planned.path.stem)):
+        return None
     return result if result and result["status"] == "ok" else None
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = "hf_dynmask.ner/1"
+# The version of the harness in the identity of a run; results of the first have none. Since version 2, fine-tuning
+# groups sentences by length, and the final MLM loss is the mean of several masks, which do not depend on the seed.
+HARNESS_VERSION = 2
+IDENTITY_SINCE_2 = ("harness", "base", "study")  # absent where they do not apply
 KEYS = (
     "schema",
     "run_id",
@@ -58,6 +62,7 @@ def configuration(result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the configuration of a run from its result: exactly the keys that `run_id` hashes."""
     return {
         **{key: result[key] for key in ("schema", "arm", "seed", "dataset", "model", "budget")},
+        **{key: result[key] for key in IDENTITY_SINCE_2 if key in result},
         "launch": result["launch"]["requested"],
     }
 

@@ -37,7 +37,7 @@ def load(path: Path) -> dict[str, Any]:
         raise RejectedResult(f"missing keys: {', '.join(missing)}")
     if result["status"] not in STATUSES:
         raise RejectedResult(f"status must be one of {', '.join(STATUSES)}, but is {shorten(result['status'])}")
-    if found := list(schema_errors(result, {**FIELDS, **MEASURED} if result["status"] == "ok" else FIELDS)):
+    if found := list(schema_errors(result, _fields(result))):
         raise RejectedResult("; ".join(found))
     if found := [
         *entity_count_errors(result["quality"]),
@@ -47,6 +47,15 @@ def load(path: Path) -> dict[str, Any]:
     if run_id(configuration(result)) != result["run_id"]:
         raise RejectedResult("the configuration does not hash to the run_id, so the file was changed")
     return result
+
+
+def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that a result must have: scores only if it was fine-tuned, measurements only if it is ok."""
+    if result["status"] != "ok":
+        return FIELDS
+    budget = result["budget"]
+    scored = not isinstance(budget, Mapping) or budget.get("fine_tunings") != 0
+    return {**FIELDS, **(MEASURED if scored else {"mlm": MEASURED["mlm"]})}
 
 
 def read_text(path: Path) -> str:

@@ -1,7 +1,26 @@
 """Checks the entries of a YAML file."""
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import yaml
+
+Parsed = TypeVar("Parsed")
+
+
+def read_yaml(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:
+    """Returns what `parse` makes of a file; errors are `ValueError`s that begin with its path."""
+    try:
+        return parse(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ValueError(
+            f"{path}: a grid must be a readable file, but got {error.strerror}. Check the path."
+        ) from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Correct it.") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def mapping(name: str, value: Any, keys: tuple[str, ...]) -> dict[str, Any]:

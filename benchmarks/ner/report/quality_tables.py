@@ -54,22 +54,27 @@ def quality_table(title: str, results: Iterable[Result]) -> Table:
 
 def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
     """Yields advice if every successful run has an F1 of 0."""
-    scores = [run["quality"]["test_f1"] for run in results if run["status"] == "ok"]
+    scores = _percentages((run for run in results if run["status"] == "ok"), "test_f1")
     if scores and not any(scores):
         yield NO_ENTITIES
 
 
 def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
-    test = [100 * run["quality"]["test_f1"] for run in arm.successful]
+    dev, test = (_percentages(arm.successful, name) for name in ("dev_f1", "test_f1"))
     return (
         arm.label,
         runs_cell(arm.successful, len(arm.runs)),
-        with_deviation([100 * run["quality"]["dev_f1"] for run in arm.successful]),
+        with_deviation(dev),
         with_deviation(test),
         _interval(*spread(test)[2:], decimals=1) if test else "-",
         number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), "{:.1%}"),
         number(_mean(run["mlm"]["eval_loss"] for run in arm.successful), "{:.3f}"),
     )
+
+
+def _percentages(runs: Iterable[Result], name: str) -> list[float]:
+    """Returns a score of each run that was fine-tuned, in percent."""
+    return [100 * run["quality"][name] for run in runs if run["quality"][name] is not None]
 
 
 def with_deviation(values: list[float], form: str = "{:.2f}") -> str:

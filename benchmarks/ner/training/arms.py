@@ -8,8 +8,11 @@ import yaml
 from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
 import hf_dynmask
+from benchmarks.ner.training.seeds import derived_seed
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithTokenDropout, MaskRateCallback
 
+EVALUATION_RATE = 0.15
+OPTIONAL = ("fine_tuning", "mask_seed")
 PRESETS = Path(__file__).parents[1] / "config" / "presets"
 
 
@@ -22,6 +25,8 @@ class Arm:
         pretrain: False to skip pre-training.
         mlm_probability: a number, or one `hf_dynmask` schedule and its arguments: `{"linear": [0.30, 0.15]}`.
         num_mask_patterns: see `DataCollatorForDynamicMasking`, also for `strategy`.
+        mask_seed: with a number, masks have a seed of their own, made from it and the seed of the run. None to use the
+            seed of the run.
         fine_tuning: arguments of `DataCollatorWithTokenDropout`, which masks the inputs of fine-tuning; the rate
             may be a schedule. None to fine-tune without masks.
     """
@@ -32,25 +37,34 @@ class Arm:
     num_mask_patterns: int | None
     strategy: str
     fine_tuning: dict[str, Any] | None = None
+    mask_seed: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """Returns the arm as plain data, for a result file.
 
-        It omits `fine_tuning` if that is None, so that the identity of older results stays the same."""
+        It omits `fine_tuning` and `mask_seed` if they are None, so that the identity of older results stays the same.
+        """
         settings = asdict(self)
-        if self.fine_tuning is None:
-            del settings["fine_tuning"]
-        return settings
+        return {name: value for name, value in settings.items() if name not in OPTIONAL or value is not None}
 
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> DataCollatorForDynamicMasking:
-        """Returns the collator of this arm; the callback gives it the seed of the `Trainer`."""
+    def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> DataCollatorForDynamicMasking:
+        """Returns the collator that masks the training text of this arm in the run with this seed.
+
+        Unless the arm has a `mask_seed`, the callback gives it the seed of the `Trainer`.
+        """
+        own = None if self.mask_seed is None else derived_seed(seed, "masks", self.mask_seed)
         return DataCollatorForDynamicMasking(
-            tokenizer, strategy=self.strategy, num_mask_patterns=self.num_mask_patterns, pad_to_multiple_of=8
+            tokenizer, strategy=self.strategy, num_mask_patterns=self.num_mask_patterns, pad_to_multiple_of=8, seed=own
         )
+
+    def evaluation_collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> DataCollatorForDynamicMasking:
+        """Returns a collator with one fixed mask per example, the same in every arm of this strategy."""
+        collator = DataCollatorForDynamicMasking(tokenizer, strategy=self.strategy, pad_to_multiple_of=8, seed=seed)
+        return collator.for_evaluation(EVALUATION_RATE)
 
     def callback(self) -> MaskRateCallback:
         """Returns the callback that applies this arm's schedule; evaluation is the same in every arm."""
-        return MaskRateCallback(_rate(self.mlm_probability), eval_mlm_probability=0.15)
+        return MaskRateCallback(_rate(self.mlm_probability), eval_mlm_probability=EVALUATION_RATE)
 
     def fine_tuning_collator(
         self, tokenizer: PreTrainedTokenizerBase

@@ -2,14 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from transformers import TrainingArguments
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The training budget of every arm. Batch sizes are totals over all processes; lengths are in tokens."""
+    """The training budget of every arm. Batch sizes are totals over all processes; lengths are in tokens.
+
+    `mlm_evaluation_masks` is the number of masks per example that the final MLM loss averages; `fine_tunings` is the
+    number of classifiers that are fine-tuned from one pre-trained model, 0 for none.
+    """
 
     mlm_epochs: float
     mlm_learning_rate: float
@@ -23,13 +29,23 @@ class Budget:
     weight_decay: float
     dataloader_num_workers: int
     dataloader_persistent_workers: bool
+    mlm_evaluation_masks: int
+    fine_tunings: int
 
 
+# The argument for batches of similar lengths, its value, and that for any order: in transformers 5, or 4.
+BY_LENGTH, GROUPED, UNGROUPED = (
+    ("train_sampling_strategy", "group_by_length", "random")
+    if "train_sampling_strategy" in signature(TrainingArguments).parameters
+    else ("group_by_length", True, False)
+)
 LEARNING_FIELDS = tuple(name for name in Budget.__annotations__ if not name.startswith("dataloader_"))
 
 
 def violated_rule(name: str, value: object) -> str | None:
     """Returns the rule that the value of a field of [`Budget`] violates, or None."""
+    if name == "fine_tunings":
+        return None if type(value) is int and value >= 0 else "an integer >= 0"
     if Budget.__annotations__[name] is int:
         return None if type(value) is int and value > 0 else "an integer >= 1"
     return None if type(value) in (int, float) and 0 <= value < math.inf else "a number >= 0"  # type: ignore[operator]
@@ -66,6 +82,7 @@ def training_arguments(
     epochs, learning_rate, batch_size = (
         getattr(budget, f"{stage}_{name}") for name in ("epochs", "learning_rate", "batch_size")
     )
+    grouping: dict[str, Any] = {BY_LENGTH: GROUPED} if stage == "ner" else {}  # blocks have one length
     return TrainingArguments(
         output_dir=str(runtime.work_dir / stage),
         num_train_epochs=epochs,
@@ -92,6 +109,12 @@ def training_arguments(
         average_tokens_across_devices=False,
         report_to=runtime.report_to,
         run_name=f"{runtime.work_dir.name}-{stage}",
+        **grouping,
         disable_tqdm=True,
         log_level="warning",
     )
+
+
+def keep_order(arguments: TrainingArguments) -> None:
+    """Stops the grouping by length after training: Trainer would also group, and so reorder, what it predicts."""
+    setattr(arguments, BY_LENGTH, UNGROUPED)

@@ -47,9 +47,17 @@ def model_identity(model: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, 
     return {"name": folder.name if folder.is_dir() else model, "fingerprint": digest.hexdigest()}
 
 
-def initial_model(model: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
-    """Returns the masked language model before training, the same for every arm of a seed."""
+def initial_model(
+    model: str, tokenizer: PreTrainedTokenizerBase, seed: int, checkpoint: Path | None = None
+) -> PreTrainedModel:
+    """Returns the masked language model before training, the same for every arm of a seed.
+
+    Args:
+        checkpoint: the folder of a model that was pre-trained before. None to begin with `model`.
+    """
     set_seed(seed)  # the head of a pre-trained encoder without one is initialized at random
+    if checkpoint is not None:
+        return AutoModelForMaskedLM.from_pretrained(checkpoint).float()
     if model == TINY:
         return AutoModelForMaskedLM.from_config(tiny_config(tokenizer))
     return AutoModelForMaskedLM.from_pretrained(model)

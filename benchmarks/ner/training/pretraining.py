@@ -1,9 +1,11 @@
-"""Pre-trains the masked language model of an arm."""
+"""Pre-trains the masked language model of an arm, and evaluates it with several fixed masks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
+from typing import Any
 
-from datasets import DatasetDict
+from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from benchmarks.ner.data.encoding import encode_for_mlm
@@ -19,40 +21,50 @@ from benchmarks.ner.training.trainer import TimedTrainer
 def pretrain(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    data: DatasetDict,
+    text: Dataset,
+    validation_text: Dataset,
     arm: Arm,
     budget: Budget,
     runtime: RuntimeConfig,
     seed: int,
     callbacks: Sequence[TrainerCallback],
 ) -> Stage:
-    """Trains `model` in place on the text of the training split and evaluates it on the validation split.
+    """Trains `model` in place on a text, and evaluates it on the validation text.
 
-    Evaluation masks the same 15 % of the tokens in every arm and for every seed.
+    Evaluation masks the same 15 % of the tokens in every arm and for every seed: one mask per example while the model
+    trains, and the mean of `budget.mlm_evaluation_masks` at the end.
     """
-    train, validation = (encode_for_mlm(data[s], tokenizer, budget.mlm_block_size) for s in ("train", "validation"))
-    collator, count = arm.collator(tokenizer), mlm_counts(tokenizer)
+    train, validation = (encode_for_mlm(words, tokenizer, budget.mlm_block_size) for words in (text, validation_text))
+    count, fixed = mlm_counts(tokenizer), arm.evaluation_collator(tokenizer, seed=0)
     if not arm.pretrain:
         untracked = replace(runtime, report_to=[])  # no training begins, so trackers would open a run elsewhere
         arguments = training_arguments(budget, untracked, "mlm", len(train), seed)
-        fixed = collator.for_evaluation()
         trainer = TimedTrainer(model, arguments, data_collator=fixed, eval_dataset=validation, count=count)
-        return Stage({"eval_loss": trainer.evaluate()["eval_loss"], "train_loss": None}, None, None, None)
+        return Stage({"train_loss": None, **_evaluated(trainer, arm, tokenizer, budget)}, None, None, None)
 
-    arguments = training_arguments(budget, runtime, "mlm", len(train), seed)
-
-    timer = StepTimer()
+    collator, timer = arm.collator(tokenizer, seed), StepTimer()
     trainer = TimedTrainer(
         model,
-        arguments,
+        training_arguments(budget, runtime, "mlm", len(train), seed),
         train_dataset=train,
         eval_dataset=validation,
         data_collator=collator,
+        evaluation_collator=fixed,
         callbacks=[arm.callback(), timer, *callbacks],
         count=count,
     )
-    stage = trained(model, trainer, timer, collator, train)
-    stage.metrics["eval_loss"] = trainer.evaluate()["eval_loss"]
+    timed = replace(arm, mask_seed=None).collator(tokenizer, seed)  # a collator with a seed warns outside of a training
+    stage = trained(model, trainer, timer, timed, train)
     stage.metrics["curve"] = curve(trainer.state.log_history)
+    stage.metrics.update(_evaluated(trainer, arm, tokenizer, budget))
     end_tracking(runtime)
     return stage
+
+
+def _evaluated(trainer: TimedTrainer, arm: Arm, tokenizer: PreTrainedTokenizerBase, budget: Budget) -> dict[str, Any]:
+    """Returns the loss of each fixed evaluation mask, and their mean."""
+    losses = []
+    for seed in range(budget.mlm_evaluation_masks):
+        trainer.evaluation_collator = arm.evaluation_collator(tokenizer, seed)
+        losses.append(trainer.evaluate()["eval_loss"])
+    return {"eval_loss": fmean(losses), "eval_losses": losses}

@@ -18,10 +18,12 @@ class TimedTrainer(Trainer):
 
     Args:
         count: counts the tokens of a batch, see `token_counts.py`.
+        evaluation_collator: the collator of evaluations; None to use that of training.
     """
 
-    def __init__(self, *args: Any, count: Count, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, count: Count, evaluation_collator: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.evaluation_collator = evaluation_collator
         self.remove_callback(PrinterCallback)
         self.timer = next((cb for cb in self.callback_handler.callbacks if isinstance(cb, StepTimer)), StepTimer())
         self.count, self.observed = count, TokenCounter()
@@ -36,6 +38,14 @@ class TimedTrainer(Trainer):
         for each in counts:
             self.observed.add(each)
         return fetched
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        of_training = self.data_collator
+        self.data_collator = self.evaluation_collator or of_training
+        try:
+            return super().get_eval_dataloader(*args, **kwargs)
+        finally:
+            self.data_collator = of_training
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs:  # a training log, on all ranks

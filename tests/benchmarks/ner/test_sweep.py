@@ -140,7 +140,7 @@ def test_a_sweep_runs_each_cell_and_again_only_what_is_not_ok(folder, monkeypatc
     cells = [folder.cell(), folder.cell(CRASH, config="other"), folder.cell(use_cpu=False)]
     status, lines = folder.sweep(*cells)
     assert status == 1, "something failed"
-    assert lines[0].startswith(f"  1/3 {folder.any_cell}: ok, test F1 ")
+    assert lines[0].startswith(f"  1/3 {folder.any_cell}: ok, MLM loss ")
     assert lines[0].endswith("left")
     assert lines[1].endswith("failed: ended with status 1 without a result: no memory | left; nothing left to run")
     assert lines[2].endswith("skipped: no GPU; nothing left to run")

@@ -69,7 +69,7 @@ def test_only_the_training_of_fine_tuning_has_masks(tmp_path, monkeypatch, name,
         data,
         names,
         load_arm(name),
-        Budget(1, 1e-3, 16, 128, 2, 1e-3, 16, 128, 0.06, 0.01, 0, False),
+        Budget(1, 1e-3, 16, 128, 2, 1e-3, 16, 128, 0.06, 0.01, 0, False, 1, 1),
         RuntimeConfig(1, "no", True, [], tmp_path),
         seed=0,
         callbacks=[],
@@ -100,19 +100,42 @@ def test_the_committed_results_are_of_the_arms_there_are() -> None:
     ("name", "patterns", "first", "last"),
     [
         ("static", 1, 0.15, 0.15),
+        ("static4", 4, 0.15, 0.15),
         ("static10", 10, 0.15, 0.15),
+        ("static20", 20, 0.15, 0.15),
         ("dynamic", None, 0.15, 0.15),
         ("anneal", None, 0.30, 0.15),
         ("constant_mean", None, 0.225, 0.225),
+        ("base", None, 0.30, 0.30),
+        ("dynamic_again", None, 0.15, 0.15),
     ],
 )
 def test_each_arm_masks_as_its_name_says(wordpiece, name, patterns, first, last) -> None:
     arm = load_arm(name)
-    assert arm.collator(wordpiece).num_mask_patterns == patterns
+    assert arm.collator(wordpiece, seed=0).num_mask_patterns == patterns
     callback = arm.callback()
     assert rate_at(callback.schedule, 0, 1000) == pytest.approx(first)
     assert rate_at(callback.schedule, 1000, 1000) == pytest.approx(last)
     assert callback.eval_mlm_probability == 0.15
+
+
+def test_only_the_masks_of_an_arm_with_a_mask_seed_are_its_own(wordpiece) -> None:
+    of_two_runs = [load_arm("dynamic_again").collator(wordpiece, seed).seed for seed in (0, 1)]
+    assert len({0, 1, *of_two_runs}) == 4
+    assert {load_arm(name).collator(wordpiece, 3).seed for name in ("static", "dynamic")} == {None}, "Trainer's"
+    same = {**load_arm("dynamic_again").settings(), "name": "dynamic"}
+    assert same.pop("mask_seed") == 1
+    assert same == load_arm("dynamic").settings()
+
+
+def test_all_arms_are_evaluated_with_the_same_masks(wordpiece) -> None:
+    examples = [wordpiece("the cat sat on a mat and the dog ran to the house") for _ in range(3)]
+    for seed in range(3):
+        found = [load_arm(name).evaluation_collator(wordpiece, seed)(examples) for name in ("static", "anneal", "base")]
+        again = load_arm("dynamic_again").evaluation_collator(wordpiece, seed)(examples)
+        assert all((batch["labels"] == again["labels"]).all() for batch in found)
+    others = [load_arm("static").evaluation_collator(wordpiece, seed)(examples)["labels"] for seed in range(5)]
+    assert len({str(labels.tolist()) for labels in others}) == 5
 
 
 def test_the_control_has_the_anneals_mean_rate() -> None:
@@ -121,7 +144,7 @@ def test_the_control_has_the_anneals_mean_rate() -> None:
 
 
 def test_an_unknown_arm_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"`arms` must be among anneal, .*static10, but got 'statik'"):
+    with pytest.raises(ValueError, match=r"`arms` must be among anneal, .*static10, .*but got 'statik'"):
         load_arm("statik")
 
 

@@ -1,0 +1,61 @@
+"""A base: the checkpoint of a cell, with which other cells begin."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from transformers import PreTrainedModel
+
+MODELS = "models"  # folder of checkpoints in the output folder
+WEIGHTS = "model.safetensors"
+RUN = "run.json"
+
+
+class Base(NamedTuple):
+    """The folder of a checkpoint, and the run id of the cell that made it."""
+
+    folder: Path
+    run_id: str
+
+
+def base_folder(output_dir: Path, name: str) -> Path:
+    """Returns the folder of the checkpoint of a cell, given the name of its result without suffix."""
+    return output_dir / MODELS / name
+
+
+def is_saved(folder: Path) -> bool:
+    return (folder / RUN).is_file() and (folder / WEIGHTS).is_file()
+
+
+def save_base(model: PreTrainedModel, folder: Path, run_id: str) -> None:
+    """Saves a checkpoint in half precision, atomically: the folder is complete, or as it was."""
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
+    try:
+        model.save_pretrained(temporary, state_dict={name: value.half() for name, value in model.state_dict().items()})
+        (temporary / RUN).write_text(json.dumps({"run_id": run_id}) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_base(folder: Path) -> Base:
+    """Returns the base in a folder.
+
+    Raises `ValueError` for a folder without the checkpoint of a cell.
+    """
+    if not is_saved(folder):
+        raise ValueError(
+            f"`base` must be a folder that a cell saved with --save_model, with {RUN} and {WEIGHTS}, but got "
+            f"{str(folder)!r}. Run that cell first."
+        )
+    return Base(folder, json.loads((folder / RUN).read_text(encoding="utf-8"))["run_id"])
+
+
+def weights_fingerprint(base: Base) -> str:
+    """Returns the SHA-256 of the weights: two machines make a base with one run id, but not with the same weights."""
+    return hashlib.sha256((base.folder / WEIGHTS).read_bytes()).hexdigest()

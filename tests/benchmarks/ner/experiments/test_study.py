@@ -1,0 +1,78 @@
+"""A registered study: its cells come in the order of its looks, and its file says all that it is judged by."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks.ner.experiments.study import STUDIES, is_study, parse_study, read_study
+
+PATHS = sorted(STUDIES.glob("*.yaml"))
+
+
+@pytest.fixture
+def asked() -> dict[str, Any]:
+    return yaml.safe_load((STUDIES / "repeated_masks.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_registered_studies_can_be_read(path) -> None:
+    assert is_study(path)
+    study = read_study(path)
+    assert study.name == path.stem
+    assert set(study.control) & {study.reference}
+
+
+def test_the_cells_come_in_the_order_of_the_looks(asked) -> None:
+    study = parse_study("mine", asked)
+    cells = study.grid.cells
+    assert len(cells) == 6 + 12 * 9
+    seen = Counter()
+    for cell in cells:
+        arguments = cell.arguments
+        if cell.base is None:
+            assert (arguments.save_model, arguments.fine_tunings, arguments.arms) == (True, 0, ["base"])
+        else:
+            assert cell.base in cells[: cells.index(cell)], "a base precedes its continuations"
+            assert cell.base.arguments.split_seed == arguments.split_seed
+            assert cell.base.shard_key == cell.shard_key
+        seen[tuple(arguments.arms)] += 1
+    first_look = cells[: 6 + 6 * 9]
+    assert len({cell.arguments.seeds[0] for cell in first_look if cell.base}) == 6
+    assert len({cell.arguments.seeds[0] for cell in cells if cell.base}) == 12
+    assert seen["base",] == 6
+    assert {count for arm, count in seen.items() if arm != ("base",)} == {12}
+    assert {cell.arguments.study for cell in cells} == {"mine"}
+
+
+def test_only_some_arms_are_fine_tuned(asked) -> None:
+    found = {cell.arguments.arms[0]: cell.arguments.fine_tunings for cell in parse_study("mine", asked).grid.cells}
+    assert {arm for arm, count in found.items() if count == 3} == set(asked["arms"]["fine_tuned"])
+    assert {arm for arm, count in found.items() if count == 0} == {"base", *asked["arms"]["mlm_only"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bases": None}, r"`bases` must be a mapping with keys among arm, seeds"),
+        ({"looks": [{"pairs": 5, "level": 0.05}]}, r"`looks` must be at \[6, 12\] pairs, one for each continuation"),
+        ({"control": ["dynamic", "statik"]}, r"`control` must be among the arms none, .*but got 'statik'"),
+        ({"primary": {"contrasts": [["dynamic"]]}}, r"`primary: contrasts` must be a list of two arms"),
+        ({"registered": "soon"}, r"`registered` must be a day, but got 'soon'"),
+        ({"secondary": {"smallest_difference": "1"}}, r"`secondary: smallest_difference` must be a number of points"),
+        ({"more": 1}, r"`the study` must be a mapping with keys among question, .*but got 'more'"),
+    ],
+)
+def test_an_invalid_study_is_named(asked, change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_study("mine", {**copy.deepcopy(asked), **change})
+
+
+def test_a_study_without_a_key_is_named(asked) -> None:
+    del asked["looks"]
+    with pytest.raises(ValueError, match=r"`the study` must be a mapping with .*, but got 'one without looks'"):
+        parse_study("mine", asked)
