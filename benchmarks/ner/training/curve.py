@@ -8,8 +8,11 @@ import numpy as np
 from benchmarks.ner.data.strict_json import schema_errors
 
 # Losses; the scheduled mask rate; the masked fraction of tokens since the previous entry; seconds of training so far,
-# without evaluation; tokens so far, without padding.
-NAMES = ("loss", "eval_loss", "mask_rate", "masked_fraction", "train_seconds", "num_input_tokens_seen")
+# without evaluation; tokens so far, without padding; masked tokens so far, each of which has a label (since version 2).
+NAMES = (
+    *("loss", "eval_loss", "mask_rate", "masked_fraction", "train_seconds"),
+    *("num_input_tokens_seen", "num_masked_tokens_seen"),
+)
 KEY_PATH = "mlm.curve"
 
 

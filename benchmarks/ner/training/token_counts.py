@@ -46,11 +46,16 @@ class TokenCounter:
         self._total = self._total.to(counts.device) + counts
 
     def logs(self, reduce: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """Returns `num_input_tokens_seen` so far, and the `masked_fraction` of maskable tokens since the last call.
+        """Returns `num_input_tokens_seen` and `num_masked_tokens_seen` so far, and the `masked_fraction` of maskable tokens
+        since the last call.
 
-        Both are totals over all ranks; `reduce` sums a tensor over the ranks.
+        All are totals over all ranks; `reduce` sums a tensor over the ranks.
         """
         total = reduce(self._total.clone()).cpu()
         _, maskable, masked = (total - self._last_total).tolist()
         self._last_total = total
-        return {"num_input_tokens_seen": int(total[0]), "masked_fraction": masked / max(maskable, 1)}
+        return {
+            "num_input_tokens_seen": int(total[0]),
+            "num_masked_tokens_seen": int(total[2]),
+            "masked_fraction": masked / max(maskable, 1),
+        }

@@ -24,20 +24,24 @@ def test_in_fine_tuning_what_is_the_mask_token_is_masked():
     assert ner_counts(TOKENIZER)(batch).tolist() == [8, 4, 1]
 
 
+def _seen(tokens, masked):
+    return {"num_input_tokens_seen": tokens, "num_masked_tokens_seen": masked}
+
+
 def test_tokens_are_told_so_far_and_the_fraction_since_the_last_time():
     observed = TokenCounter()
     observed.add(torch.tensor([10, 8, 2]))
-    assert observed.logs(lambda counts: counts) == {"num_input_tokens_seen": 10, "masked_fraction": 0.25}
+    assert observed.logs(lambda counts: counts) == {**_seen(10, 2), "masked_fraction": 0.25}
     observed.add(torch.tensor([5, 4, 4]))
     observed.add(torch.tensor([5, 4, 0]))
-    assert observed.logs(lambda counts: counts) == {"num_input_tokens_seen": 20, "masked_fraction": 0.5}
+    assert observed.logs(lambda counts: counts) == {**_seen(20, 6), "masked_fraction": 0.5}
 
 
 def test_counts_are_those_of_all_ranks():
     observed = TokenCounter()
     observed.add(torch.tensor([10, 8, 2]))
     ranks = torch.tensor([10, 8, 6])
-    assert observed.logs(lambda counts: counts + ranks) == {"num_input_tokens_seen": 20, "masked_fraction": 0.5}
+    assert observed.logs(lambda counts: counts + ranks) == {**_seen(20, 8), "masked_fraction": 0.5}
 
 
 def test_nothing_that_could_be_masked_is_no_fraction_of_anything():
