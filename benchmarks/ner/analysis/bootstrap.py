@@ -1,21 +1,19 @@
-"""The difference of two arms, and its error over seeds and test documents.
+"""The difference in F1 of two arms, and its error over units and test documents.
 
 The runs of the arms are paired: each seed has a run of both, scored on the same documents. F1 is micro-averaged, in
-points: 100 times the F1 of summed counts. Counts are int `[seeds, documents, 2]`: twice the correct entities, and the
-sum of the predicted and the gold entities, so that F1 is their ratio. A difference is the mean of the differences per
-seed.
+points: 100 times the F1 of summed counts. Counts are int `[pairs, documents, 2]`: twice the correct entities, and the
+sum of the predicted and the gold entities, so that F1 is their ratio.
 
-It has two errors, like the mean of a table whose rows (seeds) and columns (documents) are both random samples:
+The difference has two errors, like the mean of a table whose rows (units) and columns (documents) are both random
+samples:
 
-- of seeds: the standard error of the differences per seed, as in a paired t-test. It includes the interaction of
-  seeds and documents.
-- of documents: the effect of the choice of documents on all seeds together. It is the covariance of the differences
-  of two seeds if documents are resampled with replacement, the same ones for all seeds (the bootstrap: Efron and
+- of units: the standard error of the differences per unit, as in a paired t-test. It includes the interaction of units
+  and documents.
+- of documents: the effect of the choice of documents on all pairs together. It is the covariance of the differences of
+  two pairs if documents are resampled with replacement, the same ones for all pairs (the bootstrap: Efron and
   Tibshirani 1993, chapter 6).
 
-The half-width of an interval is sqrt((t_seeds * error_of_seeds)^2 + (t_documents * error_of_documents)^2), with a
-quantile of Student's t for each. If seeds dominate, the interval is that of the paired t-test; if documents dominate,
-it is that of many documents. In 1,000 simulated studies of 5 seeds x 300 sentences, its false positive rate is 2.6 to
+`estimate.py` combines them. In 1,000 simulated studies of 5 seeds x 300 sentences, the false positive rate is 2.6 to
 5.1 %, depending on what makes arms, seeds and sentences differ; `tests/benchmarks/ner/analysis/test_bootstrap.py`
 repeats the simulation. The same simulation gives these false positive rates for other methods:
 
@@ -26,26 +24,14 @@ repeats the simulation. The same simulation gives these false positive rates for
 - One t for the sum of squares, with Satterthwaite's degrees of freedom: 6 to 7 %, and 12 % with 2 seeds.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, special, stats
+
+from benchmarks.ner.analysis.estimate import Estimate, estimate_of_units, mean_by_unit
 
 DRAWS = 10_000
 CHUNK = 1 << 20  # documents that are drawn at a time: 8 MiB
-LEVEL = 0.05
-POWER = 0.8
-MIN_P = 1e-12
-
-
-class Estimate(NamedTuple):
-    """A difference in points, and its errors."""
-
-    difference: float
-    of_seeds: float
-    of_documents: float
-    seeds: int
-    documents: int
 
 
 def points(counts: np.ndarray) -> np.ndarray:
@@ -54,19 +40,19 @@ def points(counts: np.ndarray) -> np.ndarray:
 
 
 def differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns `first` minus `second` per seed, `[seeds]`."""
+    """Returns `first` minus `second` per pair, `[pairs]`."""
     return points(first.sum(axis=1)) - points(second.sum(axis=1))
 
 
 def resampled(first: np.ndarray, second: np.ndarray, draws: int = DRAWS) -> np.ndarray:
-    """Returns `differences` of each resample of documents, `[draws, seeds]`; the same in every call."""
-    seeds, documents, _ = first.shape
+    """Returns `differences` of each resample of documents, `[draws, pairs]`; the same in every call."""
+    pairs, documents, _ = first.shape
     counts = np.stack([first, second]).swapaxes(0, 2).reshape(documents, -1).astype(float)  # exact below 2^53
     generator, size = np.random.default_rng(0), max(1, CHUNK // documents)
     drawn = []
     for start in range(0, draws, size):
         weights = _weights(generator, min(size, draws - start), documents)
-        of_first, of_second = points((weights @ counts).reshape(-1, seeds, 2, 2)).swapaxes(0, 2).swapaxes(1, 2)
+        of_first, of_second = points((weights @ counts).reshape(-1, pairs, 2, 2)).swapaxes(0, 2).swapaxes(1, 2)
         drawn.append(of_first - of_second)
     return np.concatenate(drawn)
 
@@ -77,61 +63,22 @@ def _weights(generator: np.random.Generator, draws: int, documents: int) -> np.n
     return np.bincount(drawn.ravel(), minlength=draws * documents).reshape(draws, documents).astype(float)
 
 
-def estimate(first: np.ndarray, second: np.ndarray, draws: int = DRAWS) -> Estimate:
-    """Estimates the difference of two arms over at least two seeds and all documents."""
-    by_seed = differences(first, second)
+def estimate(
+    first: np.ndarray, second: np.ndarray, units: Sequence[object] | None = None, draws: int = DRAWS
+) -> Estimate:
+    """Estimates the difference of two arms over at least two units and all documents.
+
+    Args:
+        units: the unit of each pair; None if each is its own.
+    """
+    by_pair = differences(first, second)
+    by_unit = by_pair if units is None else mean_by_unit(by_pair, units)
     of_documents = shared_variance(resampled(first, second, draws)) ** 0.5
-    return Estimate(float(by_seed.mean()), float(stats.sem(by_seed)), of_documents, *first.shape[:2])
+    return estimate_of_units(by_unit, of_documents, first.shape[1])
 
 
 def shared_variance(drawn: np.ndarray) -> float:
-    """Returns the mean covariance of two columns of `drawn`, `[draws, seeds]`, or 0 if it is negative."""
+    """Returns the mean covariance of two columns of `drawn`, `[draws, pairs]`, or 0 if it is negative."""
     covariance = np.cov(drawn, rowvar=False)
     pairs = ~np.eye(len(covariance), dtype=bool)
     return max(0.0, float(covariance[pairs].mean()))
-
-
-def half_width(found: Estimate, level: float = LEVEL) -> float:
-    """Returns the half-width of the interval with confidence 1 - `level`."""
-    # Quantiles of Student's t. `stats.t.isf` takes a hundred times as long, and `p_value` needs many.
-    of_seeds, of_documents = special.stdtrit([found.seeds - 1, max(found.documents - 1, 1)], level / 2)
-    return float(np.hypot(of_seeds * found.of_seeds, of_documents * found.of_documents))
-
-
-def p_value(found: Estimate) -> float:
-    """Returns the level at which the interval ends at 0, at least `MIN_P`."""
-    distance = abs(found.difference)
-    if distance <= half_width(found, 1.0):  # 0 up to rounding
-        return 1.0
-    if half_width(found, MIN_P) <= distance:
-        return MIN_P
-    return float(optimize.brentq(lambda level: half_width(found, level) - distance, MIN_P, 1.0))
-
-
-def minimum_detectable_difference(found: Estimate, level: float = LEVEL) -> float:
-    """Returns the minimum detectable difference: a two-sided test at `level` finds it with a power of about 80 %.
-
-    For a paired t-test this is the usual approximation (t[1 - level / 2] + t[0.8]) * error, whose power is 80 %, or
-    77 % with three seeds and 73 % with two.
-    """
-    return half_width(found, level) + half_width(found, 2 * (1 - POWER))
-
-
-def sign_flip_p(by_seed: np.ndarray) -> float:
-    """Returns the two-sided p of a sign-flip permutation test of the mean over seeds, exact up to 13 seeds.
-
-    It is at least 2 / 2^seeds. With 5 seeds it never falls below 0.05, so verdicts do not use it.
-    """
-    test = stats.permutation_test(
-        (by_seed,), np.mean, permutation_type="samples", vectorized=True, n_resamples=9_999, random_state=0
-    )
-    return float(test.pvalue)
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Returns p-values adjusted for the family-wise error rate (Holm 1979)."""
-    order = np.argsort(p_values)
-    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
-    adjusted = np.empty_like(p_values, dtype=float)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted

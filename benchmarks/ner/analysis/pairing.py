@@ -1,9 +1,10 @@
 """Selects results that are comparable: runs of one arm, and pairs of runs of two arms.
 
-The runs of a pair share the seed, dataset, model, budget and launch, and the test sentences. Failed runs are ignored.
+The runs of a pair differ in the arm alone: they share the seed, the version of the harness, the dataset, model, budget,
+launch and base. Failed runs are ignored.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 
 from benchmarks.ner.data.display import shorten
 from benchmarks.ner.experiments.entity_counts import by_document
-from benchmarks.ner.experiments.result import canonical_json, configuration, differences
+from benchmarks.ner.experiments.result import Result, canonical_json, configuration, differences
 
-Result = Mapping[str, Any]
+Pair = tuple[Result, Result]
 
 
 def conditions(result: Result) -> str:
@@ -50,20 +51,15 @@ def runs_by_seed(results: Iterable[Result], arm: str) -> dict[int, Result]:
     return runs
 
 
-def has_counts(result: Result) -> bool:
-    """Whether a result has entity counts per sentence; older results do not."""
-    return result["quality"].get("test_sentences") is not None
-
-
-def pair_runs(results: Sequence[Result], first: str, second: str) -> tuple[Result, tuple[int, ...], np.ndarray]:
-    """Returns one of the runs, the seeds that both arms have, and the counts of both, int `[2, seeds, documents, 2]`.
+def pair_runs(results: Sequence[Result], first: str, second: str) -> list[Pair]:
+    """Pairs the runs of two arms with the same seed, sorted by seed.
 
     Raises `ValueError` if the runs are not pairs.
     """
     if first == second:
         raise ValueError(f"first and second must be different arms; both are {shorten(first)}; pass another")
     runs = {arm: runs_by_seed(results, arm) for arm in (first, second)}
-    seeds = tuple(sorted(runs[first].keys() & runs[second].keys()))
+    seeds = sorted(runs[first].keys() & runs[second].keys())
     if not seeds:
         received = " and ".join(
             f"{shorten(arm)} with {', '.join(map(shorten, sorted(found))) or 'none'}" for arm, found in runs.items()
@@ -71,21 +67,35 @@ def pair_runs(results: Sequence[Result], first: str, second: str) -> tuple[Resul
         raise ValueError(
             f"results must have a seed that first and second share; got {received}; run both with the same seeds"
         )
-    members = [runs[arm][seed] for arm in (first, second) for seed in seeds]
+    pairs = [(runs[first][seed], runs[second][seed]) for seed in seeds]
+    for run in (run for pair in pairs for run in pair):
+        _check_comparable(run, pairs[0][0])
+    return pairs
+
+
+def counts(pairs: Sequence[Pair]) -> np.ndarray:
+    """Returns the entity counts of both runs of each pair by document, int `[2, pairs, documents, 2]`.
+
+    Raises `ValueError` for runs without counts, and for other test sentences.
+    """
+    members = [pair[number] for number in (0, 1) for pair in pairs]
     for run in members:
-        _check_comparable(run, members[0])
-    counts = np.stack([by_document(run["quality"]["test_sentences"]) for run in members])
-    return members[0], seeds, counts.reshape(2, len(seeds), -1, 2)
+        _check_sentences(run, members[0])
+    by_run = np.stack([by_document(run["quality"]["test_sentences"]) for run in members])
+    return by_run.reshape(2, len(pairs), -1, 2)
 
 
 def _check_comparable(run: Result, other: Result) -> None:
     if conditions(run) != conditions(other):
-        rule = "results must share dataset, model, budget and launch"
+        rule = "results must share harness, dataset, model, budget, launch and base"
         received = (
             f"another {differences(_shared_configuration(run), _shared_configuration(other))} in {_run_name(run)}"
         )
         raise ValueError(f"{rule}; got {received} than in {_run_name(other)}; pass comparable results")
-    if not has_counts(run):
+
+
+def _check_sentences(run: Result, other: Result) -> None:
+    if run["quality"].get("test_sentences") is None:
         rule = "results must have entity counts per sentence"
         raise ValueError(f"{rule}; got no quality.test_sentences in {_run_name(run)}; run it again")
     found, expected = (result["quality"]["test_sentences"] for result in (run, other))

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from benchmarks.ner.analysis.bootstrap import LEVEL
+from benchmarks.ner.analysis.estimate import LEVEL
 from benchmarks.ner.analysis.pairing import arms, conditions, groups, runs_by_seed
+
+FEWEST_FOR_INTERVAL = 3
 
 
 class Summary(NamedTuple):
-    """Test F1 of one arm over its seeds. The deviation and the interval are None for one seed."""
+    """Test F1 of one arm over its seeds. The deviation is None for one seed, the interval for less than three."""
 
     dataset: str
     conditions: str  # dataset, model, budget and launch, as JSON
@@ -36,9 +38,15 @@ def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:
 
 
 def spread(percentages: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Returns the mean, the sample standard deviation, and the 95 % interval of the mean, clipped to [0, 100]."""
+    """Returns the mean, the sample standard deviation, and the 95 % interval of the mean, clipped to [0, 100].
+
+    Two values have no interval: theirs is 13 times as wide as their distance, so it says nothing.
+    """
     mean = float(np.mean(percentages))
     if len(percentages) == 1:
         return mean, None, None, None
+    deviation = float(np.std(percentages, ddof=1))
+    if len(percentages) < FEWEST_FOR_INTERVAL:
+        return mean, deviation, None, None
     half_width = float(stats.t.isf(LEVEL / 2, len(percentages) - 1) * stats.sem(percentages))
-    return mean, float(np.std(percentages, ddof=1)), max(mean - half_width, 0.0), min(mean + half_width, 100.0)
+    return mean, deviation, max(mean - half_width, 0.0), min(mean + half_width, 100.0)

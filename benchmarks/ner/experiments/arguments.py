@@ -71,6 +71,9 @@ class HarnessArguments:
     output_dir: str = field(default="runs", metadata={"help": "Folder of the results, one JSON file per run."})
     report_to: list[str] = field(default_factory=list, metadata={"help": "Trackers of Trainer, such as tensorboard."})
     study: str | None = field(default=None, metadata={"help": "The registered study that the cells belong to."})
+    own_machine: bool = field(
+        default=False, metadata={"help": "Nothing else runs on the machine, so seconds can be compared."}
+    )
     retry_failed: bool = field(default=False, metadata={"help": "Run failed cells again."})
 
 
@@ -148,6 +151,7 @@ def load_task(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: b
             work_dir=Path(arguments.output_dir) / TRACKING_FOLDER,
         ),
         study=arguments.study,
+        own_machine=arguments.own_machine,
     )
 
 

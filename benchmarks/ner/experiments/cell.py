@@ -33,7 +33,8 @@ class Task:
     """The inputs that all cells of a run share.
 
     `text` is that of pre-training. Cells begin with `base`, or with `model` if that is None, and save their checkpoint
-    in `checkpoints` unless that is None. `study` names the registered study that they belong to.
+    in `checkpoints` unless that is None. `study` names the registered study that they belong to. On `own_machine`,
+    nothing else runs.
     """
 
     dataset: dict[str, Any]
@@ -49,6 +50,7 @@ class Task:
     base: Base | None = None
     checkpoints: Path | None = None
     study: str | None = None
+    own_machine: bool = False
 
 
 def configuration(task: Task, arm: Arm, seed: int) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
         "launch": {"requested": task.requested, "observed": observed},
         **_status(mismatch(task.requested, observed) or _divergence_reason(measured)),
         **without_non_finite(measured),
-        "env": environment(),
+        "env": {**environment(), "own_machine": task.own_machine},
         "time": {"started": started, "seconds": time.time() - started},
     }
 

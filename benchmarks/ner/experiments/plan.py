@@ -36,6 +36,9 @@ class SweepArguments:
     main_process_port: int = field(
         default=29500, metadata={"help": "First port of machine 0; each cell uses the next one."}
     )
+    own_machine: bool = field(
+        default=False, metadata={"help": "Nothing else runs on the machine, so seconds can be compared."}
+    )
     num_shards: int = field(default=1, metadata={"help": "Sweeps that share the cells, side by side."})
     shard: int = field(default=0, metadata={"help": "Index of this sweep; it runs every num_shards-th seed, or base."})
 
@@ -71,7 +74,7 @@ def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Plan
         (arm,), (seed,) = own.arms, own.seeds
         config = configuration(task, load_arm(arm), seed)
         path = result_path(Path(own.output_dir), arm, seed, run_id(config))
-        command = [*launch, *to_command_line(replace(own, retry_failed=True))]
+        command = [*launch, *to_command_line(replace(own, retry_failed=True, own_machine=arguments.own_machine))]
         planned[id(cell)] = PlannedCell(cell, config, path, command)
     return list(planned.values())
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+Result = Mapping[str, Any]
 SCHEMA = "hf_dynmask.ner/1"
 # The version of the harness in the identity of a run; results of the first have none. Since version 2, fine-tuning
 # groups sentences by length, and the final MLM loss is the mean of several masks, which do not depend on the seed.

@@ -73,6 +73,15 @@ class Study:
     grid: Grid
     texts: dict[str, str]
 
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+
+def registered_studies() -> list["Study"]:
+    """Reads all studies of this project."""
+    return [read_study(path) for path in sorted(STUDIES.glob("*.yaml"))]
+
 
 def is_study(path: Path) -> bool:
     """Whether a YAML file is a study, and not a grid."""

@@ -1,7 +1,7 @@
 """The blocks of a report, and their representation in Markdown and in a terminal."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -39,7 +39,7 @@ class RunLinks:
 class Table:
     title: str
     headings: tuple[str, ...]
-    rows: list[tuple[str | RunLinks, ...]]
+    rows: Sequence[tuple[str | RunLinks, ...]]
     words: bool = False  # all columns are text; otherwise numbers follow the first column
 
 

@@ -1,15 +1,23 @@
-"""The training cost, in tokens and seconds, at which an arm reaches the loss of another arm."""
+"""The training cost, in tokens, labels and seconds, at which an arm reaches the loss of another arm."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.blocks import RunLinks, Table
-from benchmarks.ner.report.labels import Result
-from benchmarks.ner.report.quality_tables import ArmRuns, number, runs_cell
+from benchmarks.ner.report.number_text import number
+from benchmarks.ner.report.quality_tables import ArmRuns, runs_cell
 from benchmarks.ner.training.curve import columns
 
-COSTS = {"Million tokens": ("num_input_tokens_seen", 1e-6, "{:,.3f}"), "Seconds": ("train_seconds", 1, "{:,.0f}")}
+TOKENS = "num_input_tokens_seen"
+MASKED = "num_masked_tokens_seen"
+SECONDS = "train_seconds"
+COSTS = {
+    "Million tokens": (TOKENS, 1e-6, "{:,.3f}"),
+    "Million labels": (MASKED, 1e-6, "{:,.3f}"),
+    "Seconds": (SECONDS, 1, "{:,.0f}"),
+}
 
 EXPLAINED = (
     "A cost is the training that the arm in a row needs to reach the MLM evaluation loss of the arm in the heading, "
@@ -20,14 +28,17 @@ EXPLAINED = (
 def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
     """Builds tables of the mean cost of each arm to reach the loss of each arm, "-" if a run does not reach it.
 
-    A single arm has no tables.
+    A single arm has no tables. Seconds count only on a machine of their own, labels only where they were counted.
     """
     timed = [arm for arm in arms if any(_timed(run) for run in arm.successful)]
     if len(timed) < 2:
         return
     losses = [(arm.label, reached_loss(arm.successful)) for arm in timed]
     headings = ("arm", "runs", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
+    runs = [run for arm in timed for run in arm.successful if _timed(run)]
     for what, (name, unit, form) in COSTS.items():
+        if not all(_counts(run, name) for run in runs):
+            continue
         rows: list[tuple[str | RunLinks, ...]] = [
             (
                 arm.label,
@@ -69,5 +80,12 @@ def _cells(
         yield number(unit * float(np.mean(there)) if len(there) == len(costs) else None, form)
 
 
+def _counts(run: Result, name: str) -> bool:
+    """Whether a run knows this cost."""
+    if name == SECONDS and not (run["env"] or {}).get("own_machine"):
+        return False
+    return columns(run, name, "eval_loss").size > 0
+
+
 def _timed(run: Result) -> bool:
-    return columns(run, "eval_loss", *(name for name, *_ in COSTS.values())).size > 0
+    return columns(run, TOKENS, "eval_loss").size > 0

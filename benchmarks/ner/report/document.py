@@ -1,4 +1,4 @@
-"""The structure of a report: verdicts, then each task with its tables and figures, then runs without results."""
+"""The structure of a report: registered studies, then each task with its tables and figures, then what has not run."""
 
 import hashlib
 from collections import Counter
@@ -6,63 +6,76 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.analysis.comparison import PLANNED_CONTRASTS, Comparison, comparisons, incomparable_reason
+from benchmarks.ner.analysis.comparison import Comparison, comparisons, incomparable_reason
 from benchmarks.ner.analysis.pairing import conditions, groups
+from benchmarks.ner.analysis.registered import Judgement, judge
 from benchmarks.ner.data.display import printable
+from benchmarks.ner.experiments.result import Result
+from benchmarks.ner.experiments.study import registered_studies
 from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph, Table
 from benchmarks.ner.report.cost_tables import EXPLAINED, cost_tables
 from benchmarks.ner.report.figures import draw_f1, draw_speeds, draw_training, has_curve
 from benchmarks.ner.report.grouping import launches, tasks
-from benchmarks.ner.report.labels import Result
 from benchmarks.ner.report.quality_tables import (
     ArmRuns,
     by_arm,
     comparison_tables,
-    contrasts,
     no_entities,
     quality_table,
 )
 from benchmarks.ner.report.speed_tables import STAGES, Speed, speed_table, speeds
 from benchmarks.ner.report.status_tables import not_run
+from benchmarks.ner.report.study_tables import study_answer, study_section
 
 TITLE = "Comparison of masking strategies"
 METHOD = (
-    "F1 is the strict IOB2 score of seqeval, micro-averaged over entities, in percent. ± is the standard deviation "
-    "over seeds; the interval is the 95 % confidence interval of their mean. Differences compare runs of the same seed "
-    "on the same sentences and treat seeds and documents as random samples. The p-values of planned contrasts, which "
-    "this project declared before any run, are adjusted together with Holm's method; all other comparisons are "
-    f"exploratory, and their p-values are not adjusted. {EXPLAINED}"
-)
-NO_CONTRAST = (
-    "None of the contrasts that this project declared in advance "
-    f"({', '.join(' against '.join(pair) for pair in PLANNED_CONTRASTS)}) is among these runs, so all comparisons are "
-    "exploratory."
+    "F1 is the strict IOB2 score of seqeval, micro-averaged over entities, in percent. ± is the standard "
+    "deviation over seeds; the interval is the 95 % confidence interval of their mean, for three seeds or more. "
+    "Differences compare runs of the same seed on the same sentences. They treat seeds as random samples, and for "
+    "F1 documents too; MLM loss is that of this validation text. A p-value is that of the interval, or of a sign-flip "
+    " permutation test if that is larger and there are pairs enough. Verdicts on contrasts that were declared "
+    "before any run come from registered studies alone. All other comparisons are exploratory: Holm's method "
+    "adjusts those of a table together. The column '80 % power for' has the difference that a test at 5 % finds "
+    f"with a power of 80 %, and its range, as the standard deviation is itself an estimate. {EXPLAINED}"
 )
 
 
 def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> list[Block]:
     """Builds the report of the results of a folder."""
-    found = _comparisons(results)
-    return [
+    others = [each for each in results if each.get("study") is None]
+    found = _comparisons(others)
+    blocks: list[Block] = [
         Heading(TITLE, level=1),
-        *(verdicts := list(_verdicts(results, found))),
-        Paragraph(METHOD),
-        *([] if verdicts else [Paragraph(NO_CONTRAST)]),
-        *(block for label, runs in tasks(results) for block in _task(label, runs, found)),
+        *(block for each in _judgements(results) for block in study_section(each)),
+        *_method(others),
+        *(block for label, runs in tasks(others) for block in _task(label, runs, found)),
         *not_run(results, rejected),
         *_environments(results),
     ]
+    return blocks
 
 
 def summary(results: Sequence[Result]) -> list[Block]:
-    """Builds a summary: verdicts, the F1 of comparable arms, and runs without results."""
-    found = _comparisons(results)
-    members = [(f"{label}, {name}", runs) for label, of_task in tasks(results) for name, runs in launches(of_task)]
+    """Builds a summary: the answers of registered studies, and the tables of comparable arms."""
+    others = [each for each in results if each.get("study") is None]
+    members = [(f"{label}, {name}", runs) for label, of_task in tasks(others) for name, runs in launches(of_task)]
     return [
-        *_verdicts(results, found),
+        *(block for each in _judgements(results) for block in study_answer(each)),
         *(block for name, runs in members if len(by_arm(runs)) > 1 for block in _f1(name, runs)),
         *not_run(results),
     ]
+
+
+def _method(others: Sequence[Result]) -> Iterator[Block]:
+    if others:
+        yield Heading("Exploratory comparisons")
+        yield Paragraph(METHOD)
+
+
+def _judgements(results: Sequence[Result]) -> list[Judgement]:
+    """Judges the registered studies that have results here."""
+    names = {each.get("study") for each in results}
+    return [judge(study, results) for study in registered_studies() if study.name in names]
 
 
 def _f1(name: str, runs: Sequence[Result]) -> Iterator[Block]:
@@ -74,20 +87,12 @@ def _comparisons(results: Iterable[Result]) -> list[Comparison]:
     return comparisons([each for members in groups(results) if not incomparable_reason(members) for each in members])
 
 
-def _verdicts(results: Sequence[Result], found: Sequence[Comparison]) -> Iterator[Paragraph]:
-    names = {
-        conditions(runs[0]): f"{label}, {launched}"
-        for label, members in tasks(results)
-        for launched, runs in launches(members)
-    }
-    return contrasts(found, names)
-
-
 def _task(label: str, results: Sequence[Result], found: Sequence[Comparison]) -> Iterator[Block]:
     yield Heading(label)
     for launched, runs in launches(results):
         among = [comparison for comparison in found if comparison.conditions == conditions(runs[0])]
         yield quality_table(launched, runs)
+        yield from _mixed_commits(runs)
         yield from no_entities(runs)
         yield from _arms(f"{label}, {launched}", by_arm(runs), among)
         if reason := incomparable_reason([each for each in runs if each["status"] == "ok"]):
@@ -102,6 +107,15 @@ def _arms(name: str, arms: Sequence[ArmRuns], found: Sequence[Comparison]) -> It
     if any(map(has_curve, arms)):
         yield _figure(f"MLM loss and mask rate, {name}", lambda path: draw_training(arms, path))
     yield from cost_tables(arms)
+
+
+def _mixed_commits(runs: Iterable[Result]) -> Iterator[Paragraph]:
+    """Warns of runs under the same conditions that were made by several commits of this project."""
+    commits = Counter(str((each["env"] or {}).get("commit"))[:8] for each in runs if each["status"] == "ok")
+    if len(commits) > 1:
+        made = ", ".join(f"{commit} ({count})" for commit, count in commits.most_common())
+        text = f"these runs were made by several commits, so pairs may differ in more than their arm: {made}."
+        yield Paragraph(printable(text), mark="Mixed commits:")
 
 
 def _speed(label: str, by_stage: dict[str, list[Speed]]) -> Iterator[Block]:

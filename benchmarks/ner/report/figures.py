@@ -17,7 +17,7 @@ from benchmarks.ner.training.curve import columns
 
 WIDTH = 9.0  # inches
 LINE = 0.42  # inches per arm or launch
-COLORS = dict(zip(ORDER, ("C7", "C5", "C6", "C3", "C1", "C0", "C4", "C2"), strict=True))
+COLORS = dict(zip(ORDER, ("C7", "C5", "C6", "C3", "C8", "C1", "C9", "C0", "C0", "C4", "C2"), strict=True))
 
 
 def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
@@ -29,7 +29,7 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
         axes.set(xlabel=f"{split} F1, %", xlim=f1_range(*axes.get_xlim()))
         _names(axes, [arm.label for arm in arms] if axes is dev else [""] * len(arms))
     test.set_title("dots: seeds; bars: 95 % intervals of the mean", loc="right", fontsize="small")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_training(arms: Sequence[ArmRuns], path: Path) -> None:
@@ -45,7 +45,7 @@ def draw_training(arms: Sequence[ArmRuns], path: Path) -> None:
     for axes in (losses, rates):
         axes.grid(alpha=0.3)
     losses.legend(fontsize="small")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_speeds(stages: dict[str, list[Speed]], path: Path) -> None:
@@ -60,7 +60,7 @@ def draw_speeds(stages: dict[str, list[Speed]], path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         _names(axes, [one.label for one in found])
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def has_curve(arm: ArmRuns) -> bool:
@@ -113,5 +113,5 @@ def _text(name: str) -> str:
     return ascii(name)[1:-1].replace("$", r"\$")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
-from benchmarks.ner.experiments.result import canonical_json, configuration
-from benchmarks.ner.report.labels import Result, disambiguate, launch, task
+from benchmarks.ner.experiments.result import IDENTITY_SINCE_2, Result, canonical_json, configuration
+from benchmarks.ner.report.labels import disambiguate, launch, task
 
 
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
@@ -35,7 +35,8 @@ def _group_with_labels(
 def _task_settings(result: Result) -> dict[str, Any]:
     asked, workers = configuration(result), _workers(result)
     budget = {name: value for name, value in asked["budget"].items() if name not in workers}
-    return {"dataset": asked["dataset"], "model": asked["model"], "budget": budget}
+    since_2 = {name: asked[name] for name in IDENTITY_SINCE_2 if name in asked}
+    return {"dataset": asked["dataset"], "model": asked["model"], "budget": budget, **since_2}
 
 
 def _workers(result: Result) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ner.data.display import printable
-
-Result = Mapping[str, Any]
+from benchmarks.ner.experiments.result import Result
 
 ORDER = (
     *("none", "finetune_static", "finetune_dynamic"),
-    *("static", "static10", "dynamic", "constant_mean", "anneal"),
+    *("static", "static4", "static10", "static20", "dynamic", "dynamic_again", "constant_mean", "anneal"),
 )
 
 

@@ -1,19 +1,20 @@
-"""Tables of quality: F1 over seeds, planned contrasts, and exploratory comparisons."""
+"""Tables of quality: F1 over seeds, and exploratory comparisons."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from statistics import fmean
 from typing import NamedTuple
 
-from benchmarks.ner.analysis.comparison import LEVEL, Comparison
+from benchmarks.ner.analysis.comparison import Comparison
 from benchmarks.ner.analysis.seed_summary import spread
 from benchmarks.ner.data.display import printable
-from benchmarks.ner.experiments.result import canonical_json, file_name
+from benchmarks.ner.experiments.result import Result, canonical_json, file_name
 from benchmarks.ner.report.blocks import Paragraph, RunLinks, Table
-from benchmarks.ner.report.labels import Result, disambiguate, rank
+from benchmarks.ner.report.labels import disambiguate, rank
+from benchmarks.ner.report.number_text import detectable_range, interval, number, p_text
 
 HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
-COMPARED = ("difference", "pairs", "points", "95 % interval", "p", "detectable", "verdict")
+COMPARED = ("difference", "pairs", "{unit}", "95 % interval", "p", "80 % power for", "verdict")
 NO_ENTITIES = Paragraph(
     "No run found an entity of the test split. Increase --ner_epochs, or pass a pre-trained --model."
 )
@@ -66,7 +67,7 @@ def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
         runs_cell(arm.successful, len(arm.runs)),
         with_deviation(dev),
         with_deviation(test),
-        _interval(*spread(test)[2:], decimals=1) if test else "-",
+        interval(*spread(test)[2:], decimals=1) if test else "-",
         number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), "{:.1%}"),
         number(_mean(run["mlm"]["eval_loss"] for run in arm.successful), "{:.3f}"),
     )
@@ -84,55 +85,27 @@ def with_deviation(values: list[float], form: str = "{:.2f}") -> str:
     return form.format(mean) + ("" if deviation is None else f" ± {form.format(deviation)}")
 
 
-def number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
-
-
 def _mean(values: Iterable[float | None]) -> float | None:
     there = [value for value in values if value is not None]
     return fmean(there) if there else None
 
 
-def _interval(low: float | None, high: float | None, decimals: int = 2) -> str:
-    return "-" if low is None or high is None else f"{low:.{decimals}f} to {high:.{decimals}f}"
-
-
-def contrasts(found: Sequence[Comparison], labels: Mapping[str, str]) -> Iterator[Paragraph]:
-    """Yields a sentence for each planned contrast, after its verdict; `labels` name the conditions."""
-    for comparison in found:
-        if not comparison.exploratory:
-            verdict = printable(f"{comparison.first} against {comparison.second}: {comparison.verdict}.")
-            yield Paragraph(f"{labels[comparison.conditions]}: {_numbers(comparison)}", mark=verdict)
-
-
-def _numbers(comparison: Comparison) -> str:
-    points = f"{comparison.difference:+.2f} points of test F1"
-    if comparison.p_adjusted is None:
-        return f"{points}."
-    interval = f"{1 - LEVEL:.0%} interval {_interval(comparison.low, comparison.high)}"
-    return (
-        f"{points}, {interval}, p {_p(comparison.p_adjusted)} after Holm's adjustment, {len(comparison.seeds)} seeds."
-    )
-
-
 def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
-    """Builds tables of pairs of arms under the same conditions: planned contrasts, then exploratory comparisons."""
-    titles = {False: "Planned contrasts, p adjusted", True: "Exploratory comparisons, p not adjusted"}
-    for exploratory, members in groupby(found, key=lambda comparison: comparison.exploratory):
-        yield Table(titles[exploratory], COMPARED, [_compared(comparison) for comparison in members])
+    """Builds a table of the exploratory comparisons of arms in each outcome, under the same conditions."""
+    for outcome, members in groupby(found, key=lambda comparison: comparison.outcome):
+        headings = tuple(heading.format(unit=outcome.unit) for heading in COMPARED)
+        title = f"Exploratory comparisons in {outcome.name}, p by Holm's method"
+        yield Table(title, headings, [_compared(comparison) for comparison in members])
 
 
 def _compared(comparison: Comparison) -> tuple[str, ...]:
+    decimals = comparison.outcome.decimals
     return (
         printable(f"{comparison.first} minus {comparison.second}"),
         str(len(comparison.seeds)),
-        f"{comparison.difference:+.2f}",
-        _interval(comparison.low, comparison.high),
-        _p(comparison.p if comparison.p_adjusted is None else comparison.p_adjusted),
-        number(comparison.smallest, "{:.2f}"),
-        printable(comparison.verdict.partition(" (")[0]),
+        f"{comparison.difference:+.{decimals}f}",
+        interval(comparison.low, comparison.high, decimals),
+        p_text(comparison.p_adjusted),
+        detectable_range(comparison.detectable, decimals),
+        printable(comparison.verdict),
     )
-
-
-def _p(p: float | None) -> str:
-    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from benchmarks.ner.experiments.result import canonical_json
+from benchmarks.ner.experiments.result import Result, canonical_json
 from benchmarks.ner.report.blocks import RunLinks, Table
-from benchmarks.ner.report.labels import Result, disambiguate, launch
-from benchmarks.ner.report.quality_tables import number, runs_cell
+from benchmarks.ner.report.labels import disambiguate, launch
+from benchmarks.ner.report.number_text import number
+from benchmarks.ner.report.quality_tables import runs_cell
 
 HEADINGS = ("launch", "tokens/s", "ms/step", "scaling", "vs fp32", "data wait", "peak GB", "runs")
 STAGES = {"mlm": "Pre-training", "ner": "Fine-tuning"}

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ner.data.display import printable
-from benchmarks.ner.experiments.result import file_name
+from benchmarks.ner.experiments.result import Result, file_name
 from benchmarks.ner.report.blocks import Block, RunLinks, Table
 from benchmarks.ner.report.grouping import launches, tasks
-from benchmarks.ner.report.labels import Result, run
+from benchmarks.ner.report.labels import run
 from benchmarks.ner.report.quality_tables import no_entities, quality_table
 
 

@@ -46,10 +46,10 @@ class TokenCounter:
         self._total = self._total.to(counts.device) + counts
 
     def logs(self, reduce: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """Returns `num_input_tokens_seen` and `num_masked_tokens_seen` so far, and the `masked_fraction` of maskable tokens
-        since the last call.
+        """Returns `num_input_tokens_seen`, `num_masked_tokens_seen`, and `masked_fraction`.
 
-        All are totals over all ranks; `reduce` sums a tensor over the ranks.
+        The numbers are those so far, the fraction that of maskable tokens since the last call. All are totals over all
+        ranks; `reduce` sums a tensor over the ranks.
         """
         total = reduce(self._total.clone()).cpu()
         _, maskable, masked = (total - self._last_total).tolist()

@@ -1,4 +1,4 @@
-"""Verdicts from results: what is paired, adjusted and said. How sure they are is tested in `test_resampling.py`."""
+"""Verdicts from results: what is paired, adjusted and said. How sure they are is tested in `test_bootstrap.py`."""
 
 import math
 import re
@@ -13,15 +13,16 @@ from support.harness import ROOT
 from support.made_results import SENTENCES, make_result, with_scores
 
 from benchmarks.ner.analysis.comparison import (
-    NO_ENTITY,
+    EXPLORATORY,
+    NO_DIFFERENCE,
     ONE_SEED,
-    PLANNED_CONTRASTS,
-    compare,
+    SAME_DIFFERENCE,
+    Comparison,
     comparisons,
-    is_planned,
-    verdict,
+    describe,
 )
-from benchmarks.ner.analysis.pairing import has_counts
+from benchmarks.ner.analysis.comparison import compare as compare_outcome
+from benchmarks.ner.analysis.outcomes import F1, LOSS, OUTCOMES
 from benchmarks.ner.analysis.seed_summary import summaries
 from benchmarks.ner.experiments.entity_counts import by_document
 from benchmarks.ner.experiments.result import result_path
@@ -41,22 +42,40 @@ def arms(shares, seeds=range(5), **changes):
     return [make_result(arm, seed, share, **changes) for arm, share in shares.items() for seed in seeds]
 
 
+def compare(results, first, second) -> Comparison:
+    return compare_outcome(results, first, second, F1)
+
+
+def of_f1(results) -> list[Comparison]:
+    return [each for each in comparisons(results) if each.outcome is F1]
+
+
 # -- One comparison ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "said"), [(0.8, 0.5, "better"), (0.5, 0.8, "worse"), (0.6, 0.6, "no difference found")]
+    ("ours", "theirs", "said"), [(0.8, 0.5, "better"), (0.5, 0.8, "worse"), (0.6, 0.6, NO_DIFFERENCE)]
 )
 def test_the_verdict_is_that_of_the_interval(ours, theirs, said) -> None:
     found = compare(arms({"dynamic": ours, "static10": theirs}), "dynamic", "static10")
-    assert found.verdict.startswith(said)
+    assert found.verdict == EXPLORATORY + said
     assert found.low < found.difference < found.high
-    assert (found.p < 0.05) == (found.low > 0 or found.high < 0) == (said in ("better", "worse"))
-    if said == "no difference found":
-        assert found.verdict == f"no difference found (minimum detectable difference: {found.smallest:.2f} points)"
+    assert (found.p < 0.05) == (found.low > 0 or found.high < 0) == (said != NO_DIFFERENCE), "five seeds: no sign flips"
+    assert found.detectable.low < found.detectable.difference < found.detectable.high
     assert (found.dataset, found.first, found.second, found.seeds) == ("tiny", "dynamic", "static10", (0, 1, 2, 3, 4))
-    assert not found.exploratory
     assert found.p_adjusted == found.p
+
+
+def test_a_lower_loss_is_better() -> None:
+    results = arms({"dynamic": 0.6, "static10": 0.6})
+    for result in results:
+        result["mlm"]["eval_loss"] += (result["arm"]["name"] == "static10") * (1 + result["seed"] / 10)
+    found = compare_outcome(results, "dynamic", "static10", LOSS)
+    differences = [-1 - seed / 10 for seed in range(5)]
+    assert found.difference == pytest.approx(np.mean(differences))
+    assert found.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    assert found.verdict == EXPLORATORY + "better"
+    assert compare_outcome(results, "static10", "dynamic", LOSS).verdict == EXPLORATORY + "worse"
 
 
 def test_the_difference_is_that_of_the_means_in_the_table() -> None:
@@ -65,8 +84,6 @@ def test_the_difference_is_that_of_the_means_in_the_table() -> None:
     found = compare(results, "anneal", "none")
     assert found.difference == pytest.approx(ours.mean - theirs.mean)
     assert found.conditions == ours.conditions == theirs.conditions
-    assert found.p_sign_flips == 2 / 2**5, "of five seeds: never below 0.05"
-    assert (found.exploratory, found.p_adjusted) == (True, None)
 
 
 def test_results_in_any_order_say_the_same_each_time() -> None:
@@ -91,26 +108,19 @@ def test_one_seed_has_no_verdict() -> None:
     found = compare(arms({"dynamic": 0.9, "static10": 0.1}, seeds=[3]), "dynamic", "static10")
     assert found.verdict == ONE_SEED
     assert found.difference > 20
-    assert (found.low, found.high, found.p, found.p_adjusted, found.smallest, found.p_sign_flips) == (None,) * 6
+    assert (found.low, found.high, found.p, found.p_adjusted, found.detectable) == (None,) * 5
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "difference", "said"),
-    [
-        (0.0, 0.0, 0.0, NO_ENTITY),
-        (1.0, 1.0, 0.0, "no verdict: both arms have the same score with every seed"),
-        (1.0, 0.0, 100.0, "no verdict: the difference is the same with every seed"),
-    ],
-)
-def test_the_same_difference_with_every_seed_has_no_verdict(ours, theirs, difference, said) -> None:
+@pytest.mark.parametrize(("ours", "theirs", "difference"), [(0.0, 0.0, 0.0), (1.0, 1.0, 0.0), (1.0, 0.0, 100.0)])
+def test_the_same_difference_with_every_seed_has_no_verdict(ours, theirs, difference) -> None:
     results = [
         make_result(arm, seed, share, spurious=0)
         for arm, share in {"dynamic": ours, "static10": theirs}.items()
         for seed in range(3)
     ]
-    (found,) = comparisons(results)
-    assert (found.difference, found.verdict) == (difference, said)
-    assert (found.low, found.high, found.p, found.p_adjusted, found.smallest, found.p_sign_flips) == (None,) * 6
+    (found,) = of_f1(results)
+    assert (found.difference, found.verdict) == (difference, SAME_DIFFERENCE)
+    assert (found.low, found.high, found.p, found.p_adjusted, found.detectable) == (None,) * 5
 
 
 def test_sentences_of_one_document_are_drawn_together() -> None:
@@ -135,15 +145,10 @@ def test_a_document_has_the_sums_of_its_sentences(documents) -> None:
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.floats(-9, 9).filter(bool), st.floats(0, 1), st.floats(0, 9))
-def test_the_words_follow_from_the_numbers(difference, p, smallest) -> None:
-    said = verdict(difference, p, smallest)
-    if p < 0.05:
-        assert said == ("better" if difference > 0 else "worse")
-    else:
-        assert float(re.search(r"minimum detectable difference: (.*) points", said)[1]) == pytest.approx(
-            smallest, abs=0.006
-        )
+@given(st.floats(-9, 9).filter(bool), st.floats(0, 1), st.sampled_from(OUTCOMES))
+def test_the_words_follow_from_the_numbers(difference, p, outcome) -> None:
+    gain = difference if outcome is F1 else -difference
+    assert describe(outcome, difference, p) == (NO_DIFFERENCE if p >= 0.05 else "better" if gain > 0 else "worse")
 
 
 # -- What is no pair --------------------------------------------------------------------------------------------------
@@ -159,7 +164,7 @@ def other(**changes):
     [
         (
             other(budget={"mlm_epochs": 9, "ner_epochs": 1.5}),
-            "share dataset, model, budget and launch; got another budget",
+            "share harness, dataset, model, budget, launch and base; got another budget",
         ),
         (other(dataset={"name": "tiny", "fingerprint": "1f"}), "got another dataset in 'static10', seed 4 than"),
         (other(model={"name": "big"}), "got another model"),
@@ -200,7 +205,7 @@ def test_an_arm_is_not_compared_with_itself() -> None:
 # -- All comparisons --------------------------------------------------------------------------------------------------
 
 
-def test_what_was_declared_is_one_family_and_comes_first() -> None:
+def test_the_comparisons_of_a_table_are_adjusted_together() -> None:
     shares = {"none": 0.3, "dynamic": 0.65, "static10": 0.6, "anneal": 0.62, "constant_mean": 0.6}
     names = ("one", "two", "three")
     results = [
@@ -208,44 +213,26 @@ def test_what_was_declared_is_one_family_and_comes_first() -> None:
         for name in names
         for one in arms(shares, dataset={"name": name, "fingerprint": name}, sentences=len(name) * 15)
     ]
-    found = comparisons(results)
+    found = of_f1(results)
     assert len(found) == 3 * math.comb(5, 2)
-    assert [one.exploratory for one in found] == [False] * 6 + [True] * 24
-    declared = found[:6]
-    assert sorted((one.dataset, one.first, one.second) for one in declared) == sorted(
-        (name, *pair) for name in names for pair in PLANNED_CONTRASTS
-    )
-    in_order = sorted(declared, key=lambda one: one.p)
-    highest = np.maximum.accumulate([min(1.0, one.p * (6 - rank)) for rank, one in enumerate(in_order)])
-    assert [one.p_adjusted for one in in_order] == pytest.approx(highest.tolist())
+    for name in names:
+        members = sorted((one for one in found if one.dataset == name), key=lambda one: one.p)
+        highest = np.maximum.accumulate([min(1.0, one.p * (10 - rank)) for rank, one in enumerate(members)])
+        assert [one.p_adjusted for one in members] == pytest.approx(highest.tolist())
     for one in found:
         alone = compare([r for r in results if r["dataset"]["name"] == one.dataset], one.first, one.second)
         assert (one.p, one.difference, one.low, one.high) == (alone.p, alone.difference, alone.low, alone.high)
-        assert one.exploratory == alone.exploratory
-        decisive = one.p if one.exploratory else one.p_adjusted
-        assert (one.verdict in ("better", "worse")) == (decisive < 0.05)
-        assert (one.smallest == alone.smallest) if one.exploratory else (one.smallest > alone.smallest)
-        if decisive >= 0.05:
-            assert abs(one.difference) < one.smallest
-    assert any(one.p < 0.05 <= one.p_adjusted for one in declared), "or nothing here would show the adjustment"
+        assert one.verdict.startswith(EXPLORATORY)
+        assert (one.verdict != EXPLORATORY + NO_DIFFERENCE) == (one.p_adjusted < 0.05)
+    assert any(one.p < 0.05 <= one.p_adjusted for one in found), "or nothing here would show the adjustment"
 
 
-@pytest.mark.parametrize("pair", PLANNED_CONTRASTS)
-def test_a_declared_pair_may_be_named_in_either_order(pair) -> None:
-    results = arms(dict.fromkeys(pair, 0.6))
-    assert is_planned(*pair)
-    assert is_planned(*pair[::-1])
-    (one,) = comparisons(results)
-    assert (one.first, one.second, one.exploratory) == (*pair, False)
-    assert compare(results, *pair[::-1]).difference == pytest.approx(-one.difference)
-
-
-def test_a_declared_pair_of_one_seed_counts_in_the_family_and_has_no_verdict() -> None:
+def test_a_pair_of_one_seed_counts_in_the_family_and_has_no_verdict() -> None:
     results = [*arms({"dynamic": 0.7, "static10": 0.6}), *arms({"anneal": 0.7, "constant_mean": 0.6}, seeds=[0])]
-    by_pair = {(one.first, one.second): one for one in comparisons(results)}
+    by_pair = {(one.first, one.second): one for one in of_f1(results)}
     assert by_pair["anneal", "constant_mean"].verdict == ONE_SEED
     assert by_pair["anneal", "constant_mean"].p_adjusted is None
-    assert by_pair["dynamic", "static10"].p_adjusted == pytest.approx(2 * by_pair["dynamic", "static10"].p)
+    assert by_pair["dynamic", "static10"].p_adjusted == pytest.approx(6 * by_pair["dynamic", "static10"].p)
 
 
 def test_what_cannot_be_compared_is_passed_over() -> None:
@@ -255,7 +242,7 @@ def test_what_cannot_be_compared_is_passed_over() -> None:
         *map(without_counts, arms({"static10": 0.6}, seeds=[0, 1])),
         *arms({"anneal": 0.7}, seeds=[0, 1], budget={"mlm_epochs": 9, "ner_epochs": 1.5}),
     ]
-    assert comparisons(results) == []
+    assert of_f1(results) == []
     assert comparisons([]) == []
 
 
@@ -272,10 +259,16 @@ def test_a_summary_is_of_student_s_t() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(interval))
 
 
-@pytest.mark.parametrize(("scores", "interval"), [((0.02, 0.4), (0.0, 100.0)), ((0.0, 0.0), (0.0, 0.0))])
+@pytest.mark.parametrize(("scores", "interval"), [((0.02, 0.4, 0.9), (0.0, 100.0)), ((0.0, 0.0, 0.0), (0.0, 0.0))])
 def test_an_interval_of_f1_is_within_what_f1_can_be(scores, interval) -> None:
     (found,) = summaries([with_scores(make_result("dynamic", seed), f1) for seed, f1 in enumerate(scores)])
     assert (found.low, found.high) == interval
+
+
+def test_two_seeds_have_no_interval() -> None:
+    (found,) = summaries(make_result("dynamic", seed) for seed in range(2))
+    assert found.deviation > 0
+    assert (found.low, found.high) == (None, None)
 
 
 def test_one_seed_has_no_spread() -> None:
@@ -291,7 +284,7 @@ def test_the_committed_results_have_summaries() -> None:
     assert len(set(keys)) == len(keys)
     for _, members in groupby(found, key=lambda one: one.conditions):
         assert len({one.dataset for one in members}) == 1
-    assert all(one.seeds for one in comparisons(filter(has_counts, results)))
+    assert all(one.seeds for one in comparisons(results))
 
 
 def test_written_results_say_the_same(tmp_path) -> None:

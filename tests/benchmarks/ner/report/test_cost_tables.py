@@ -11,7 +11,10 @@ def at(loss_to_step):
     entries = []
     for step, loss in loss_to_step.items():
         entries += [
-            {"step": step, "loss": 1.0, "num_input_tokens_seen": 1000 * step, "train_seconds": step / 5},
+            {
+                **{"step": step, "loss": 1.0, "train_seconds": step / 5},
+                **{"num_input_tokens_seen": 1000 * step, "num_masked_tokens_seen": 150 * step},
+            },
             {"step": step, "eval_loss": loss},
         ]
     return {"mlm": {"eval_loss": loss, "curve": entries}}
@@ -25,13 +28,28 @@ def test_the_cost_of_a_loss_is_on_the_line_between_two_evaluations():
 
 
 def test_each_arm_is_held_against_what_the_others_reach_in_all_of_their_runs():
-    slow = make_result("static", 0, **at({10: 5.0, 20: 4.5, 30: 4.6}))
-    fast = [make_result("dynamic", seed, **at({10: 5.0, 20: 4.0 - seed, 30: 2.0 - seed})) for seed in (0, 1)]
-    tokens, seconds = cost_tables(by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})]))
-    assert tokens.headings == seconds.headings == ("arm", "runs", "to 4.500, as static", "to 2.000, as dynamic")
+    own = {"env": {"own_machine": True}}
+    slow = make_result("static", 0, **at({10: 5.0, 20: 4.5, 30: 4.6}), **own)
+    fast = [make_result("dynamic", seed, **at({10: 5.0, 20: 4.0 - seed, 30: 2.0 - seed}), **own) for seed in (0, 1)]
+    tokens, labels, seconds = cost_tables(by_arm([slow, *fast, make_result("none", 0, mlm={"eval_loss": 8.0})]))
+    assert (
+        tokens.headings
+        == labels.headings
+        == seconds.headings
+        == ("arm", "runs", "to 4.500, as static", "to 2.000, as dynamic")
+    )
     # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3; 2 is where one ends, and half of 3 to 1.
     assert [(row[0], *row[2:]) for row in tokens.rows] == [("static", "0.020", "-"), ("dynamic", "0.014", "0.028")]
+    assert [(row[0], *row[2:]) for row in labels.rows] == [("static", "0.003", "-"), ("dynamic", "0.002", "0.004")]
     assert [(row[0], *row[2:]) for row in seconds.rows] == [("static", "4", "-"), ("dynamic", "3", "6")]
+
+
+def test_seconds_count_on_a_machine_of_its_own_only_and_labels_where_they_were_counted():
+    runs = [make_result(arm, 0) for arm in ("static", "dynamic")]
+    assert [table.title.split()[1] for table in cost_tables(by_arm(runs))] == ["tokens"]
+    alone = [make_result(arm, 0, env={"own_machine": True}) for arm in ("static", "dynamic")]
+    assert [table.title.split()[0] for table in cost_tables(by_arm(alone))] == ["Million", "Seconds"]
+    assert [table.title.split()[1] for table in cost_tables(by_arm([runs[0], alone[1]]))] == ["tokens"]
 
 
 def test_a_single_arm_has_no_loss_of_another_to_reach():

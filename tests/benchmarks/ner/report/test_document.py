@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.made_results import make_result, with_scores
+from support.made_study import all_results
 
 from benchmarks.ner.experiments.result import file_name
 from benchmarks.ner.experiments.storage import write_result
+from benchmarks.ner.experiments.study import STUDIES, read_study
 from benchmarks.ner.report import __main__ as command
 from benchmarks.ner.report.blocks import Figure, Heading, Paragraph, Table, markdown, terminal
-from benchmarks.ner.report.document import NO_CONTRAST, report
+from benchmarks.ner.report.document import METHOD, report, summary
 from benchmarks.ner.report.figures import f1_range
 from benchmarks.ner.report.html_page import to_html
 from benchmarks.ner.report.quality_tables import HEADINGS, NO_ENTITIES
@@ -55,9 +57,9 @@ def stored(folder, results):
 
 
 def test_a_row_is_the_mean_and_sample_deviation_over_sound_seeds():
-    # The sample standard deviation of 80 and 82 is the root of 2, that of their mean 1, and t(1 degree, 95 %) = 12.706.
+    # The sample standard deviation of 80 and 82 is the root of 2. Two seeds have no interval.
     seeds, *cells = rows(RESULTS)["dynamic"]
-    assert cells == ["50.00 ± 0.00", "81.00 ± 1.41", "68.3 to 93.7", "90.0%", "2.500"]
+    assert cells == ["50.00 ± 0.00", "81.00 ± 1.41", "-", "90.0%", "2.500"]
     assert seeds.text == "2 of 3"
     assert seeds.files == (("seed 0", file_name(RESULTS[0])), ("seed 1", file_name(RESULTS[1])))
 
@@ -119,9 +121,10 @@ def test_arms_that_share_a_name_are_told_apart_and_not_compared():
 def test_runs_that_found_no_entity_have_no_verdict_and_the_report_says_what_to_do():
     results = [make_result(arm, seed, found=0) for arm in ("anneal", "dynamic") for seed in range(2)]
     blocks = report(results, [])
-    (compared,) = (block for block in blocks if isinstance(block, Table) and block.headings[0] == "difference")
+    _, compared = (block for block in blocks if isinstance(block, Table) and block.headings[0] == "difference")
+    assert compared.headings[2] == "points"
     assert compared.rows == [
-        ("anneal minus dynamic", "2", "+0.00", "-", "-", "-", "no verdict: no run of either arm found an entity")
+        ("anneal minus dynamic", "2", "+0.00", "-", "-", "-", "no verdict: the difference is the same with every seed")
     ]
     assert NO_ENTITIES in blocks
     assert "Increase --ner_epochs, or pass a pre-trained --model." in NO_ENTITIES.text
@@ -192,7 +195,7 @@ def test_a_folder_is_reported_in_the_terminal_and_in_files(tmp_path, monkeypatch
     output = capsys.readouterr().out
     text = (folder / "report" / "report.md").read_text(encoding="utf-8")
     for said in (
-        "anneal against constant_mean: better.",
+        "exploratory: better",
         "2 processes were requested, but 1 trains",
         "changed:bug:.json",
     ):
@@ -230,13 +233,78 @@ def test_a_report_of_the_same_results_is_the_same(tmp_path, compared):
 
 
 def test_no_results_are_a_short_report():
-    assert Paragraph(NO_CONTRAST) in report([], [])
+    assert [block.text for block in report([], [])] == ["Comparison of masking strategies"]
 
 
-def test_contrasts_that_are_not_there_are_named_and_whose_they_are_is_said():
-    (said,) = (block.text for block in report(RESULTS, []) if getattr(block, "text", None) == NO_CONTRAST)
-    assert "this project declared" in said
-    assert "dynamic against static10, anneal against constant_mean" in said
+def test_verdicts_of_comparisons_say_that_they_are_exploratory(compared):
+    blocks = report(compared, [])
+    assert Paragraph(METHOD) in blocks
+    tables = [block for block in blocks if isinstance(block, Table) and "verdict" in block.headings]
+    verdicts = {row[-1].partition(": ")[0] for table in tables for row in table.rows}
+    assert verdicts == {"exploratory", "no verdict"}, "all arms have the same loss"
+
+
+def test_runs_of_several_commits_are_named():
+    of_two = [make_result("dynamic", seed, env={"commit": "0123456789"[seed:]}) for seed in (0, 0, 1)]
+    (said,) = (block for block in report(of_two, []) if getattr(block, "mark", None) == "Mixed commits:")
+    assert said.text.endswith("01234567 (2), 12345678 (1).")
+    assert not [block for block in report(of_two[:2], []) if getattr(block, "mark", None)]
+
+
+def test_runs_of_two_versions_of_the_harness_have_their_own_tables():
+    old, new = make_result("dynamic", 0), make_result("dynamic", 0, harness=2)
+    assert len(quality_tables([old, new])) == 2
+
+
+# -- Registered studies -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def study():
+    return read_study(STUDIES / "repeated_masks.yaml")
+
+
+def test_a_study_answers_in_its_first_sentence_and_shows_it(study, tmp_path):
+    results = all_results(study, 6)
+    _, heading, answer, figure, question, *rest = report(results, [])
+    assert heading.text == "Repeated masks"
+    assert answer.mark.startswith("Compared to new masks in each epoch, a mask that is seen 4 times costs 0.2")
+    assert "one that is seen 40 times costs 1.0" in answer.mark
+    assert answer.mark.endswith("(99.5 % intervals, 6 pairs of runs).")
+    assert "no difference is found" in answer.text
+    assert answer.text.endswith("This is look 1 of 2; the next is at 12 pairs.")
+    assert question.text.endswith("Registered on 2026-11-29, before its first run.")
+    figure.draw(tmp_path / figure.file)
+    assert (tmp_path / "repeated_masks.png").stat().st_size > 10_000
+    primary, secondary, passes, *_ = (block for block in rest if isinstance(block, Table))
+    assert [row[0] for row in primary.rows] == [
+        "dynamic minus static10",
+        "anneal minus constant_mean",
+        "dynamic minus static",
+    ]
+    assert [row[-1] for row in primary.rows] == ["better", "no difference found", "better"]
+    assert {row[-1] for row in secondary.rows} <= {"better", "worse", "not known", "equivalent (within ± 1 points)"}
+    assert [row[0] for row in passes.rows][:2] == ["1 (other masks: dynamic_again)", "2 (static20)"]
+    assert "Exploratory comparisons" not in [getattr(block, "text", "") for block in rest], "its runs are there once"
+
+
+def test_a_study_shows_no_number_before_its_first_look(study):
+    results = all_results(study, 6)[:-1]
+    blocks = [*report(results, []), *summary(results)]
+    (said, again) = (block for block in blocks if getattr(block, "mark", "") == "Not known yet.")
+    assert said.text.startswith("59 of 114 runs are finished; the first look is at 6 pairs.")
+    assert said == again
+    assert not [block for block in blocks if isinstance(block, Figure) or (isinstance(block, Table) and block.title)]
+
+
+def test_the_last_look_says_what_was_decided_before(study):
+    (answer,) = (
+        block for block in report(all_results(study), []) if "seen 4 times" in (getattr(block, "mark", 0) or "")
+    )
+    assert "(95.2 % intervals, 12 pairs of runs)" in answer.mark
+    assert answer.text.endswith(
+        "This is the last look. Decided before: dynamic against static10 at 6 pairs; dynamic against static at 6 pairs."
+    )
 
 
 @pytest.mark.parametrize(
