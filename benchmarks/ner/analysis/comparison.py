@@ -14,10 +14,11 @@ import numpy as np
 from benchmarks.ner.analysis.estimate import LEVEL, Detectable, detectable, guarded_p, half_width, holm
 from benchmarks.ner.analysis.outcomes import OUTCOMES, Outcome
 from benchmarks.ner.analysis.pairing import Pair, arms, conditions, groups, pair_runs, runs_by_seed
+from benchmarks.ner.analysis.seed_summary import FEWEST_FOR_INTERVAL
 
 EXPLORATORY = "exploratory: "
 NO_DIFFERENCE = "no difference found"
-ONE_SEED = "no verdict: one seed has no variance"
+FEW_SEEDS = "no verdict: fewer than 3 seeds"
 SAME_DIFFERENCE = "no verdict: the difference is the same with every seed"
 ROUNDING = 1e-9
 
@@ -25,7 +26,7 @@ ROUNDING = 1e-9
 class Comparison(NamedTuple):
     """An outcome of `first` minus that of `second`, with the same seeds.
 
-    Fields are None if the differences have no variance: for one seed, or the same difference with every seed.
+    Fields are None for fewer than three seeds, and if the difference is the same with every seed.
     """
 
     outcome: Outcome
@@ -101,10 +102,10 @@ def _compare_all(members: Sequence[Mapping[str, Any]], outcome: Outcome) -> list
 def _numbers(pairs: Sequence[Pair], outcome: Outcome) -> dict[str, Any]:
     """Returns the values and the verdict of a comparison."""
     by_seed = outcome.differences(pairs)
-    if np.ptp(by_seed) < ROUNDING:
+    if len(by_seed) < FEWEST_FOR_INTERVAL or np.ptp(by_seed) < ROUNDING:
         unknown = dict.fromkeys(("low", "high", "p", "p_adjusted", "detectable"))
-        verdict = ONE_SEED if len(by_seed) == 1 else SAME_DIFFERENCE
-        return {"difference": float(by_seed[0]), **unknown, "verdict": verdict}
+        verdict = FEW_SEEDS if len(by_seed) < FEWEST_FOR_INTERVAL else SAME_DIFFERENCE
+        return {"difference": float(by_seed.mean()), **unknown, "verdict": verdict}
     found = outcome.estimate(pairs, range(len(pairs)))
     p = guarded_p(found, by_seed, LEVEL)
     return {

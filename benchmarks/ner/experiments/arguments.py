@@ -25,10 +25,10 @@ class HarnessArguments:
     """What to compare, on which data, for how long."""
 
     arms: list[str] = field(
-        default_factory=lambda: ["none", "static", "dynamic", "anneal"],
+        default_factory=lambda: ["static", "dynamic"],
         metadata={"help": "Names of presets in benchmarks/ner/config/presets."},
     )
-    seeds: list[int] = field(default_factory=lambda: [0, 1], metadata={"help": "Every arm runs with each seed."})
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "Every arm runs with each seed."})
     dataset: str = field(default="embedded", metadata={"help": "'embedded', a dataset on the Hub, or a local folder."})
     train_file: str | None = field(default=None, metadata={"help": "CoNLL columns, JSON lines or Parquet."})
     validation_file: str | None = field(default=None, metadata={"help": "See train_file."})
@@ -47,7 +47,7 @@ class HarnessArguments:
         default=None, metadata={"help": "Begin with this checkpoint, which a cell made with --save_model."}
     )
     save_model: bool = field(default=False, metadata={"help": "Save the checkpoint of each cell in output_dir/models."})
-    mlm_epochs: float = field(default=12.0, metadata={"help": "Epochs of pre-training."})
+    mlm_epochs: float = field(default=30.0, metadata={"help": "Epochs of pre-training."})
     mlm_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate; decays linearly to 0."})
     mlm_batch_size: int = field(default=16, metadata={"help": "Blocks per step, over all processes."})
     mlm_block_size: int = field(default=128, metadata={"help": "Tokens per block."})

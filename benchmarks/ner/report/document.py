@@ -16,6 +16,7 @@ from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph, Tabl
 from benchmarks.ner.report.cost_tables import EXPLAINED, cost_tables
 from benchmarks.ner.report.figures import draw_f1, draw_speeds, draw_training, has_curve
 from benchmarks.ner.report.grouping import launches, tasks
+from benchmarks.ner.report.loss_tables import loss_blocks
 from benchmarks.ner.report.quality_tables import (
     ArmRuns,
     by_arm,
@@ -103,6 +104,7 @@ def _task(label: str, results: Sequence[Result], found: Sequence[Comparison]) ->
 def _arms(name: str, arms: Sequence[ArmRuns], found: Sequence[Comparison]) -> Iterator[Block]:
     if len([arm for arm in arms if arm.successful]) > 1:
         yield _figure(f"F1 by arm, {name}", lambda path: draw_f1(arms, path))
+    yield from loss_blocks(arms)
     yield from comparison_tables(found)
     if any(map(has_curve, arms)):
         yield _figure(f"MLM loss and mask rate, {name}", lambda path: draw_training(arms, path))

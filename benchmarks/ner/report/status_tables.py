@@ -10,17 +10,19 @@ from benchmarks.ner.experiments.result import Result, file_name
 from benchmarks.ner.report.blocks import Block, RunLinks, Table
 from benchmarks.ner.report.grouping import launches, tasks
 from benchmarks.ner.report.labels import run
-from benchmarks.ner.report.quality_tables import no_entities, quality_table
+from benchmarks.ner.report.loss_tables import loss_blocks
+from benchmarks.ner.report.quality_tables import by_arm, no_entities, quality_table
 
 
 def overview(results: Sequence[Result]) -> Iterator[Block]:
-    """Builds a table for each dataset, model, budget and launch, with advice if no entity was found; then the runs
-    without results.
+    """Builds tables of F1 and of the MLM loss for each dataset, model, budget and launch, with advice if no entity was
+    found; then the runs without results.
     """
     for label, members in tasks(results):
         for launched, runs in launches(members):
             yield quality_table(f"{label}, {launched}", runs)
             yield from no_entities(runs)
+            yield from loss_blocks(by_arm(runs))
     yield from not_run(results)
 
 

@@ -14,8 +14,8 @@ from support.made_results import SENTENCES, make_result, with_scores
 
 from benchmarks.ner.analysis.comparison import (
     EXPLORATORY,
+    FEW_SEEDS,
     NO_DIFFERENCE,
-    ONE_SEED,
     SAME_DIFFERENCE,
     Comparison,
     comparisons,
@@ -104,9 +104,10 @@ def test_other_seeds_other_arms_and_failed_runs_count_nothing() -> None:
     assert compare([*more, *results], "dynamic", "static10") == compare(results, "dynamic", "static10")
 
 
-def test_one_seed_has_no_verdict() -> None:
-    found = compare(arms({"dynamic": 0.9, "static10": 0.1}, seeds=[3]), "dynamic", "static10")
-    assert found.verdict == ONE_SEED
+@pytest.mark.parametrize("seeds", [[3], [3, 4]])
+def test_one_seed_or_two_have_no_verdict(seeds) -> None:
+    found = compare(arms({"dynamic": 0.9, "static10": 0.1}, seeds=seeds), "dynamic", "static10")
+    assert found.verdict == FEW_SEEDS
     assert found.difference > 20
     assert (found.low, found.high, found.p, found.p_adjusted, found.detectable) == (None,) * 5
 
@@ -230,7 +231,7 @@ def test_the_comparisons_of_a_table_are_adjusted_together() -> None:
 def test_a_pair_of_one_seed_counts_in_the_family_and_has_no_verdict() -> None:
     results = [*arms({"dynamic": 0.7, "static10": 0.6}), *arms({"anneal": 0.7, "constant_mean": 0.6}, seeds=[0])]
     by_pair = {(one.first, one.second): one for one in of_f1(results)}
-    assert by_pair["anneal", "constant_mean"].verdict == ONE_SEED
+    assert by_pair["anneal", "constant_mean"].verdict == FEW_SEEDS
     assert by_pair["anneal", "constant_mean"].p_adjusted is None
     assert by_pair["dynamic", "static10"].p_adjusted == pytest.approx(6 * by_pair["dynamic", "static10"].p)
 
