@@ -1,5 +1,6 @@
 """A base: the checkpoint of a cell, with which other cells begin."""
 
+import copy
 import hashlib
 import json
 import os
@@ -35,7 +36,7 @@ def save_base(model: PreTrainedModel, folder: Path, run_id: str) -> None:
     """Saves a checkpoint in half precision, atomically: the folder is complete, or as it was."""
     temporary = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
     try:
-        model.save_pretrained(temporary, state_dict={name: value.half() for name, value in model.state_dict().items()})
+        copy.deepcopy(model).half().save_pretrained(temporary)  # a copy keeps tied weights tied
         (temporary / RUN).write_text(json.dumps({"run_id": run_id}) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import copy
+import shutil
+import subprocess
 from collections import Counter
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 import yaml
+from support.harness import ROOT
 
+from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.experiments.study import STUDIES, is_study, parse_study, read_study
 
+COMMITTED = ROOT / "benchmarks" / "results"
 PATHS = sorted(STUDIES.glob("*.yaml"))
 
 
@@ -76,3 +82,23 @@ def test_a_study_without_a_key_is_named(asked) -> None:
     del asked["looks"]
     with pytest.raises(ValueError, match=r"`the study` must be a mapping with .*, but got 'one without looks'"):
         parse_study("mine", asked)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_study_is_older_than_its_first_result(path) -> None:
+    """Also its last change is: what it will be judged by is fixed."""
+    git = shutil.which("git")
+    found = git and subprocess.run(
+        [git, "log", "-1", "--format=%ct", "--", path.name],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not found or not found.stdout.strip():
+        pytest.skip("needs the history of the repository")
+    results, _ = read_results(COMMITTED)
+    started = [result["time"]["started"] for result in results if result.get("study") == path.stem]
+    assert int(found.stdout) < min(started, default=float("inf"))
+    day = datetime.fromtimestamp(int(found.stdout), tz=timezone.utc).date()
+    assert read_study(path).registered <= day
