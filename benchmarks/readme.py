@@ -2,11 +2,14 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.experiments.result_reader import read_results
-from benchmarks.ner.report.blocks import markdown
-from benchmarks.ner.report.document import summary
+from benchmarks.ner.report.blocks import Paragraph, markdown
+from benchmarks.ner.report.document import judgements, summary
+from benchmarks.ner.report.finding import finding
 from benchmarks.speed import gpu, table
 
 HERE = Path(__file__).parent
@@ -20,11 +23,18 @@ def parts() -> dict[Path, dict[str, str]]:
     speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
         README: {
+            "finding": markdown([_finding(results)]),
             "results": markdown(summary(results), results=None, figures="benchmarks/results/report/"),
             "speed": table.highlights(speed),
         },
         BENCHMARKS: {"speed": table.markdown(speed), "gpu": gpu.markdown()},
     }
+
+
+def _finding(results: Sequence[Result]) -> Paragraph:
+    of_studies = judgements(results)
+    others = [result for result in results if result.get("study") is None]
+    return finding(of_studies[0] if of_studies else None, others)
 
 
 def insert_parts(text: str, parts: dict[str, str]) -> str:

@@ -47,7 +47,7 @@ def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> l
     found = _comparisons(others)
     blocks: list[Block] = [
         Heading(TITLE, level=1),
-        *(block for each in _judgements(results) for block in study_section(each)),
+        *(block for each in judgements(results) for block in study_section(each)),
         *_method(others),
         *(block for label, runs in tasks(others) for block in _task(label, runs, found)),
         *not_run(results, rejected),
@@ -61,7 +61,7 @@ def summary(results: Sequence[Result]) -> list[Block]:
     others = [each for each in results if each.get("study") is None]
     members = [(f"{label}, {name}", runs) for label, of_task in tasks(others) for name, runs in launches(of_task)]
     return [
-        *(block for each in _judgements(results) for block in study_answer(each)),
+        *(block for each in judgements(results) for block in study_answer(each)),
         *(block for name, runs in members if len(by_arm(runs)) > 1 for block in _f1(name, runs)),
         *not_run(results),
     ]
@@ -73,7 +73,7 @@ def _method(others: Sequence[Result]) -> Iterator[Block]:
         yield Paragraph(METHOD)
 
 
-def _judgements(results: Sequence[Result]) -> list[Judgement]:
+def judgements(results: Sequence[Result]) -> list[Judgement]:
     """Judges the registered studies that have results here."""
     names = {each.get("study") for each in results}
     return [judge(study, results) for study in registered_studies() if study.name in names]

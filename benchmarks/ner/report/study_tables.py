@@ -40,12 +40,14 @@ def study_answer(judgement: Judgement) -> Iterator[Block]:
         )
         return
     last = judgement.looks[-1]
-    yield Paragraph(f"{_rate_sentence(judgement, last)} {_f1_sentence(last)} {_look_sentence(judgement)}", _cost(last))
+    yield Paragraph(answer_sentences(judgement), mark=cost_sentence(judgement))
     about = f"Loss by passes over a mask, {study.name}"
     yield Figure(f"{study.name}.png", about, lambda path: draw_doses(last, path))
 
 
-def _cost(look: LookResult) -> str:
+def cost_sentence(judgement: Judgement) -> str:
+    """Returns what the declared numbers of passes cost at the last look."""
+    look = judgement.looks[-1]
     costs = [
         f"{dose.passes:g} times costs {dose.contrast.estimate.difference:.2f} nat of MLM loss "
         f"({interval(dose.contrast.low, dose.contrast.high)})"
@@ -54,6 +56,12 @@ def _cost(look: LookResult) -> str:
     confidence = f"{percent(1 - look.look.level)} intervals, {look.look.pairs} pairs of runs"
     cost = " and one that is seen ".join(costs)
     return f"Compared to new masks in each epoch, a mask that is seen {cost} ({confidence})."
+
+
+def answer_sentences(judgement: Judgement) -> str:
+    """Returns the further answers of the last look: other contrasts, test F1, and which look it is."""
+    last = judgement.looks[-1]
+    return f"{_rate_sentence(judgement, last)} {_f1_sentence(last)} {_look_sentence(judgement)}"
 
 
 def _declared_doses(look: LookResult) -> list[Dose]:

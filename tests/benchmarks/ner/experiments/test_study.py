@@ -88,13 +88,8 @@ def test_a_study_without_a_key_is_named(asked) -> None:
 def test_a_study_is_older_than_its_first_result(path) -> None:
     """Also its last change is: what it will be judged by is fixed."""
     git = shutil.which("git")
-    found = git and subprocess.run(
-        [git, "log", "-1", "--format=%ct", "--", path.name],
-        cwd=path.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [git, "log", "-1", "--format=%ct", "--", path.name]
+    found = git and subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
     if not found or not found.stdout.strip():
         pytest.skip("needs the history of the repository")
     results, _ = read_results(COMMITTED)
