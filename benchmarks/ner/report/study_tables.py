@@ -9,7 +9,7 @@ from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph, RunL
 from benchmarks.ner.report.number_text import detectable_range, interval, p_text, percent
 from benchmarks.ner.report.study_figure import draw_doses
 
-COLUMNS = ("contrast", "pairs", "difference", "interval", "p", "80 % power for", "verdict")
+COLUMNS = ("contrast", "verdict", "difference", "{confidence} interval", "p", "pairs", "80 % power for")
 NOT_YET = "No number of a study is shown before a look is complete."
 
 
@@ -107,7 +107,7 @@ def _look_sentence(judgement: Judgement) -> str:
 
 
 def _contrasts(title: str, contrasts: Sequence[Contrast], look: LookResult) -> Table:
-    names = (*COLUMNS[:3], f"{percent(1 - look.look.level)} interval", *COLUMNS[4:])
+    names = tuple(name.format(confidence=percent(1 - look.look.level)) for name in COLUMNS)
     return Table(f"{title}, {look.look.pairs} pairs, level {look.look.level:g}", names, list(map(_row, contrasts)))
 
 
@@ -115,12 +115,12 @@ def _row(contrast: Contrast) -> tuple[str, ...]:
     decimals = contrast.outcome.decimals
     return (
         printable(f"{contrast.first} minus {contrast.second}"),
-        str(contrast.pairs),
+        printable(contrast.verdict),
         f"{contrast.estimate.difference:+.{decimals}f}",
         interval(contrast.low, contrast.high, decimals),
         p_text(contrast.p_adjusted),
+        str(contrast.pairs),
         detectable_range(contrast.detectable, decimals),
-        printable(contrast.verdict),
     )
 
 

@@ -282,8 +282,8 @@ def test_a_study_answers_in_its_first_sentence_and_shows_it(study, tmp_path):
         "anneal minus constant_mean",
         "dynamic minus static",
     ]
-    assert [row[-1] for row in primary.rows] == ["better", "no difference found", "better"]
-    assert {row[-1] for row in secondary.rows} <= {"better", "worse", "not known", "equivalent (within ± 1 points)"}
+    assert [row[1] for row in primary.rows] == ["better", "no difference found", "better"]
+    assert {row[1] for row in secondary.rows} <= {"better", "worse", "not known", "equivalent (within ± 1 points)"}
     assert [row[0] for row in passes.rows][:2] == ["1 (other masks: dynamic_again)", "2 (static20)"]
     assert "Exploratory comparisons" not in [getattr(block, "text", "") for block in rest], "its runs are there once"
 
