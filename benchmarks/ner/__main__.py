@@ -29,6 +29,7 @@ from benchmarks.ner.experiments.arguments import (
     with_checkpoints,
     with_text,
 )
+from benchmarks.ner.experiments.base import base_folder, is_saved
 from benchmarks.ner.experiments.cell import Task, configuration, run_cell
 from benchmarks.ner.experiments.cli_errors import prepare_on_all_ranks, print_message, reject_unknown_arguments
 from benchmarks.ner.experiments.distributed import exit_all_ranks
@@ -110,7 +111,8 @@ def _finished_result(task: Task, arm: Arm, seed: int, arguments: HarnessArgument
         config = configuration(task, arm, seed)
         path = result_path(Path(arguments.output_dir), arm.name, seed, run_id(config))
         try:
-            found = [finished_result(path, config, arguments.retry_failed)]
+            if task.checkpoints is None or is_saved(base_folder(task.checkpoints, path.stem)):
+                found = [finished_result(path, config, arguments.retry_failed)]
         except RejectedResult as error:
             renamed = rename_rejected(path)
             outcome = f"renamed to {renamed.name}" if renamed else "another process renamed it"

@@ -136,6 +136,8 @@ def remaining_time(seconds: Sequence[float], ahead: int) -> str:
 def _outcome(result: dict[str, Any] | None) -> str:
     if result is None:
         return "done, but its result is not visible yet"
+    if result["status"] == "ok" and result.get("study") is not None:
+        return f"ok, {result['time']['seconds']:.0f} s"  # no number is shown before a look
     if result["status"] == "ok":
         f1 = result["quality"]["test_f1"]
         scores = [f"MLM loss {result['mlm']['eval_loss']:.3f}", *([] if f1 is None else [f"test F1 {100 * f1:.2f}"])]

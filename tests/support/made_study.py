@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from benchmarks.ner.experiments.arguments import make_budget
 from benchmarks.ner.experiments.grid import GridCell
 from benchmarks.ner.experiments.result import configuration, run_id
 from benchmarks.ner.experiments.study import STUDIES, Study
+from benchmarks.ner.training.arms import load_arm
 from support.made_results import make_result
 
 DECLARED: dict[str, Any] = yaml.safe_load((STUDIES / "repeated_masks.yaml").read_text(encoding="utf-8"))
 EFFECTS = {"static": 1.0, "static4": 0.4, "static10": 0.2, "static20": 0.05}  # nat
-PATTERNS = {"static": 1, "static4": 4, "static10": 10, "static20": 20}
 
 
 def made(study: Study, cell: GridCell, loss: float = 5.0, **changes: Any) -> dict[str, Any]:
     """A result of a cell of the study, with this MLM loss."""
     arguments, (arm,), (seed,) = cell.arguments, cell.arguments.arms, cell.arguments.seeds
     base = {} if cell.base is None else {"base": f"base{cell.base.arguments.seeds[0]}"}
-    budget = {"mlm_epochs": 40, "ner_epochs": 4, "fine_tunings": arguments.fine_tunings}
-    run = make_result(arm, seed, budget=budget, study=study.name, harness=2, **base, **changes)
-    run["arm"]["num_mask_patterns"] = PATTERNS.get(arm)
+    text = {"files": [Path(file).name for file in arguments.mlm_train_file], "split_seed": arguments.split_seed}
+    run = make_result(
+        arm,
+        seed,
+        budget=asdict(make_budget(arguments)),
+        requested={"config": cell.launch.name},
+        dataset={"name": arguments.dataset_name, "mlm": text},
+        model={"name": arguments.model},
+        study=study.name,
+        harness=2,
+        **base,
+        **changes,
+    )
+    run["arm"] = load_arm(arm).settings()
     run["mlm"] |= {"eval_loss": loss, "base_weights": base.get("base")}
     if not arguments.fine_tunings:
         run["quality"] = dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))

@@ -44,10 +44,15 @@ class Comparison(NamedTuple):
     verdict: str  # about `first`, by `p_adjusted`
 
 
-def compare(results: Sequence[Mapping[str, Any]], first: str, second: str, outcome: Outcome) -> Comparison:
+def compare(
+    results: Sequence[Mapping[str, Any]], first: str, second: str, outcome: Outcome, family: int = 1
+) -> Comparison:
     """Compares the arms `first` and `second` over their common seeds, under the same conditions.
 
     Failed runs and other arms are ignored. `p_adjusted` is that of a single comparison, `p`.
+
+    Args:
+        family: the number of comparisons that Holm's method will adjust together.
 
     Raises `ValueError` for runs that are not pairs: without common seeds, under different conditions, on different
     sentences.
@@ -56,7 +61,7 @@ def compare(results: Sequence[Mapping[str, Any]], first: str, second: str, outco
     seeds = tuple(run["seed"] for run, _ in pairs)
     run = pairs[0][0]
     return Comparison(
-        outcome, run["dataset"]["name"], conditions(run), first, second, seeds, **_numbers(pairs, outcome)
+        outcome, run["dataset"]["name"], conditions(run), first, second, seeds, **_numbers(pairs, outcome, family)
     )
 
 
@@ -86,9 +91,9 @@ def incomparable_reason(members: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def describe(outcome: Outcome, difference: float, p: float) -> str:
+def describe(outcome: Outcome, difference: float, p: float, level: float = LEVEL) -> str:
     """Returns the verdict on the first arm, in words."""
-    if p >= LEVEL:
+    if p >= level:
         return NO_DIFFERENCE
     return "better" if (difference > 0) == outcome.higher_is_better else "worse"
 
@@ -96,10 +101,10 @@ def describe(outcome: Outcome, difference: float, p: float) -> str:
 def _compare_all(members: Sequence[Mapping[str, Any]], outcome: Outcome) -> list[Comparison]:
     seeds = {arm: runs_by_seed(members, arm).keys() for arm in arms(members)}
     pairs = [pair for pair in combinations(seeds, 2) if seeds[pair[0]] & seeds[pair[1]]]
-    return [compare(members, *pair, outcome) for pair in pairs]
+    return [compare(members, *pair, outcome, len(pairs)) for pair in pairs]
 
 
-def _numbers(pairs: Sequence[Pair], outcome: Outcome) -> dict[str, Any]:
+def _numbers(pairs: Sequence[Pair], outcome: Outcome, family: int) -> dict[str, Any]:
     """Returns the values and the verdict of a comparison."""
     by_seed = outcome.differences(pairs)
     if len(by_seed) < FEWEST_FOR_INTERVAL or np.ptp(by_seed) < ROUNDING:
@@ -107,7 +112,7 @@ def _numbers(pairs: Sequence[Pair], outcome: Outcome) -> dict[str, Any]:
         verdict = FEW_SEEDS if len(by_seed) < FEWEST_FOR_INTERVAL else SAME_DIFFERENCE
         return {"difference": float(by_seed.mean()), **unknown, "verdict": verdict}
     found = outcome.estimate(pairs, range(len(pairs)))
-    p = guarded_p(found, by_seed, LEVEL)
+    p = guarded_p(found, by_seed, LEVEL / family)
     return {
         "difference": found.difference,
         "low": found.difference - half_width(found),

@@ -73,7 +73,8 @@ def guarded_p(found: Estimate, by_pair: np.ndarray, level: float) -> float:
 
     Where runs end in one of two states, such as on a plateau of the loss or past it, differences are not normal, and
     [`p_value`] is below 5 % in 6 % of the simulated studies without a difference. Sign flips hold 5 % there. They are
-    left out where so few pairs cannot have a p-value below `level`, as 5 pairs for 5 %.
+    left out where so few pairs cannot have a p-value below `level`, as 5 pairs for 5 %. For a family of tests, pass the
+    level of the strictest.
 
     Args:
         by_pair: the difference of each pair, float `[pairs]`.

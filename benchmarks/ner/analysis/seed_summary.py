@@ -26,8 +26,12 @@ class Summary(NamedTuple):
 
 
 def summaries(results: Iterable[Mapping[str, Any]]) -> list[Summary]:
-    """Summarizes each arm under each dataset, model, budget and launch, from its successful runs."""
-    return [_summary(members, arm) for members in groups(results) for arm in arms(members)]
+    """Summarizes each arm under each dataset, model, budget and launch, from its fine-tuned runs."""
+    return [_summary(members, arm) for members in map(_scored, groups(results)) for arm in arms(members)]
+
+
+def _scored(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [result for result in results if result["quality"]["test_f1"] is not None]
 
 
 def _summary(members: Sequence[Mapping[str, Any]], arm: str) -> Summary:

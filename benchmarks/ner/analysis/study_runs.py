@@ -1,42 +1,47 @@
 """The runs of a registered study: which continuations each look has, and which of their runs are pairs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.ner.analysis.pairing import Pair
-from benchmarks.ner.experiments.result import Result, canonical_json, configuration
+from benchmarks.ner.experiments.arguments import make_budget
+from benchmarks.ner.experiments.grid import GridCell
+from benchmarks.ner.experiments.result import DIVERGED, HARNESS_VERSION, Result, canonical_json, configuration
 from benchmarks.ner.experiments.study import Study
+from benchmarks.ner.training.arms import load_arm
 
-DIVERGED = "the training diverged"
-RunsByCell = Mapping[tuple[str, int], Result]
+Cell = tuple[str, int]
+RunsByCell = Mapping[Cell, Result]
 
 
 class StudyRuns(NamedTuple):
-    """The results of a study by arm and seed, without those of its bases, and the number of all results it asks for."""
+    """The results of a study by arm and seed, without those of its bases; the numbers of final and of all runs.
+
+    `strangers` names the results that bear the name of the study but are not what its file asks for.
+    """
 
     by_cell: RunsByCell
     finished: int
     planned: int
+    strangers: list[str]
 
 
 def study_runs(study: Study, results: Iterable[Result]) -> StudyRuns:
-    """Selects the results of a study by the name of the study in their identity.
-
-    Raises `ValueError` for two results of an arm and a seed: runs of two budgets or versions are no study.
-    """
-    cells = {(cell.arguments.arms[0], cell.arguments.seeds[0]): cell.base for cell in study.grid.cells}
-    by_cell: dict[tuple[str, int], Result] = {}
+    """Selects the results that have the name of the study in their identity and the settings of one of its cells."""
+    cells = {_cell_of(cell): cell for cell in study.grid.cells}
+    by_cell: dict[Cell, Result] = {}
+    strangers = []
     for result in (result for result in results if result.get("study") == study.name):
         cell = result["arm"]["name"], result["seed"]
-        if cell in by_cell:
-            raise ValueError(
-                "`results` must have one run of each arm and seed of a study, but got two of "
-                f"{cell[0]!r}, seed {cell[1]}. Remove those of another budget or version."
-            )
-        by_cell[cell] = result
-    finished = sum(is_final(by_cell[cell]) for cell in cells if cell in by_cell)
-    continuations = {cell: run for cell, run in by_cell.items() if cells.get(cell) is not None}
-    return StudyRuns(continuations, finished, len(cells))
+        if reason := "already there" if cell in by_cell else _stranger_reason(result, cells.get(cell)):
+            strangers.append(f"{cell[0]}, seed {cell[1]}: {reason}")
+        else:
+            by_cell[cell] = result
+    finished = sum(is_final(run) for run in by_cell.values())
+    continuations = {cell: run for cell, run in by_cell.items() if cells[cell].base is not None}
+    return StudyRuns(continuations, finished, len(cells), strangers)
 
 
 def is_final(result: Result) -> bool:
@@ -67,8 +72,41 @@ def left_out(runs: RunsByCell, first: str, second: str, seeds: Sequence[int]) ->
 
 
 def base_of(pair: Pair) -> str:
-    """Returns the base of a pair: the hash of the weights that both runs began with."""
-    return pair[0]["mlm"]["base_weights"]
+    """Returns the run id of the base of a pair, also if the base was trained again between two continuations."""
+    return pair[0]["base"]
+
+
+def _cell_of(cell: GridCell) -> Cell:
+    return cell.arguments.arms[0], cell.arguments.seeds[0]
+
+
+def _stranger_reason(result: Result, cell: GridCell | None) -> str | None:
+    """Returns in what a result differs from its cell of the study, or None. Fingerprints need the corpora."""
+    if cell is None:
+        return "the study has no such arm and seed"
+    own, text = cell.arguments, result["dataset"].get("mlm", {})
+    found = {
+        "harness": result.get("harness"),
+        "arm": result["arm"],
+        "budget": result["budget"],
+        "model": result["model"]["name"],
+        "dataset": result["dataset"]["name"],
+        "text": (text.get("files"), text.get("split_seed")),
+        "launch": result["launch"]["requested"].get("config"),
+        "base": "base" in result,
+    }
+    expected = {
+        "harness": HARNESS_VERSION,
+        "arm": load_arm(own.arms[0]).settings(),
+        "budget": asdict(make_budget(own)),
+        "model": Path(own.model).name,
+        "dataset": own.dataset_name,
+        "text": ([Path(file).name for file in own.mlm_train_file], own.split_seed),
+        "launch": cell.launch.name,
+        "base": cell.base is not None,
+    }
+    differing = [name for name, value in expected.items() if found[name] != value]
+    return f"it differs from the study in {', '.join(differing)}" if differing else None
 
 
 def _candidates(runs: RunsByCell, first: str, second: str, seeds: Sequence[int]) -> Iterator[tuple[Pair, str | None]]:

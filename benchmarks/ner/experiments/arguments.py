@@ -165,9 +165,14 @@ def with_text(task: Task, arguments: HarnessArguments) -> Task:
 
 
 def with_checkpoints(task: Task, arguments: HarnessArguments) -> Task:
-    """Returns the task with the base that its cells begin with, and the folder of those that they save."""
+    """Returns the task with the base that its cells begin with, and the folder of those that they save.
+
+    Raises `ValueError` for a base that does not fit, and for checkpoints of a sharded model, which no rank has whole.
+    """
+    if arguments.save_model and (strategy := task.requested.get("strategy")):
+        raise ValueError(f"`save_model` must be False for a sharded model, but {strategy} is requested. Use DDP.")
     return replace(
         task,
-        base=None if arguments.base is None else load_base(Path(arguments.base)),
+        base=None if arguments.base is None else load_base(Path(arguments.base), task.identity),
         checkpoints=Path(arguments.output_dir) if arguments.save_model else None,
     )

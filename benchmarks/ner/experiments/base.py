@@ -3,10 +3,10 @@
 import copy
 import hashlib
 import json
-import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from transformers import PreTrainedModel
@@ -32,29 +32,41 @@ def is_saved(folder: Path) -> bool:
     return (folder / RUN).is_file() and (folder / WEIGHTS).is_file()
 
 
-def save_base(model: PreTrainedModel, folder: Path, run_id: str) -> None:
-    """Saves a checkpoint in half precision, atomically: the folder is complete, or as it was."""
-    temporary = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
+def save_base(model: PreTrainedModel, folder: Path, run_id: str, identity: dict[str, Any]) -> None:
+    """Saves a checkpoint in half precision, or leaves the folder as it was.
+
+    Args:
+        identity: the model of the cell, whose tokenizer a continuation has to have.
+    """
+    temporary, old = (folder.with_name(f".{folder.name}.{uuid4().hex}.{kind}") for kind in ("tmp", "old"))
     try:
         copy.deepcopy(model).half().save_pretrained(temporary)  # a copy keeps tied weights tied
-        (temporary / RUN).write_text(json.dumps({"run_id": run_id}) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        (temporary / RUN).write_text(json.dumps({"run_id": run_id, "model": identity}) + "\n", encoding="utf-8")
+        with suppress(FileNotFoundError):  # there is no older checkpoint
+            folder.rename(old)
+        temporary.rename(folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for path in (temporary, old):
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def load_base(folder: Path) -> Base:
+def load_base(folder: Path, identity: dict[str, Any]) -> Base:
     """Returns the base in a folder.
 
-    Raises `ValueError` for a folder without the checkpoint of a cell.
+    Raises `ValueError` for a folder without the checkpoint of a cell, and for one of another model or tokenizer.
     """
     if not is_saved(folder):
         raise ValueError(
             f"`base` must be a folder that a cell saved with --save_model, with {RUN} and {WEIGHTS}, but got "
             f"{str(folder)!r}. Run that cell first."
         )
-    return Base(folder, json.loads((folder / RUN).read_text(encoding="utf-8"))["run_id"])
+    run = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    if run["model"] != identity:
+        raise ValueError(
+            f"`base` must have the model and the tokenizer of this run, but {str(folder)!r} has others. Pass the "
+            "--model and, for tiny, the --train_file of the cell that saved it."
+        )
+    return Base(folder, run["run_id"])
 
 
 def weights_fingerprint(base: Base) -> str:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from benchmarks.ner.experiments.base import Base, base_folder, save_base, weights_fingerprint
 from benchmarks.ner.experiments.environment import environment
 from benchmarks.ner.experiments.launch import mismatch
-from benchmarks.ner.experiments.result import HARNESS_VERSION, SCHEMA, result_path, run_id
+from benchmarks.ner.experiments.result import DIVERGED, HARNESS_VERSION, SCHEMA, result_path, run_id
 from benchmarks.ner.experiments.storage import non_finite, without_non_finite
 from benchmarks.ner.training.arms import Arm
 from benchmarks.ner.training.budget import Budget, RuntimeConfig
@@ -81,16 +81,17 @@ def run_cell(task: Task, arm: Arm, seed: int, report: Callable[[float], None]) -
     with _runtime(task, name) as runtime:
         encoder, mlm = _pretrained(task, arm, seed, runtime, report)
         fine_tuned = _fine_tuned(task, encoder, arm, seed, runtime, report)
-    if task.checkpoints is not None and PartialState().is_main_process:
-        save_base(encoder, base_folder(task.checkpoints, name), run_id(config))
     last = fine_tuned[0].stage if fine_tuned else mlm
     observed = observed_launch(PartialState(), last.compute_dtype, last.strategy)
     measured = _measured(task, mlm, fine_tuned)
+    status = _status(mismatch(task.requested, observed) or _divergence_reason(measured))
+    if task.checkpoints is not None and status["status"] == "ok" and PartialState().is_main_process:
+        save_base(encoder, base_folder(task.checkpoints, name), run_id(config), task.identity)
     return {
         **config,
         "run_id": run_id(config),
         "launch": {"requested": task.requested, "observed": observed},
-        **_status(mismatch(task.requested, observed) or _divergence_reason(measured)),
+        **status,
         **without_non_finite(measured),
         "env": {**environment(), "own_machine": task.own_machine},
         "time": {"started": started, "seconds": time.time() - started},
@@ -163,11 +164,7 @@ def _stage_count(task: Task) -> int:
 def _divergence_reason(measured: dict[str, Any]) -> str | None:
     """Returns why a run with NaN or infinite values has failed, or None if all values are finite."""
     key_paths = list(non_finite(measured, "result"))
-    return (
-        f"the training diverged: {', '.join(key_paths[:3])} must be finite; lower the learning rate"
-        if key_paths
-        else None
-    )
+    return f"{DIVERGED}: {', '.join(key_paths[:3])} must be finite; lower the learning rate" if key_paths else None
 
 
 def _status(reason: str | None) -> dict[str, str | None]:

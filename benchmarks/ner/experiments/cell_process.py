@@ -48,6 +48,7 @@ def _save_unmeasured(
         "env": environment(),
         "time": {"started": started, "seconds": time.time() - started},
     }
-    if arguments.machine_rank == 0:
+    before = stored_result(planned)
+    if arguments.machine_rank == 0 and not (before and before["status"] == "ok"):  # measurements are never replaced
         save_result(planned.path, result)
     return result

@@ -45,12 +45,13 @@ class SweepArguments:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell with its configuration, the path of its result, and the command that starts it."""
+    """A cell with its configuration, the path of its result, the command that starts it, and its continuations."""
 
     cell: GridCell
     config: dict[str, Any]
     path: Path
     command: list[str]
+    continuations: "list[PlannedCell]" = field(default_factory=list)
 
 
 def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[PlannedCell]:
@@ -76,6 +77,8 @@ def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[Plan
         path = result_path(Path(own.output_dir), arm, seed, run_id(config))
         command = [*launch, *to_command_line(replace(own, retry_failed=True, own_machine=arguments.own_machine))]
         planned[id(cell)] = PlannedCell(cell, config, path, command)
+        if cell.base:
+            planned[id(cell.base)].continuations.append(planned[id(cell)])
     return list(planned.values())
 
 
@@ -137,9 +140,10 @@ def _load_task(arguments: HarnessArguments, requested: dict[str, Any]) -> Task:
 
 
 def successful_result(planned: PlannedCell) -> dict[str, Any] | None:
-    """Returns the result of a cell, or None if it has to run: also if its checkpoint is asked for and not there."""
+    """Returns the result of a cell, or None if it has to run: also if a continuation has to, without the checkpoint."""
     result, own = stored_result(planned), planned.cell.arguments
-    if own.save_model and not is_saved(base_folder(Path(own.output_dir), planned.path.stem)):
+    is_lost = own.save_model and not is_saved(base_folder(Path(own.output_dir), planned.path.stem))
+    if is_lost and any(successful_result(each) is None for each in planned.continuations):
         return None
     return result if result and result["status"] == "ok" else None
 

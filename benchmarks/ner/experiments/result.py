@@ -30,6 +30,7 @@ KEYS = (
     "env",
     "time",
 )
+DIVERGED = "the training diverged"  # begins the reason of a run that would fail again
 STATUSES = ("ok", "failed", "skipped")  # skipped: the machine does not support it
 TIMED = ("tokens_per_second", "step_time_median", "data_wait_share")
 FIELDS: dict[str, Any] = {  # the fields that are read; those with "?" are required only for "ok" runs

@@ -14,6 +14,8 @@ from benchmarks.ner.experiments.grid import Grid, GridCell, budget_arguments, da
 from benchmarks.ner.experiments.launch_configs import Launch, load_launch
 from benchmarks.ner.experiments.yaml_checks import (
     is_count,
+    is_list,
+    is_mapping,
     is_number,
     is_string,
     list_of,
@@ -29,11 +31,18 @@ KEYS = (
     *("question", "registered", "corpus", "model", "launch", "time_limit", "bases", "continuations", "fine_tunings"),
     *("arms", "primary", "secondary", "control", "repeats", "looks", "exclusions", "extension"),
 )
-STAGE_KEYS = {
+STAGES = ("bases", "continuations")
+SECTIONS = {
     "bases": ("arm", "seeds", "mlm_train_file", "arguments"),
     "continuations": ("per_base", "mlm_train_file", "arguments"),
+    "arms": ("fine_tuned", "mlm_only"),
+    "primary": ("outcome", "contrasts"),
+    "secondary": ("outcome", "smallest_difference"),
+    "repeats": ("reference", "arms"),
 }
-Pair = tuple[str, str]
+OUTCOMES = {"primary": "mlm_loss", "secondary": "test_f1"}
+ARM = (is_string, "names of presets")
+ArmPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Study:
         control: two arms that differ in their masks alone; an effect between them is chance.
         repeats: arms that repeat a limited number of masks, and `reference`, which never repeats one.
         looks: the analyses, in order.
+        mlm_epochs: the epochs of a continuation.
         grid: its cells in the order of the looks.
         texts: what is not computed: the question, exclusions and extension.
     """
@@ -64,18 +74,24 @@ class Study:
     name: str
     registered: date
     bases: int
-    contrasts: tuple[Pair, ...]
+    contrasts: tuple[ArmPair, ...]
     smallest_difference: float
-    control: Pair
+    control: ArmPair
     repeats: tuple[str, ...]
     reference: str
     looks: tuple[Look, ...]
+    mlm_epochs: float
     grid: Grid
     texts: dict[str, str]
 
     @property
     def title(self) -> str:
         return self.name.replace("_", " ").capitalize()
+
+    def passes(self, arm: str) -> float:
+        """Returns how often an arm that repeats masks sees each of them."""
+        patterns = load_arm(arm).num_mask_patterns
+        return self.mlm_epochs / patterns if patterns else 1.0
 
 
 def registered_studies() -> list["Study"]:
@@ -99,34 +115,74 @@ def read_study(path: Path, output_dir: str = "runs") -> Study:
 def parse_study(name: str, asked: Any, output_dir: str = "runs") -> Study:
     """Builds the study of a mapping with the keys in `KEYS`."""
     _check_keys("the study", asked, KEYS)
-    for key, names in STAGE_KEYS.items():
+    for key, names in SECTIONS.items():
         _check_keys(key, asked[key], names)
-    if not isinstance(asked["registered"], date):
-        reject("registered", "a day", asked["registered"], "Write the day of the commit, such as 2026-01-31.")
-    _check_keys("arms", asked["arms"], ("fine_tuned", "mlm_only"))
-    arms = dict.fromkeys(asked["arms"]["fine_tuned"], asked["fine_tunings"])
-    arms |= dict.fromkeys(asked["arms"]["mlm_only"], 0)
-    contrasts = tuple(_pair("primary: contrasts", pair, arms) for pair in asked["primary"]["contrasts"])
-    looks = tuple(Look(**look) for look in asked["looks"])
+    _check_values(asked)
+    arms = _arms(asked)
     seeds = list_of("bases: seeds", asked["bases"]["seeds"], is_count, "integers >= 0")
-    expected = [len(seeds) * (number + 1) for number in range(asked["continuations"]["per_base"])]
-    if [look.pairs for look in looks] != expected:
-        reject("looks", f"at {expected} pairs, one for each continuation", asked["looks"], "Change them.")
-    if not is_number(asked["secondary"]["smallest_difference"]):
-        reject("secondary: smallest_difference", "a number of points", asked["secondary"], "Change it.")
+    scored = {arm: count for arm, count in arms.items() if count}
+    contrasts = list_of("primary: contrasts", asked["primary"]["contrasts"], is_list, "lists of two arms")
     return Study(
         name=name,
         registered=asked["registered"],
         bases=len(seeds),
-        contrasts=contrasts,
+        contrasts=tuple(_pair("primary: contrasts", pair, scored) for pair in contrasts),
         smallest_difference=asked["secondary"]["smallest_difference"],
         control=_pair("control", asked["control"], arms),
-        repeats=tuple(_arm("repeats: arms", arm, arms) for arm in asked["repeats"]["arms"]),
+        repeats=tuple(_repeated(arm, arms) for arm in list_of("repeats: arms", asked["repeats"]["arms"], *ARM)),
         reference=_arm("repeats: reference", asked["repeats"]["reference"], arms),
-        looks=looks,
+        looks=_looks(asked["looks"], len(seeds), asked["continuations"]["per_base"]),
+        mlm_epochs=asked["continuations"]["arguments"]["mlm_epochs"],
         grid=Grid(list(_cells(name, asked, arms, seeds, output_dir)), asked["time_limit"]),
         texts={key: asked[key] for key in TEXTS},
     )
+
+
+def _check_values(asked: dict[str, Any]) -> None:
+    """Checks the entries that are single values."""
+    for key in (*TEXTS, "model", "launch"):
+        if not is_string(asked[key]):
+            reject(key, "a string", asked[key], "Quote it.")
+    if not isinstance(asked["registered"], date):
+        reject("registered", "a day", asked["registered"], "Write the day of the commit, such as 2026-01-31.")
+    for section, outcome in OUTCOMES.items():
+        if asked[section]["outcome"] != outcome:
+            reject(f"{section}: outcome", outcome, asked[section]["outcome"], "No other outcome is judged here.")
+    for key, value in (
+        ("time_limit", asked["time_limit"]),
+        ("secondary: smallest_difference", asked["secondary"]["smallest_difference"]),
+    ):
+        if not is_number(value) or value <= 0:
+            reject(key, "a number > 0", value, "Change it.")
+    for key, value in (
+        ("fine_tunings", asked["fine_tunings"]),
+        ("continuations: per_base", asked["continuations"]["per_base"]),
+    ):
+        if not is_count(value) or value < 1:
+            reject(key, "an integer >= 1", value, "Change it.")
+    if len(asked["bases"]["seeds"] or ()) < 2:
+        reject("bases: seeds", "two seeds or more, as bases are the independent units", asked["bases"]["seeds"], "Add.")
+
+
+def _arms(asked: dict[str, Any]) -> dict[str, int]:
+    """Returns the number of fine-tunings of each arm."""
+    scored, others = (list_of(f"arms: {key}", asked["arms"][key], *ARM) for key in ("fine_tuned", "mlm_only"))
+    if twice := [arm for arm in (*scored, *others) if [*scored, *others, asked["bases"]["arm"]].count(arm) > 1]:
+        reject("arms", "in one place: fine_tuned, mlm_only or bases", twice[0], "Remove it from one of them.")
+    return {**dict.fromkeys(scored, asked["fine_tunings"]), **dict.fromkeys(others, 0)}
+
+
+def _looks(asked: Any, bases: int, per_base: int) -> tuple[Look, ...]:
+    looks = []
+    for look in list_of("looks", asked, is_mapping, "mappings of pairs and level"):
+        _check_keys("looks", look, ("pairs", "level"))
+        if not is_number(look["level"]) or not 0 < look["level"] < 1:
+            reject("looks: level", "between 0 and 1", look["level"], "Change it.")
+        looks.append(Look(**look))
+    expected = [bases * (number + 1) for number in range(per_base)]
+    if [look.pairs for look in looks] != expected:
+        reject("looks", f"at {expected} pairs, one for each continuation", asked, "Change them.")
+    return tuple(looks)
 
 
 def _cells(
@@ -135,7 +191,7 @@ def _cells(
     """Yields the first continuation of each base, after the base, then the further continuations."""
     launch = load_launch(asked["launch"])
     shared = {**dataset_files(asked["corpus"]), "model": asked["model"], "output_dir": output_dir, "study": name}
-    of_base, of_continuation = ({**shared, **_stage(key, asked[key])} for key in STAGE_KEYS)
+    of_base, of_continuation = ({**shared, **_stage(key, asked[key])} for key in STAGES)
     bases = [_base(launch, of_base, asked["bases"]["arm"], seed, index) for index, seed in enumerate(seeds)]
     for number in range(asked["continuations"]["per_base"]):
         for index, base in enumerate(bases):
@@ -163,10 +219,18 @@ def _check_keys(name: str, asked: Any, keys: tuple[str, ...]) -> None:
         reject(name, f"a mapping with {', '.join(keys)}", f"one without {', '.join(absent)}", "Add them.")
 
 
-def _pair(name: str, pair: Any, arms: dict[str, int]) -> Pair:
+def _pair(name: str, pair: Any, arms: dict[str, int]) -> ArmPair:
     if not isinstance(pair, list) or len(pair) != 2:
         reject(name, "a list of two arms", pair, "Write [first, second], whose difference is first minus second.")
+    if pair[0] == pair[1]:
+        reject(name, "of two different arms", pair, "Change one of them.")
     return _arm(name, pair[0], arms), _arm(name, pair[1], arms)
+
+
+def _repeated(arm: str, arms: dict[str, int]) -> str:
+    if load_arm(_arm("repeats: arms", arm, arms)).num_mask_patterns is None:
+        reject("repeats: arms", "arms with a `num_mask_patterns`", arm, "Remove it.")
+    return arm
 
 
 def _arm(name: str, arm: Any, arms: dict[str, int]) -> str:

@@ -14,11 +14,9 @@ def read_yaml(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:
     try:
         return parse(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ValueError(
-            f"{path}: a grid must be a readable file, but got {error.strerror}. Check the path."
-        ) from error
+        raise ValueError(f"{path}: it must be a readable file, but got {error.strerror}. Check the path.") from error
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: a grid must be YAML, but got {' '.join(str(error).split())}. Correct it.") from error
+        raise ValueError(f"{path}: it must be YAML, but got {' '.join(str(error).split())}. Correct it.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -50,6 +48,14 @@ def is_string(value: Any) -> bool:
 
 def is_string_or_mapping(value: Any) -> bool:
     return is_string(value) or isinstance(value, dict)
+
+
+def is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def is_count(value: Any) -> bool:

@@ -22,6 +22,7 @@ from benchmarks.ner.report.quality_tables import (
     by_arm,
     comparison_tables,
     no_entities,
+    percentages,
     quality_table,
 )
 from benchmarks.ner.report.speed_tables import STAGES, Speed, speed_table, speeds
@@ -33,11 +34,11 @@ METHOD = (
     "F1 is the strict IOB2 score of seqeval, micro-averaged over entities, in percent. ± is the standard "
     "deviation over seeds; the interval is the 95 % confidence interval of their mean, for three seeds or more. "
     "Differences compare runs of the same seed on the same sentences. They treat seeds as random samples, and for "
-    "F1 documents too; MLM loss is that of this validation text. A p-value is that of the interval, or of a sign-flip "
-    " permutation test if that is larger and there are pairs enough. Verdicts on contrasts that were declared "
-    "before any run come from registered studies alone. All other comparisons are exploratory: Holm's method "
-    "adjusts those of a table together. The column '80 % power for' has the difference that a test at 5 % finds "
-    f"with a power of 80 %, and its range, as the standard deviation is itself an estimate. {EXPLAINED}"
+    "F1 documents too; MLM loss is that of this validation text. A p-value is that of the interval, or of a "
+    "sign-flip permutation test if that is larger and there are pairs enough. Verdicts on contrasts that were "
+    "declared before any run come from registered studies alone. All other comparisons are exploratory: Holm's "
+    "method adjusts those of a table together. The column '80 % power for' has the difference that a test at 5 % "
+    f"finds with a power of 80 %, and its range, as the standard deviation is itself an estimate. {EXPLAINED}"
 )
 
 
@@ -48,6 +49,7 @@ def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> l
     blocks: list[Block] = [
         Heading(TITLE, level=1),
         *(block for each in judgements(results) for block in study_section(each)),
+        *_unknown_studies(results),
         *_method(others),
         *(block for label, runs in tasks(others) for block in _task(label, runs, found)),
         *not_run(results, rejected),
@@ -65,6 +67,15 @@ def summary(results: Sequence[Result]) -> list[Block]:
         *(block for name, runs in members if len(by_arm(runs)) > 1 for block in _f1(name, runs)),
         *not_run(results),
     ]
+
+
+def _unknown_studies(results: Sequence[Result]) -> Iterator[Paragraph]:
+    """Names the studies of results that have no file here, so that no result is passed over in silence."""
+    known = {study.name for study in registered_studies()}
+    counts = Counter(each["study"] for each in results if each.get("study") is not None and each["study"] not in known)
+    for name, count in counts.items():
+        text = f"{name!r} has {count} runs and no file in benchmarks/ner/studies, by which it is judged. Add that file."
+        yield Paragraph(printable(text), mark="Unknown study:")
 
 
 def _method(others: Sequence[Result]) -> Iterator[Block]:
@@ -102,7 +113,7 @@ def _task(label: str, results: Sequence[Result], found: Sequence[Comparison]) ->
 
 
 def _arms(name: str, arms: Sequence[ArmRuns], found: Sequence[Comparison]) -> Iterator[Block]:
-    if len([arm for arm in arms if arm.successful]) > 1:
+    if len([arm for arm in arms if percentages(arm.successful, "test_f1")]) > 1:
         yield _figure(f"F1 by arm, {name}", lambda path: draw_f1(arms, path))
     yield from loss_blocks(arms)
     yield from comparison_tables(found)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.ner.analysis.seed_summary import spread
 from benchmarks.ner.report.labels import ORDER
-from benchmarks.ner.report.quality_tables import ArmRuns
+from benchmarks.ner.report.quality_tables import ArmRuns, percentages
 from benchmarks.ner.report.speed_tables import STAGES, Speed
 from benchmarks.ner.training.curve import columns
 
@@ -25,7 +25,7 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
     figure, (dev, test) = _figure(len(arms), columns=2)
     for axes, split in ((dev, "dev"), (test, "test")):
         for row, arm in enumerate(arms):
-            _draw_spread(axes, row, [100 * run["quality"][f"{split}_f1"] for run in arm.successful], _color(arm))
+            _draw_spread(axes, row, percentages(arm.successful, f"{split}_f1"), _color(arm))
         axes.set(xlabel=f"{split} F1, %", xlim=f1_range(*axes.get_xlim()))
         _names(axes, [arm.label for arm in arms] if axes is dev else [""] * len(arms))
     test.set_title("dots: seeds; bars: 95 % intervals of the mean", loc="right", fontsize="small")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.ner.analysis.comparison import Comparison, compare
 from benchmarks.ner.analysis.outcomes import F1, LOSS
-from benchmarks.ner.analysis.pairing import arms, groups
+from benchmarks.ner.analysis.pairing import arms, groups, runs_by_seed
 from benchmarks.ner.analysis.registered import Judgement
 from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.blocks import Paragraph
@@ -19,7 +19,7 @@ def finding(judgement: Judgement | None, others: Sequence[Result]) -> Paragraph:
     """Returns the answer of a registered study or, before its first look, that of exploratory runs of most seeds."""
     if judgement is not None and judgement.looks:
         return Paragraph(answer_sentences(judgement), mark=cost_sentence(judgement))
-    members = max((runs for runs in groups(others) if {NEW, REPEATED} <= set(arms(runs))), key=len)
+    members = max((runs for runs in groups(others) if {NEW, REPEATED} <= set(arms(runs))), key=_common_seeds)
     loss, f1 = (compare(members, REPEATED, NEW, outcome) for outcome in (LOSS, F1))
     run = next(run for run in members if run["arm"]["name"] == REPEATED)
     patterns = run["arm"]["num_mask_patterns"]
@@ -34,6 +34,10 @@ def finding(judgement: Judgement | None, others: Sequence[Result]) -> Paragraph:
     )
     progress = "" if judgement is None else f" A registered study is under way: {_progress(judgement)}."
     return Paragraph(unknown + progress, mark=known)
+
+
+def _common_seeds(runs: Sequence[Result]) -> int:
+    return len(runs_by_seed(runs, NEW).keys() & runs_by_seed(runs, REPEATED).keys())
 
 
 def _numbers(found: Comparison) -> str:

@@ -55,13 +55,13 @@ def quality_table(title: str, results: Iterable[Result]) -> Table:
 
 def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
     """Yields advice if every successful run has an F1 of 0."""
-    scores = _percentages((run for run in results if run["status"] == "ok"), "test_f1")
+    scores = percentages((run for run in results if run["status"] == "ok"), "test_f1")
     if scores and not any(scores):
         yield NO_ENTITIES
 
 
 def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
-    dev, test = (_percentages(arm.successful, name) for name in ("dev_f1", "test_f1"))
+    dev, test = (percentages(arm.successful, name) for name in ("dev_f1", "test_f1"))
     return (
         arm.label,
         runs_cell(arm.successful, len(arm.runs)),
@@ -73,7 +73,7 @@ def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
     )
 
 
-def _percentages(runs: Iterable[Result], name: str) -> list[float]:
+def percentages(runs: Iterable[Result], name: str) -> list[float]:
     """Returns a score of each run that was fine-tuned, in percent."""
     return [100 * run["quality"][name] for run in runs if run["quality"][name] is not None]
 

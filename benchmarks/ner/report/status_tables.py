@@ -16,9 +16,9 @@ from benchmarks.ner.report.quality_tables import by_arm, no_entities, quality_ta
 
 def overview(results: Sequence[Result]) -> Iterator[Block]:
     """Builds tables of F1 and of the MLM loss for each dataset, model, budget and launch, with advice if no entity was
-    found; then the runs without results.
+    found; then the runs without results. Runs of a study have no table here, as no number is shown before a look.
     """
-    for label, members in tasks(results):
+    for label, members in tasks(each for each in results if each.get("study") is None):
         for launched, runs in launches(members):
             yield quality_table(f"{label}, {launched}", runs)
             yield from no_entities(runs)

@@ -35,16 +35,22 @@ def draw_doses(look: LookResult, path: Path) -> None:
 
 
 def _pairs(axes: Axes, places: np.ndarray, doses: Sequence[Dose]) -> None:
-    pairs = min(len(dose.differences) for dose in doses)
-    values = np.stack([np.zeros(pairs), *(dose.differences[:pairs] for dose in doses)])
-    lines = axes.plot(places, values, color=LINE, alpha=0.4, linewidth=0.9)
-    lines[0].set_label(f"each of {pairs} pairs of runs")
+    """Draws the pairs that all doses have."""
+    seeds = sorted(set.intersection(*(set(dose.differences) for dose in doses)))
+    values = [[0.0, *(dose.differences[seed] for dose in doses)] for seed in seeds]
+    for number, line in enumerate(values):
+        label = None if number else f"each of {len(seeds)} pairs of runs"
+        axes.plot(places, line, color=LINE, alpha=0.4, linewidth=0.9, label=label)
 
 
 def _means(axes: Axes, places: np.ndarray, doses: Sequence[Dose]) -> None:
-    means = [dose.contrast.estimate.difference for dose in doses]
-    reach = [dose.contrast.high - mean for dose, mean in zip(doses, means, strict=True)]
+    judged = [
+        (place, each.contrast.difference, (each.contrast.high - each.contrast.low) / 2)
+        for place, each in zip(places[1:], doses, strict=True)
+        if each.contrast.difference is not None and each.contrast.high is not None and each.contrast.low is not None
+    ]
+    at, means, reach = zip(*judged, strict=True)
     label = f"mean, {percent(1 - doses[0].contrast.level)} interval"
-    axes.errorbar(places[1:], means, reach, fmt="o", color=MEAN, linewidth=2.5, capsize=5, label=label)
-    for place, mean in zip(places[1:], means, strict=True):
+    axes.errorbar(at, means, reach, fmt="o", color=MEAN, linewidth=2.5, capsize=5, label=label)
+    for place, mean in zip(at, means, strict=True):
         axes.annotate(f"{mean:+.2f}", (place, mean), xytext=(9, -4), textcoords="offset points", fontsize="large")

@@ -64,6 +64,7 @@ def pretrain(
 def _evaluated(trainer: TimedTrainer, arm: Arm, tokenizer: PreTrainedTokenizerBase, budget: Budget) -> dict[str, Any]:
     """Returns the loss of each fixed evaluation mask, and their mean."""
     losses = []
+    trainer.args.dataloader_persistent_workers = False  # with them, Trainer keeps the loader and so its masks
     for seed in range(budget.mlm_evaluation_masks):
         trainer.evaluation_collator = arm.evaluation_collator(tokenizer, seed)
         losses.append(trainer.evaluate()["eval_loss"])

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from benchmarks.ner.training.speed import StepTimer
 from benchmarks.ner.training.token_counts import Count, TokenCounter
@@ -38,6 +39,17 @@ class TimedTrainer(Trainer):
         for each in counts:
             self.observed.add(each)
         return fetched
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the sampler of Trainer; batches by length have a generator of their own.
+
+        They would follow the global one, which dropout advances differently on each rank, so that ranks would disagree
+        on the order of an epoch.
+        """
+        sampler = super()._get_train_sampler(*args, **kwargs)
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler.generator = torch.Generator().manual_seed(self.args.data_seed or 0)
+        return sampler
 
     def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
         of_training = self.data_collator

@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from support.harness import ROOT
 
 from benchmarks.ner import sweep
 from benchmarks.ner.experiments import process_tree
+from benchmarks.ner.experiments.base import RUN, WEIGHTS, base_folder
 from benchmarks.ner.experiments.cell_process import run_cell_process
 from benchmarks.ner.experiments.grid import Grid, parse_grid
 from benchmarks.ner.experiments.plan import PlannedCell, SweepArguments, action, plan_cells, stored_result
@@ -255,3 +257,35 @@ def test_a_model_that_cannot_be_loaded_is_refused_before_anything_runs(tmp_path)
     grid = parse_grid({**SMALL, "models": [str(tmp_path / "absent")]}, str(tmp_path))
     with pytest.raises(ValueError, match=r"`datasets` and `models` must be .*, but got .*absent.* Correct the name"):
         plan_cells(grid, SweepArguments(), tmp_path)
+
+
+# -- Bases ------------------------------------------------------------------------------------------------------------
+
+
+def _saving(cell: PlannedCell, folder: Folder, continuations: list[PlannedCell]) -> PlannedCell:
+    """The cell with a checkpoint to save, which other cells begin with."""
+    arguments = replace(cell.cell.arguments, save_model=True, output_dir=str(folder.path))
+    return replace(cell, cell=replace(cell.cell, arguments=arguments), continuations=continuations)
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+@pytest.mark.parametrize("continued", ["ok", "failed"])
+def test_a_base_runs_again_only_if_its_checkpoint_is_needed(folder, is_saved, continued) -> None:
+    continuation = folder.cell(config="other")
+    folder.write(continuation, continued)
+    base = _saving(folder.cell(), folder, [continuation])
+    folder.write(base, "ok")
+    if is_saved:
+        checkpoint = base_folder(folder.path, base.path.stem)
+        checkpoint.mkdir(parents=True)
+        for name in (RUN, WEIGHTS):
+            (checkpoint / name).write_text("{}")
+    assert action(base) == ("run" if not is_saved and continued == "failed" else "finished")
+
+
+def test_a_result_that_is_ok_is_never_replaced_by_one_without_measurements(folder) -> None:
+    cell = folder.cell(CRASH)
+    folder.write(cell, "ok")
+    before = cell.path.read_text()
+    assert run_cell_process(cell, Grid([], 300), folder.arguments)["status"] == "failed"
+    assert cell.path.read_text() == before

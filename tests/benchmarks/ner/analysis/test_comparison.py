@@ -228,6 +228,14 @@ def test_the_comparisons_of_a_table_are_adjusted_together() -> None:
     assert any(one.p < 0.05 <= one.p_adjusted for one in found), "or nothing here would show the adjustment"
 
 
+@pytest.mark.parametrize("seeds", [5, 6, 8, 12])
+def test_a_large_difference_is_found_with_any_number_of_seeds(seeds) -> None:
+    """Sign flips, which have a smallest p-value, are no part of a family in which they could not decide."""
+    shares = {"none": 0.1, "dynamic": 0.9, "static": 0.3, "static10": 0.5, "anneal": 0.7}
+    found = of_f1(arms(shares, seeds=range(seeds)))
+    assert [one.verdict for one in found if NO_DIFFERENCE in one.verdict] == []
+
+
 def test_a_pair_of_one_seed_counts_in_the_family_and_has_no_verdict() -> None:
     results = [*arms({"dynamic": 0.7, "static10": 0.6}), *arms({"anneal": 0.7, "constant_mean": 0.6}, seeds=[0])]
     by_pair = {(one.first, one.second): one for one in of_f1(results)}

@@ -62,13 +62,6 @@ def test_sign_flips_guard_where_they_can_decide(pairs, level, is_used) -> None:
     assert guarded_p(found, by_pair, level) == pytest.approx(expected)
 
 
-def test_the_guarded_p_is_never_below_the_other() -> None:
-    for seed in range(20):
-        by_pair = np.random.default_rng(seed).normal(0.3, 1, 8)
-        found = estimate_of_units(by_pair)
-        assert guarded_p(found, by_pair, 0.05) == max(p_value(found), sign_flip_p(by_pair))
-
-
 # -- Against Student's t ----------------------------------------------------------------------------------------------
 
 ERRORS = st.floats(0.01, 9)

@@ -13,10 +13,14 @@ from support.worlds import SAME, losses, study
 
 from benchmarks.ner.analysis import bootstrap
 from benchmarks.ner.analysis.comparison import NO_DIFFERENCE
+from benchmarks.ner.analysis.contrasts import TOO_FEW, contrast_of, with_equivalence
 from benchmarks.ner.analysis.estimate import Estimate, estimate_of_units, guarded_p, holm, mean_by_unit, sign_flip_p
 from benchmarks.ner.analysis.outcomes import F1
-from benchmarks.ner.analysis.registered import _adjust, _with_equivalence, contrast_of, decided_at, judge
+from benchmarks.ner.analysis.registered import judge
 from benchmarks.ner.experiments.study import Study, parse_study
+from benchmarks.ner.report.blocks import markdown
+from benchmarks.ner.report.study_figure import draw_doses
+from benchmarks.ner.report.study_tables import study_section
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +55,32 @@ def test_what_is_of_another_study_or_of_none_counts_nothing(declared) -> None:
     assert judge(declared, [*others, *results]).runs.finished == judge(declared, results).runs.finished
 
 
-def test_two_runs_of_an_arm_and_seed_are_no_study(declared) -> None:
+def _stranger(results, **changes) -> dict:
+    return {**next(run for run in results if (run["arm"]["name"], run["seed"]) == ("none", 0)), **changes}
+
+
+def test_a_result_that_the_study_does_not_ask_for_is_named_and_counts_nothing(declared) -> None:
     results = all_results(declared, 6)
-    with pytest.raises(ValueError, match=r"`results` must have one run of each arm and seed .*'none', seed 0"):
-        judge(declared, [*results, next(run for run in results if run["arm"]["name"] == "none")])
+    twice = judge(declared, [*results, _stranger(results)])
+    assert twice.runs.strangers == ["none, seed 0: already there"]
+    assert len(twice.looks) == 1
+    run = _stranger(results)
+    for changes, said in (
+        ({"budget": {**run["budget"], "mlm_epochs": 1}}, "budget"),
+        ({"dataset": {"name": "embedded"}}, "dataset, text"),
+        ({"harness": 3}, "harness"),
+        ({"model": {"name": "minilm"}}, "model"),
+        ({"arm": {**run["arm"], "mlm_probability": 0.5}}, "arm"),
+    ):
+        others = [each for each in results if (each["arm"]["name"], each["seed"]) != ("none", 0)]
+        found = judge(declared, [*others, _stranger(results, **changes)])
+        assert found.runs.strangers == [f"none, seed 0: it differs from the study in {said}"]
+        assert found.looks == [], "its own run is still missing"
+    without_base = {name: value for name, value in run.items() if name != "base"}
+    assert judge(declared, [without_base]).runs.strangers == ["none, seed 0: it differs from the study in base"]
+    assert judge(declared, [_stranger(results, seed=99)]).runs.strangers == [
+        "none, seed 99: the study has no such arm and seed"
+    ]
 
 
 def test_the_numbers_are_those_of_the_mean_of_each_base(declared) -> None:
@@ -74,9 +100,10 @@ def test_the_numbers_are_those_of_the_mean_of_each_base(declared) -> None:
         low, high = expected.confidence_interval(1 - found.look.level)
         assert (contrast.low, contrast.high) == pytest.approx((low, high))
         assert contrast.estimate.units == 6
-        assert [each.p_adjusted for each in found.primary] == pytest.approx(
-            holm(np.array([each.p for each in found.primary])).tolist()
-        )
+    assert [each.p_adjusted for each in first.primary] == pytest.approx(
+        holm(np.array([each.p for each in first.primary])).tolist()
+    )
+    assert [each.p_adjusted for each in second.primary] == [None, second.primary[1].p, None], "only one was open"
 
 
 def test_the_verdicts_are_those_of_the_level_of_the_look(declared) -> None:
@@ -89,7 +116,7 @@ def test_the_verdicts_are_those_of_the_level_of_the_look(declared) -> None:
     }
     assert first.control.verdict == NO_DIFFERENCE
     for found in judge(declared, all_results(declared, noise=0.12)).looks:
-        for each in found.primary:
+        for each in (each for each in found.primary if each.p_adjusted is not None):
             assert (each.verdict != NO_DIFFERENCE) == (each.p_adjusted < found.look.level)
 
 
@@ -98,17 +125,27 @@ def test_what_a_look_decides_stays_decided(declared) -> None:
     for run in results:  # the second continuations say the opposite
         if run["arm"]["name"] == "dynamic" and run["seed"] >= 6:
             run["mlm"]["eval_loss"] += 0.4
-    found = judge(declared, results)
-    assert found.looks[1].primary[0].verdict == NO_DIFFERENCE
-    assert decided_at(found, "dynamic", "static10") == declared.looks[0]
-    assert decided_at(found, "anneal", "constant_mean") is None
+    first, second = judge(declared, results).looks
+    assert first.primary[0].verdict == "better"
+    assert abs(second.primary[0].estimate.difference) < 0.1
+    assert [each.verdict for each in second.primary] == [
+        "better (decided at 6 pairs)",
+        NO_DIFFERENCE,
+        "better (decided at 6 pairs)",
+    ]
+
+
+def test_test_f1_follows_its_interval_and_is_not_adjusted(declared) -> None:
+    for found in judge(declared, all_results(declared)).looks:
+        assert [each.p_adjusted for each in found.secondary] == [each.p for each in found.secondary]
 
 
 def test_passes_are_those_over_each_mask(declared) -> None:
     found = judge(declared, all_results(declared)).looks[-1].doses
     assert {dose.arm: dose.passes for dose in found} == {"static": 40, "static4": 10, "static10": 4, "static20": 2}
     for dose in found:
-        assert dose.differences.shape == (12,)
+        assert list(dose.differences) == list(range(12))
+        assert np.mean(list(dose.differences.values())) == pytest.approx(dose.contrast.difference)
         assert dose.contrast.estimate.difference == pytest.approx(EFFECTS[dose.arm], abs=0.03)
 
 
@@ -123,7 +160,22 @@ def test_a_run_that_diverged_stays_out_and_is_named(declared) -> None:
     reason = "the training diverged: mlm must be finite; lower the learning rate"
     (found,) = judge(declared, _change(all_results(declared, 6), "static10", 2, status="failed", reason=reason)).looks
     assert [each.pairs for each in found.primary] == [5, 6, 6]
-    assert found.left_out == [f"dynamic and static10, seed 2: static10 failed: {reason}"]
+    assert found.left_out == [
+        f"dynamic and static10, seed 2: static10 failed: {reason}",
+        f"static10 and dynamic, seed 2: static10 failed: {reason}",
+    ]
+
+
+@pytest.mark.parametrize("most", [5, 6])
+def test_an_arm_that_always_diverges_cannot_be_judged(declared, most, tmp_path) -> None:
+    results = all_results(declared, 6)
+    for seed in range(most):
+        results = _change(results, "static", seed, status="failed", reason="the training diverged: in nan")
+    (found,) = judge(declared, results).looks
+    assert [each.verdict for each in found.primary] == ["better", NO_DIFFERENCE, TOO_FEW]
+    assert found.secondary[2].verdict == TOO_FEW
+    draw_doses(found, tmp_path / "picture.png")
+    assert "cannot be judged" in markdown(study_section(judge(declared, results)))
 
 
 def test_a_run_that_crashed_is_waited_for(declared) -> None:
@@ -135,11 +187,21 @@ def test_runs_from_other_weights_or_another_budget_are_no_pair(declared) -> None
     results = all_results(declared, 6)
     run = next(run for run in results if (run["arm"]["name"], run["seed"]) == ("static10", 2))
     (found,) = judge(declared, _change(results, "static10", 2, mlm={**run["mlm"], "base_weights": "other"})).looks
-    assert found.left_out == [
+    assert found.left_out[0] == (
         "dynamic and static10, seed 2: their bases have other weights, as after a base was trained again"
-    ]
-    (found,) = judge(declared, _change(results, "static10", 2, budget={**run["budget"], "mlm_epochs": 30})).looks
-    assert found.left_out == ["dynamic and static10, seed 2: they differ in more than their arm"]
+    )
+    assert [each.pairs for each in found.primary] == [5, 6, 6]
+    (found,) = judge(declared, _change(results, "static10", 2, base="other")).looks
+    assert found.left_out[0] == "dynamic and static10, seed 2: they differ in more than their arm"
+
+
+def test_a_base_that_was_trained_again_between_two_continuations_is_one_unit(declared) -> None:
+    results = all_results(declared)
+    for run in results:
+        if run["seed"] == 7:
+            run["mlm"]["base_weights"] = "trained again"
+    _, second = judge(declared, results).looks
+    assert {each.estimate.units for each in second.primary} == {6}
 
 
 # -- Equivalence ------------------------------------------------------------------------------------------------------
@@ -150,8 +212,8 @@ def test_runs_from_other_weights_or_another_budget_are_no_pair(declared) -> None
     [
         (3.0, 0.1, "better"),
         (-3.0, 0.1, "worse"),
-        (0.5, 0.05, "better, but by less than 1 points"),
-        (0.05, 0.1, "equivalent (within ± 1 points)"),
+        (0.5, 0.05, "better, but by less than 1 point"),
+        (0.05, 0.1, "equivalent (within ± 1 point)"),
         (0.5, 1.0, "not known"),
     ],
 )
@@ -162,8 +224,8 @@ def test_an_arm_is_better_worse_equivalent_or_not_known(difference, error, verdi
         differences=lambda pairs: np.full(6, difference),
     )
     pairs = [(run, run) for run in (make_result("dynamic", seed, mlm={"base_weights": seed}) for seed in range(6))]
-    (found,) = _adjust([contrast_of(outcome, pairs, 0.048)])
-    assert _with_equivalence(found, 1.0).verdict == verdict
+    pairs = [({**run, "base": run["seed"]}, run) for run, _ in pairs]
+    assert with_equivalence(contrast_of(outcome, ("dynamic", "static"), pairs, 0.048), 1.0).verdict == verdict
 
 
 # -- Simulated studies in which all arms are the same -----------------------------------------------------------------
@@ -209,7 +271,7 @@ def test_one_study_of_twenty_finds_a_difference_in_loss_where_there_is_none(
         contrasts = [by_arm[0] - by_arm[1], by_arm[2] - by_arm[3], by_arm[0] - by_arm[4]]
         for pairs, level in zip((6, 12), LEVELS, strict=True):
             p_values = [
-                guarded_p(estimate_of_units(mean_by_unit(each[:pairs], UNITS[:pairs])), each[:pairs], level)
+                guarded_p(estimate_of_units(mean_by_unit(each[:pairs], UNITS[:pairs])), each[:pairs], level / 3)
                 for each in contrasts
             ]
             if min(holm(np.array(p_values))) < level:

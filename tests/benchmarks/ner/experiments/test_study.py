@@ -20,6 +20,10 @@ COMMITTED = ROOT / "benchmarks" / "results"
 PATHS = sorted(STUDIES.glob("*.yaml"))
 
 
+def _primary(contrasts) -> dict[str, Any]:
+    return {"primary": {"outcome": "mlm_loss", "contrasts": contrasts}}
+
+
 @pytest.fixture
 def asked() -> dict[str, Any]:
     return yaml.safe_load((STUDIES / "repeated_masks.yaml").read_text(encoding="utf-8"))
@@ -67,9 +71,24 @@ def test_only_some_arms_are_fine_tuned(asked) -> None:
         ({"bases": None}, r"`bases` must be a mapping with keys among arm, seeds"),
         ({"looks": [{"pairs": 5, "level": 0.05}]}, r"`looks` must be at \[6, 12\] pairs, one for each continuation"),
         ({"control": ["dynamic", "statik"]}, r"`control` must be among the arms none, .*but got 'statik'"),
-        ({"primary": {"contrasts": [["dynamic"]]}}, r"`primary: contrasts` must be a list of two arms"),
+        ({"primary": None}, r"`primary` must be a mapping with keys among outcome, contrasts"),
+        (_primary([["dynamic"]]), r"`primary: contrasts` must be a list of two arms"),
+        (_primary([]), r"`primary: contrasts` must be a list with at least one entry"),
+        (_primary([["dynamic", "dynamic"]]), r"`primary: contrasts` must be of two different arms"),
+        (_primary([["dynamic", "static4"]]), r"`primary: contrasts` must be among the arms none, .*but got 'static4'"),
+        ({"primary": {"outcome": "loss", "contrasts": []}}, r"`primary: outcome` must be mlm_loss, but got 'loss'"),
+        ({"fine_tunings": 0}, r"`fine_tunings` must be an integer >= 1, but got 0"),
+        ({"time_limit": "soon"}, r"`time_limit` must be a number > 0, but got 'soon'"),
+        ({"question": [1]}, r"`question` must be a string"),
+        ({"looks": [{"pairs": 6, "level": 7}]}, r"`looks: level` must be between 0 and 1, but got 7"),
+        ({"looks": [{"pears": 6, "level": 0.05}]}, r"`looks` must be a mapping with keys among pairs, level"),
+        ({"arms": {"fine_tuned": ["none", "static"], "mlm_only": ["static"]}}, r"`arms` must be in one place"),
+        ({"repeats": {"reference": "dynamic", "arms": ["anneal"]}}, r"`repeats: arms` must be arms with a `num_mask"),
         ({"registered": "soon"}, r"`registered` must be a day, but got 'soon'"),
-        ({"secondary": {"smallest_difference": "1"}}, r"`secondary: smallest_difference` must be a number of points"),
+        (
+            {"secondary": {"outcome": "test_f1", "smallest_difference": "1"}},
+            r"`secondary: smallest_difference` must be a number > 0, but got '1'",
+        ),
         ({"more": 1}, r"`the study` must be a mapping with keys among question, .*but got 'more'"),
     ],
 )
@@ -88,12 +107,18 @@ def test_a_study_without_a_key_is_named(asked) -> None:
 def test_a_study_is_older_than_its_first_result(path) -> None:
     """Also its last change is: what it will be judged by is fixed."""
     git = shutil.which("git")
-    command = [git, "log", "-1", "--format=%ct", "--", path.name]
-    found = git and subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
-    if not found or not found.stdout.strip():
+
+    def said(*words: str) -> str:
+        return subprocess.run(
+            [str(git), *words], cwd=path.parent, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    if git is None or said("rev-parse", "--is-shallow-repository") != "false":
         pytest.skip("needs the history of the repository")
+    committed = said("log", "-1", "--format=%ct", "--", path.name)
+    assert committed, "the study is committed"
     results, _ = read_results(COMMITTED)
     started = [result["time"]["started"] for result in results if result.get("study") == path.stem]
-    assert int(found.stdout) < min(started, default=float("inf"))
-    day = datetime.fromtimestamp(int(found.stdout), tz=timezone.utc).date()
+    assert int(committed) < min(started, default=float("inf"))
+    day = datetime.fromtimestamp(int(committed), tz=timezone.utc).date()
     assert read_study(path).registered <= day

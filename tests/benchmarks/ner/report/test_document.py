@@ -283,7 +283,7 @@ def test_a_study_answers_in_its_first_sentence_and_shows_it(study, tmp_path):
         "dynamic minus static",
     ]
     assert [row[1] for row in primary.rows] == ["better", "no difference found", "better"]
-    assert {row[1] for row in secondary.rows} <= {"better", "worse", "not known", "equivalent (within ± 1 points)"}
+    assert {row[1] for row in secondary.rows} <= {"better", "worse", "not known", "equivalent (within ± 1 point)"}
     assert [row[0] for row in passes.rows][:2] == ["1 (other masks: dynamic_again)", "2 (static20)"]
     assert "Exploratory comparisons" not in [getattr(block, "text", "") for block in rest], "its runs are there once"
 
@@ -302,9 +302,33 @@ def test_the_last_look_says_what_was_decided_before(study):
         block for block in report(all_results(study), []) if "seen 4 times" in (getattr(block, "mark", 0) or "")
     )
     assert "(95.2 % intervals, 12 pairs of runs)" in answer.mark
-    assert answer.text.endswith(
-        "This is the last look. Decided before: dynamic against static10 at 6 pairs; dynamic against static at 6 pairs."
+    assert answer.text.endswith("This is the last look.")
+    primary = next(block for block in report(all_results(study), []) if isinstance(block, Table))
+    assert [row[1] for row in primary.rows][::2] == ["better (decided at 6 pairs)"] * 2
+
+
+def test_a_cost_that_was_not_found_is_not_called_one(study):
+    results = all_results(study, 6, noise=1.0)
+    _, _, answer, *_ = report(results, [])
+    assert "4 times has no cost that was found, " in answer.mark
+
+
+def test_runs_of_an_unknown_study_are_named():
+    results = [make_result("dynamic", 0, study="mine")]
+    assert report(results, [])[1] == Paragraph(
+        "'mine' has 1 runs and no file in benchmarks/ner/studies, by which it is judged. Add that file.",
+        mark="Unknown study:",
     )
+
+
+def test_arms_that_were_not_fine_tuned_are_reported(tmp_path):
+    none = dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))
+    results = [make_result(arm, seed, quality=none) for arm in ("static", "dynamic") for seed in range(3)]
+    for block in report(results, []):
+        if isinstance(block, Figure):
+            block.draw(tmp_path / block.file)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("f1")]
+    assert rows(results)["static"][1:3] == ("-", "-")
 
 
 @pytest.mark.parametrize(
