@@ -46,7 +46,7 @@ def test_a_real_cell_is_run_and_known_again(tmp_path, monkeypatch, capsys) -> No
     assert output.endswith("cpu_1_fp32: run\n")
     assert not output_dir.exists()
     assert main(monkeypatch, grid, "--output_dir", output_dir) == 0, capsys.readouterr().out
-    assert ": ok, test F1 " in capsys.readouterr().out
+    assert ": ok, MLM loss " in capsys.readouterr().out
     assert main(monkeypatch, grid, "--output_dir", output_dir, "--dry_run") == 0
     assert capsys.readouterr().out.endswith(": finished\n")
 
