@@ -14,9 +14,13 @@ def read_yaml(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:
     try:
         return parse(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ValueError(f"{path}: it must be a readable file, but got {error.strerror}. Check the path.") from error
+        raise ValueError(
+            f"{path}: a grid or a study must be a readable file, but got {error.strerror}. Check the path."
+        ) from error
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: it must be YAML, but got {' '.join(str(error).split())}. Correct it.") from error
+        raise ValueError(
+            f"{path}: a grid or a study must be YAML, but got {' '.join(str(error).split())}. Correct it."
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

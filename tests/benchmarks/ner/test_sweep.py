@@ -225,7 +225,10 @@ def test_machines_are_joined_by_flags_and_each_cell_has_a_port(tmp_path) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["absent.yaml"], "absent.yaml: a grid must be a readable file, but got No such file or directory. Check"),
+        (
+            ["absent.yaml"],
+            "absent.yaml: a grid or a study must be a readable file, but got No such file or directory. Check",
+        ),
         (["grid.yaml", "--output_dir", "grid.yaml"], "output_dir must be a writable folder"),
         (["grid.yaml", "--epochs", "3"], "arguments must be among those that --help lists; got --epochs 3;"),
     ],

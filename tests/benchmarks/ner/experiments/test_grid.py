@@ -51,7 +51,7 @@ def test_what_is_no_grid_is_refused_by_its_key_its_rule_and_its_remedy(tmp_path,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("arms: [", "a grid must be YAML"),
+        ("arms: [", "a grid or a study must be YAML"),
         ("", "`the grid` must be a mapping"),
         ("arms: [none]", "lacks seeds and l"),
     ],
@@ -63,7 +63,9 @@ def test_a_file_that_holds_no_grid_is_refused(tmp_path, text, message) -> None:
 
 
 def test_a_grid_that_is_not_there_is_refused(tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"a grid must be a readable file, but got No such file or directory\. Check"):
+    with pytest.raises(
+        ValueError, match=r"a grid or a study must be a readable file, but got No such file or directory\. Check"
+    ):
         read_grid(tmp_path / "absent.yaml")
 
 
