@@ -10,6 +10,7 @@ from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.report.blocks import Paragraph, markdown
 from benchmarks.ner.report.document import judgements, summary
 from benchmarks.ner.report.finding import finding
+from benchmarks.ner.report.grouping import without_studies
 from benchmarks.speed import gpu, table
 
 HERE = Path(__file__).parent
@@ -33,8 +34,7 @@ def parts() -> dict[Path, dict[str, str]]:
 
 def _finding(results: Sequence[Result]) -> Paragraph:
     of_studies = judgements(results)
-    others = [result for result in results if result.get("study") is None]
-    return finding(of_studies[0] if of_studies else None, others)
+    return finding(of_studies[0] if of_studies else None, without_studies(results))
 
 
 def insert_parts(text: str, parts: dict[str, str]) -> str:

@@ -169,7 +169,8 @@ def _arms(asked: dict[str, Any]) -> dict[str, int]:
     scored, others = (list_of(f"arms: {key}", asked["arms"][key], *ARM) for key in ("fine_tuned", "mlm_only"))
     if twice := [arm for arm in (*scored, *others) if [*scored, *others, asked["bases"]["arm"]].count(arm) > 1]:
         reject("arms", "in one place: fine_tuned, mlm_only or bases", twice[0], "Remove it from one of them.")
-    return {**dict.fromkeys(scored, asked["fine_tunings"]), **dict.fromkeys(others, 0)}
+    arms = {**dict.fromkeys(scored, asked["fine_tunings"]), **dict.fromkeys(others, 0)}
+    return {load_arm(arm).name: fine_tunings for arm, fine_tunings in arms.items()}  # rejects unknown presets
 
 
 def _looks(asked: Any, bases: int, per_base: int) -> tuple[Look, ...]:
@@ -199,7 +200,7 @@ def _cells(
                 yield base
             for arm, fine_tunings in arms.items():
                 own = {**of_continuation, "fine_tunings": fine_tunings, "split_seed": seeds[index]}
-                own |= {"arms": [load_arm(arm).name], "seeds": [index + number * len(seeds)]}
+                own |= {"arms": [arm], "seeds": [index + number * len(seeds)]}
                 yield GridCell(launch, HarnessArguments(**own), 0, index, base)
 
 

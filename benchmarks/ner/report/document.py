@@ -15,7 +15,7 @@ from benchmarks.ner.experiments.study import registered_studies
 from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph, Table
 from benchmarks.ner.report.cost_tables import EXPLAINED, cost_tables
 from benchmarks.ner.report.figures import draw_f1, draw_speeds, draw_training, has_curve
-from benchmarks.ner.report.grouping import launches, tasks
+from benchmarks.ner.report.grouping import launches, tasks, without_studies
 from benchmarks.ner.report.loss_tables import loss_blocks
 from benchmarks.ner.report.quality_tables import (
     ArmRuns,
@@ -44,7 +44,7 @@ METHOD = (
 
 def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> list[Block]:
     """Builds the report of the results of a folder."""
-    others = [each for each in results if each.get("study") is None]
+    others = without_studies(results)
     found = _comparisons(others)
     blocks: list[Block] = [
         Heading(TITLE, level=1),
@@ -60,7 +60,7 @@ def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> l
 
 def summary(results: Sequence[Result]) -> list[Block]:
     """Builds a summary: the answers of registered studies, and the tables of comparable arms."""
-    others = [each for each in results if each.get("study") is None]
+    others = without_studies(results)
     members = [(f"{label}, {name}", runs) for label, of_task in tasks(others) for name, runs in launches(of_task)]
     return [
         *(block for each in judgements(results) for block in study_answer(each)),

@@ -8,6 +8,11 @@ from benchmarks.ner.experiments.result import IDENTITY_SINCE_2, Result, canonica
 from benchmarks.ner.report.labels import disambiguate, launch, task
 
 
+def without_studies(results: Iterable[Result]) -> list[Result]:
+    """Returns the results that belong to no registered study, which is judged by its own file."""
+    return [each for each in results if each.get("study") is None]
+
+
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
     """Groups results by dataset, model and budget, with labels; skips runs without results, sorts by number of arms."""
     found = _group_with_labels([each for each in results if each["status"] != "skipped"], task, _task_settings)

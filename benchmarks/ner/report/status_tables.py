@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import Result, file_name
 from benchmarks.ner.report.blocks import Block, RunLinks, Table
-from benchmarks.ner.report.grouping import launches, tasks
+from benchmarks.ner.report.grouping import launches, tasks, without_studies
 from benchmarks.ner.report.labels import run
 from benchmarks.ner.report.loss_tables import loss_blocks
 from benchmarks.ner.report.quality_tables import by_arm, no_entities, quality_table
@@ -18,7 +18,7 @@ def overview(results: Sequence[Result]) -> Iterator[Block]:
     """Builds tables of F1 and of the MLM loss for each dataset, model, budget and launch, with advice if no entity was
     found; then the runs without results. Runs of a study have no table here, as no number is shown before a look.
     """
-    for label, members in tasks(each for each in results if each.get("study") is None):
+    for label, members in tasks(without_studies(results)):
         for launched, runs in launches(members):
             yield quality_table(f"{label}, {launched}", runs)
             yield from no_entities(runs)
