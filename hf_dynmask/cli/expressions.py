@@ -24,6 +24,8 @@ SCHEDULES: Functions = {
     "cosine": rates.cosine_schedule,
     "polynomial": rates.polynomial_schedule,
     "step": rates.step_schedule,
+    "phase": rates.phase_schedule,
+    "cyclic": rates.cyclic_schedule,
     "with_warmup": rates.with_warmup,
 }
 STRATEGIES: Functions = {

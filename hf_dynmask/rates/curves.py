@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 
@@ -92,6 +93,40 @@ class StepCurve(Curve):
 
     def __call__(self, progress: float) -> float:
         return self.rates[sum(boundary <= progress for boundary in self.boundaries)]
+
+
+@dataclass(frozen=True, repr=False)
+class PhaseCurve(Curve):
+    phases: tuple[tuple[Callable[[float], float], float], ...]
+
+    made_by = "phase_schedule"
+    shape = "in phases"
+
+    def __call__(self, progress: float) -> float:
+        ends = list(accumulate(length for _, length in self.phases))
+        # One division of the same numbers as for the progress of a step, so that a phase begins exactly at its step.
+        starts = [0.0, *(end / ends[-1] for end in ends[:-1])]
+        number = sum(start <= progress for start in starts) - 1
+        schedule, length = self.phases[number]
+        return schedule(min((progress - starts[number]) * ends[-1] / length, 1.0))
+
+
+@dataclass(frozen=True, repr=False)
+class CyclicCurve(Curve):
+    schedule: Callable[[float], float]
+    cycles: float
+
+    made_by = "cyclic_schedule"
+    shape = "in cycles"
+
+    def __call__(self, progress: float) -> float:
+        if progress >= 1:
+            return self.schedule(1.0)  # the end of the last cycle, not the start of another
+        position = progress * self.cycles
+        number = math.floor(position)
+        if (number + 1) / self.cycles <= progress:  # rounding put the first step of a cycle into the cycle before it
+            number += 1
+        return self.schedule(min(max(position - number, 0.0), 1.0))
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,8 +17,17 @@ from numbers import Real
 
 import numpy as np
 
-from hf_dynmask.core.checks import checked_rate
-from hf_dynmask.rates.curves import ConstantCurve, CosineCurve, LinearCurve, PolynomialCurve, StepCurve, WarmupCurve
+from hf_dynmask.core.checks import checked_positive, checked_rate
+from hf_dynmask.rates.curves import (
+    ConstantCurve,
+    CosineCurve,
+    CyclicCurve,
+    LinearCurve,
+    PhaseCurve,
+    PolynomialCurve,
+    StepCurve,
+    WarmupCurve,
+)
 from hf_dynmask.rates.distributions import RateDistribution, cosine_rate, truncated_normal_rate, uniform_rate
 
 Schedule = Callable[[float], float]
@@ -122,6 +131,58 @@ def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedu
             "They are fractions of training, not steps: divide steps by the total."
         )
     return StepCurve(tuple(checked_rate(rate, "rates") for rate in rates), tuple(map(float, boundaries)))
+
+
+def phase_schedule(phases: Sequence[tuple[float | Schedule, float]]) -> Schedule:
+    """Phases of training, each with a rate or a schedule of its own, by their lengths.
+
+    The lengths are relative, so they can be tokens, steps or epochs. The progress of a schedule is that within its
+    phase. mmBERT (Marone et al. 2025) masks 30, 15 and 5 % in phases of 2,300, 600 and 100 billion tokens.
+
+    Args:
+        phases: a pair `(rate, length)` for each phase, where `rate` is in [0, 1], or a schedule, and `length` is a
+            positive number in any unit.
+
+    Raises:
+        ValueError: if there is no phase, or a rate or a length is out of its range.
+
+    >>> mmbert = phase_schedule([(0.30, 2300), (0.15, 600), (0.05, 100)])
+    >>> mmbert(0.0), mmbert(2300 / 3000), mmbert(0.99)
+    (0.3, 0.15, 0.05)
+    >>> stable_then_decay = phase_schedule([(0.30, 8), (linear_schedule(0.30, 0.10), 2)])
+    >>> stable_then_decay(0.5), round(stable_then_decay(0.9), 6)
+    (0.3, 0.2)
+    """
+    is_list = isinstance(phases, Sequence) and not isinstance(phases, str) and len(phases) > 0
+    if not is_list or not all(isinstance(phase, tuple | list) and len(phase) == 2 for phase in phases):
+        raise ValueError(
+            f"`phases` must be a list of pairs, a rate or a schedule and a length, but got {phases!r}. Pass "
+            "`[(0.30, 3), (0.15, 1)]`, for example."
+        )
+    return PhaseCurve(
+        tuple((as_schedule(rate, "phases"), checked_positive(length, "length")) for rate, length in phases)
+    )
+
+
+def cyclic_schedule(schedule: float | Schedule, cycles: float) -> Schedule:
+    """`rate(t) = schedule(cycles * t mod 1)`: `schedule` again and again.
+
+    With as many cycles as epochs, the rate follows `schedule` within each epoch, as in FusOn-pLM (Vincoff et al. 2025),
+    from 15 % to 40 % along a cosine. Task-informed anti-curriculum by masking (Jarca et al. 2025) lets the rate
+    fall again in each cycle.
+
+    Args:
+        schedule: the schedule of one cycle, or a rate in [0, 1].
+        cycles: the number of cycles in training; it may be a fraction, such as 2.5.
+
+    Raises:
+        ValueError: if `schedule` is neither, or `cycles` is not a finite number above 0.
+
+    >>> each_epoch = cyclic_schedule(linear_schedule(0.15, 0.40), cycles=4)  # num_train_epochs=4
+    >>> each_epoch(0.0), round(each_epoch(0.125), 6), each_epoch(0.25), each_epoch(1.0)
+    (0.15, 0.275, 0.15, 0.4)
+    """
+    return CyclicCurve(as_schedule(schedule), checked_positive(cycles, "cycles"))
 
 
 def with_warmup(schedule: float | Schedule, warmup: float, start: float = 0.0) -> Schedule:
@@ -238,6 +299,8 @@ _CALLS: dict[Callable[..., Rate], str] = {
     cosine_schedule: "cosine_schedule(0.30, 0.15)",
     polynomial_schedule: "polynomial_schedule(0.30, 0.15, power=2)",
     step_schedule: "step_schedule([0.30, 0.15], boundaries=[0.5])",
+    phase_schedule: "phase_schedule([(0.30, 3), (0.15, 1)])",
+    cyclic_schedule: "cyclic_schedule(linear_schedule(0.15, 0.40), cycles=3)",
     with_warmup: "with_warmup(linear_schedule(0.30, 0.15), warmup=0.1)",
     uniform_rate: "uniform_rate()",
     truncated_normal_rate: "truncated_normal_rate()",

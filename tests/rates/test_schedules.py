@@ -18,7 +18,9 @@ from hf_dynmask import (
     constant_schedule,
     cosine_rate,
     cosine_schedule,
+    cyclic_schedule,
     linear_schedule,
+    phase_schedule,
     polynomial_schedule,
     step_schedule,
     truncated_normal_rate,
@@ -36,6 +38,8 @@ SCHEDULES = {
     "polynomial": polynomial_schedule(0.3, 0.15, power=3),
     "step": step_schedule([0.30, 0.15, 0.05], [0.4, 0.8]),
     "warmed": with_warmup(linear_schedule(0.3, 0.15), 0.1),
+    "phases": phase_schedule([(0.30, 2), (linear_schedule(0.3, 0.1), 3), (0.05, 1)]),
+    "cycles": cyclic_schedule(cosine_schedule(0.15, 0.30), 2.5),
 }
 
 
@@ -67,6 +71,11 @@ def test_schedules_are_equal_only_if_they_are_the_same_function() -> None:
         (cosine_schedule(0.3, 0), "cosine_schedule(start=0.3, end=0.0)"),
         (polynomial_schedule(0.3, 0.15), "polynomial_schedule(start=0.3, end=0.15, power=2.0)"),
         (step_schedule([0.3, 0.1], [0.5]), "step_schedule(rates=(0.3, 0.1), boundaries=(0.5,))"),
+        (
+            phase_schedule([(0.3, 2), (linear_schedule(0.3, 0.1), 1)]),
+            "phase_schedule(phases=((constant_schedule(rate=0.3), 2.0), (linear_schedule(start=0.3, end=0.1), 1.0)))",
+        ),
+        (cyclic_schedule(0.3, 2), "cyclic_schedule(schedule=constant_schedule(rate=0.3), cycles=2.0)"),
         (with_warmup(0.3, 0.1), "with_warmup(schedule=constant_schedule(rate=0.3), warmup=0.1, start=0.0)"),
     ],
 )
@@ -111,6 +120,43 @@ def test_a_schedule_that_goes_wrong_is_named_with_its_step(value) -> None:
         rate_at(schedule, 5, 10)
 
 
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=5), st.integers(1, 7))
+def test_a_phase_begins_exactly_at_its_step(lengths: list[int], scale: int) -> None:
+    rates = [number / 10 for number in range(len(lengths))]
+    schedule = phase_schedule(list(zip(rates, [scale * length for length in lengths], strict=True)))
+    step = 0
+    for rate, length in zip(rates, lengths, strict=True):
+        assert rate_at(schedule, step, sum(lengths)) == rate
+        step += length
+        assert rate_at(schedule, step - 1, sum(lengths)) == rate
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 300))
+def test_a_cycle_begins_exactly_at_its_step(cycles: int, steps: int) -> None:
+    schedule = cyclic_schedule(linear_schedule(0.0, 1.0), cycles)
+    for cycle in {0, cycles // 3, cycles // 2, cycles - 1}:
+        for step in {0, steps // 2, steps - 1}:
+            rate = rate_at(schedule, cycle * steps + step, cycles * steps)
+            assert rate == pytest.approx(step / steps, abs=1e-9)
+    assert schedule(1.0) == 1.0
+
+
+def test_a_schedule_in_a_phase_covers_its_range_within_the_phase() -> None:
+    schedule = phase_schedule([(0.3, 1), (linear_schedule(0.3, 0.1), 3)])
+    assert [schedule(progress) for progress in (0.1, 0.25, 0.625, 1.0)] == pytest.approx([0.3, 0.3, 0.2, 0.1])
+
+
+def test_phases_equal_steps_and_the_published_curriculum_of_chinese_modernbert() -> None:
+    phases = phase_schedule([(0.3, 4), (0.15, 4), (0.05, 2)])
+    steps = step_schedule([0.30, 0.15, 0.05], [0.4, 0.8])
+    assert [phases(i / 100) for i in range(101)] == [steps(i / 100) for i in range(101)]
+    up, down = linear_schedule(0.15, 0.30), linear_schedule(0.30, 0.15)
+    warmed, joined = with_warmup(down, 0.1, start=0.15), phase_schedule([(up, 1), (down, 9)])
+    assert [warmed(i / 100) for i in range(101)] == pytest.approx([joined(i / 100) for i in range(101)])
+
+
 def test_steps_beyond_the_end_count_as_the_end() -> None:
     assert rate_at(linear_schedule(0.3, 0.1), 25, 20) == pytest.approx(0.1)
 
@@ -122,6 +168,14 @@ def test_steps_beyond_the_end_count_as_the_end() -> None:
         (lambda: step_schedule([0.3, 0.1], []), "`rates` must have one element more than `boundaries`"),
         (lambda: step_schedule([0.3, 0.1], [100]), "`boundaries` must rise strictly within"),
         (lambda: step_schedule([0.3, 0.2, 0.1], [0.5, 0.5]), "`boundaries` must rise strictly within"),
+        (lambda: phase_schedule([]), "`phases` must be a list of pairs"),
+        (lambda: phase_schedule([0.3, 0.1]), "`phases` must be a list of pairs"),
+        (lambda: phase_schedule("ab"), "`phases` must be a list of pairs"),
+        (lambda: phase_schedule([(0.3, 0)]), "`length` must be a finite number above 0"),
+        (lambda: phase_schedule([(30, 1)]), "`phases` must be a number between 0 and 1"),
+        (lambda: phase_schedule([(linear_schedule, 1)]), "`phases` must be a rate.* Call it"),
+        (lambda: cyclic_schedule(0.3, 0), "`cycles` must be a finite number above 0"),
+        (lambda: cyclic_schedule(cosine_rate(), 2), "`schedule` must be a number between 0 and 1"),
         (lambda: with_warmup(0.3, warmup=1), "`warmup` must be a fraction of training"),
         (lambda: with_warmup(2, warmup=0.1), "`schedule` must be a number between 0 and 1"),
     ],
@@ -137,6 +191,8 @@ FACTORIES = [
     cosine_schedule,
     polynomial_schedule,
     step_schedule,
+    phase_schedule,
+    cyclic_schedule,
     with_warmup,
     uniform_rate,
     truncated_normal_rate,
