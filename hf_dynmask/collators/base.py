@@ -7,11 +7,15 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
 from hf_dynmask.batching.features import column_names
 from hf_dynmask.collators.clock import Clock
 from hf_dynmask.collators.epoch_warnings import warn_seed_without_epoch, warn_unstable_evaluation
 from hf_dynmask.core.checks import INT64_MAX, checked_fraction, checked_integer, checked_tokenizer
+from hf_dynmask.core.draws import stream_keys
 from hf_dynmask.loading.batch_position import BatchPosition, current_position, record_columns
+from hf_dynmask.rates.distributions import RateDistribution, StepPart
 from hf_dynmask.rates.schedules import FixedRate, Rate, check_not_a_factory, check_schedule, checked_fixed_rate, rate_at
 from hf_dynmask.strategies import Strategy, resolve_strategy
 from hf_dynmask.strategies.token_losses import TokenLosses
@@ -240,7 +244,7 @@ class EpochAwareCollator:
         clone = self._clone_for(position)
         if not isinstance(clone, EpochAwareCollator):  # token dropout evaluates without masks
             return clone(features) if return_tensors is None else clone(features, return_tensors=return_tensors)
-        rate = clone._rate_at(position)
+        rate = _in_step(clone._rate_at(position), position, clone.seed)
         batch = clone._collate(features, return_tensors, rate, clone._pattern(position.epoch))
         record_columns(column_names(features))
         return batch
@@ -297,3 +301,12 @@ class EpochAwareCollator:
             warn_seed_without_epoch()
         if self._clock.is_evaluation():
             warn_unstable_evaluation()
+
+
+def _in_step(rate: FixedRate, position: BatchPosition, seed: int | None) -> FixedRate:
+    """The rate, whose low discrepancy extends to the whole optimizer step of a batch."""
+    is_spread = isinstance(rate, RateDistribution) and rate.low_discrepancy
+    if not is_spread or position.step is None or position.parts == 1:
+        return rate
+    key = stream_keys(seed or 0, np.array([position.step], dtype=np.uint64), position.epoch)
+    return rate.for_part(StepPart(position.part, position.parts, key))  # type: ignore[union-attr]

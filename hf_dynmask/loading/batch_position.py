@@ -34,6 +34,9 @@ class BatchPosition(NamedTuple):
         is_evaluation: whether the batch is for evaluation.
         set_epoch_calls: how many calls of `set_epoch` the plan has seen. A later call takes precedence over the plan;
             None if it does not.
+        iteration: which iteration of the loader draws the batch, from 1; 0 if unknown.
+        part: which of the batches of its optimizer step it is, over all ranks, from 0.
+        parts: how many these are.
     """
 
     epoch: int
@@ -44,6 +47,9 @@ class BatchPosition(NamedTuple):
     seed: int | None = None
     is_evaluation: bool = False
     set_epoch_calls: int | None = None
+    iteration: int = 0
+    part: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class EpochPlan:
         is_evaluation: whether this is an evaluation.
         single_pass: whether the plan is for one pass over the loader only.
         set_epoch_calls: as in [`BatchPosition`].
+        rank: which share of the batches of a step this loader draws, from 0.
+        ranks: how many loaders draw a share.
     """
 
     epoch: int
@@ -74,13 +82,26 @@ class EpochPlan:
     is_evaluation: bool = False
     single_pass: bool = False
     set_epoch_calls: int | None = None
+    rank: int = 0
+    ranks: int = 1
 
-    def position(self, batch: int) -> BatchPosition:
-        """The position of the epoch's batch of this number, from 0."""
-        step = max(self.first_step + (batch - self.first_batch) // self.batches_per_step, 0)
+    def position(self, batch: int, iteration: int = 0) -> BatchPosition:
+        """The position of the epoch's batch of this number, from 0, which this iteration of the loader draws."""
+        steps, number = divmod(batch - self.first_batch, self.batches_per_step)
+        step = max(self.first_step + steps, 0)
         rate = self._rate_at(step)
         return BatchPosition(
-            self.epoch, batch, step, self.total_steps, rate, self.seed, self.is_evaluation, self.set_epoch_calls
+            self.epoch,
+            batch,
+            step,
+            self.total_steps,
+            rate,
+            self.seed,
+            self.is_evaluation,
+            self.set_epoch_calls,
+            iteration,
+            part=number * self.ranks + self.rank,
+            parts=self.batches_per_step * self.ranks,
         )
 
     def _rate_at(self, step: int) -> FixedRate | Exception | None:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from hf_dynmask.core.checks import INT64_MAX, checked_integer
 from hf_dynmask.loading.batch_position import EpochPlan
-from hf_dynmask.loading.loaders import check_order, collated_per_batch, find_collator, streams_unequally, torch_loader
+from hf_dynmask.loading.loaders import (
+    check_order,
+    collated_per_batch,
+    find_collator,
+    shard_of,
+    streams_unequally,
+    torch_loader,
+)
 from hf_dynmask.loading.numbering import number_batches
 
 if TYPE_CHECKING:
@@ -31,7 +38,10 @@ def start_epoch(
     sampler, _ = number_batches(loader)
     calls = collator._clock.set_epoch_calls
     batches = gradient_accumulation_steps * collated_per_batch(loader)
-    sampler.plan = EpochPlan(epoch, first_step, 0, batches, total_steps, single_pass=True, set_epoch_calls=calls)
+    rank, ranks = shard_of(loader)
+    sampler.plan = EpochPlan(
+        epoch, first_step, 0, batches, total_steps, single_pass=True, set_epoch_calls=calls, rank=rank, ranks=ranks
+    )
 
 
 def _check_numbers(

@@ -116,11 +116,16 @@ def check_order(loader: Any) -> None:
     Raises:
         ValueError: if they are not.
     """
-    if not getattr(torch_loader(loader), "in_order", True):
+    if not is_in_order(loader):
         raise ValueError(
             "`in_order` of the training DataLoader must be True under a mask rate schedule, but got False. The order "
             "of batches tells the optimizer step of each. Pass `dataloader_in_order=True`, or use a constant rate."
         )
+
+
+def is_in_order(loader: Any) -> bool:
+    """Whether batches are used in the order in which they are drawn."""
+    return bool(getattr(torch_loader(loader), "in_order", True))
 
 
 def collated_per_batch(loader: Any) -> int:
@@ -133,6 +138,19 @@ def collated_per_batch(loader: Any) -> int:
     if dispatcher is None or dispatcher.split_batches or getattr(dispatcher, "submesh_tp", None) is not None:
         return 1
     return int(dispatcher.state.num_processes)
+
+
+def shard_of(loader: Any) -> tuple[int, int]:
+    """Which share of the batches this process draws, from 0, and how many shares there are.
+
+    The samplers and datasets of accelerate and torch that give each rank its share know it.
+    """
+    inner = torch_loader(loader)
+    for holder in (index_sampler(inner), inner.sampler, inner.dataset):
+        for rank, ranks in (("process_index", "num_processes"), ("rank", "num_replicas")):
+            if isinstance(getattr(holder, rank, None), int) and isinstance(getattr(holder, ranks, None), int):
+                return getattr(holder, rank), getattr(holder, ranks)
+    return 0, 1
 
 
 def is_dispatched(loader: Any) -> bool:

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch.utils.data import get_worker_info
 
 from hf_dynmask.core.shared_memory import SharedArray
+from hf_dynmask.loading.batch_counts import SharedCounts
 from hf_dynmask.loading.batch_position import (
     MASK_INPUT_COLUMNS,
     BatchPosition,
@@ -27,7 +29,7 @@ from hf_dynmask.loading.loaders import index_sampler, replace_index_sampler, res
 from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 
 # drawn before the first is used: accelerate reads the next batch to know whether this one is the last
-_PEEKED_BATCHES = 2
+PEEKED_BATCHES = 2
 
 
 class NumberedSampler:
@@ -42,9 +44,10 @@ class NumberedSampler:
     Attributes:
         plan: holds for iterations that begin from now on; None if nothing is known about them.
         planner: the object that makes the plans; if there are several, the last one.
+        iterations: how many iterations have begun to draw batches.
     """
 
-    _OWN = ("_sampler", "_prefetched", "_drawn", "_number", "_first", "plan", "planner")
+    _OWN = ("_sampler", "_prefetched", "_drawn", "_number", "_first", "plan", "planner", "iterations")
 
     def __init__(self, sampler: Any, prefetched: int) -> None:
         self._sampler, self._prefetched = sampler, prefetched
@@ -52,6 +55,7 @@ class NumberedSampler:
         self._number = self._first = 0  # batches drawn in this iteration; where the next one resumes
         self.plan: EpochPlan | None = None
         self.planner: object = None
+        self.iterations = 0
 
     @property
     def last_position(self) -> BatchPosition | None:
@@ -65,13 +69,14 @@ class NumberedSampler:
 
     def __iter__(self) -> Iterator[Any]:
         plan, first, self._first = self.plan, self._first, 0
-        number = first - 1
+        self.iterations += 1
+        number, iteration = first - 1, self.iterations
         for number, indices in enumerate(self._sampler, first):
             self._number = number + 1
             if plan is None:
                 yield indices
             else:
-                position = plan.position(number)
+                position = plan.position(number, iteration)
                 try:
                     yield attach_position(indices, position, to_worker=self._prefetched > 0)
                 finally:
@@ -81,7 +86,7 @@ class NumberedSampler:
 
     def _end(self, plan: EpochPlan, batches: int) -> None:
         """Ends a plan for a single pass. Drawing all batches of a short loader may be a look ahead, not a pass."""
-        if batches > self._prefetched + _PEEKED_BATCHES or self._drawn is plan:
+        if batches > self._prefetched + PEEKED_BATCHES or self._drawn is plan:
             self.plan = None
         self._drawn = plan
 
@@ -123,6 +128,7 @@ class PositionedCollate:
     Attributes:
         data_collator: the other collate function.
         monitor: checks that workers take turns; None if that needs no check.
+        counts: where the token counts of the batches are stored; None if nobody asks for them.
         resumed: the plan of an epoch that accelerate resumes through a new loader, as it does for streams. The sampler
             of that loader is not numbered, so its batches are counted here, as they are collated.
     """
@@ -130,14 +136,21 @@ class PositionedCollate:
     def __init__(self, data_collator: Callable[..., Any], sampler: NumberedSampler) -> None:
         self.data_collator = data_collator
         self.monitor: WorkerOrderMonitor | None = None
+        self.counts: SharedCounts | None = None
         self._sampler: NumberedSampler | None = sampler
         self._resumed: EpochPlan | None = None
         self._counted = 0
         self._columns = SharedArray(np.zeros(len(MASK_INPUT_COLUMNS), dtype=bool))
 
     def __call__(self, features: Any, *args: Any, **kwargs: Any) -> Any:
-        position = take_position() or self._unnumbered()
-        batch = collate_at(position, lambda: self.data_collator(features, *args, **kwargs))
+        drawn = take_position()
+        position = drawn or self._unnumbered()
+        collate = partial(self.data_collator, features, *args, **kwargs)
+        if self.counts is None:
+            batch = collate_at(position, collate)
+        else:  # a batch without drawn indices is one of a resumed stream, or only inspected
+            counted = position if drawn or self._resumed else None
+            batch = self.counts.collate(counted, partial(collate_at, position, collate))
         if True in recorded_columns():
             self._columns.values[:] |= recorded_columns()
         if self.monitor is not None and position is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.core.checks import INT64_MAX, checked_flag, checked_integer
 from hf_dynmask.loading.batch_position import EpochPlan
 from hf_dynmask.rates.schedules import (
     FixedRate,
@@ -23,9 +25,11 @@ from hf_dynmask.rates.schedules import (
 )
 from hf_dynmask.trainer.binding import Binding, calling_trainer, check_needs_no_trainer
 from hf_dynmask.trainer.evaluation_loaders import check_evaluation_loader
+from hf_dynmask.trainer.first_epoch import remember_epochs, resolve_first_epoch
+from hf_dynmask.trainer.log_statistics import LogStatistics, ranks_share_batches
 from hf_dynmask.trainer.loss_checkpoint import resume_losses
 from hf_dynmask.trainer.packing_checks import check_packing
-from hf_dynmask.trainer.start_warnings import remember_masks, warn_about_evaluation, warn_at_start
+from hf_dynmask.trainer.start_warnings import warn_about_evaluation, warn_at_start
 from hf_dynmask.trainer.training import Training
 from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
 
@@ -60,10 +64,21 @@ class MaskRateCallback(TrainerCallback):
         audit: whether to check that the model receives the masks that were asked for. True checks the first steps of
             training, the first step of each epoch, and every step that is logged; `"every_step"` checks all steps. If
             a batch does not hold the data for a full check, a log message says so once; see [`audit_batch`].
+        first_epoch: the epoch in which masks begin, for a further phase of training on the same data and seed: the
+            number of epochs before it. None: if the model was loaded from a checkpoint of a `Trainer`, the number of
+            its epochs, and 0 otherwise. Resumed training keeps its own.
+        log_statistics: whether to add to each training log, beside `mask_rate`, what all ranks have used since the last
+            log: `masked_fraction`, the masked tokens as a fraction of the maskable ones; `num_labels`, the mean number
+            of labels in an optimizer step; `padding_fraction`, the padding as a fraction of all input tokens; and
+            `waiting_fraction`, the fraction of time spent waiting for batches, as the mean of all ranks. It leaves out
+            the time of evaluation, saving and logging. The work of other callbacks between steps counts as waiting. The
+            collator counts the tokens, in the workers. A value that is unknown is left out, and a log message says so
+            once. All ranks must call `trainer.log`, as `Trainer` does.
 
     Raises:
-        ValueError: if a rate is not in [0, 1]; when training begins, if the training `DataLoader` has no collator of
-            this package, or yields batches out of order (`in_order=False`) under a schedule.
+        ValueError: if a rate is not in [0, 1], `log_statistics` is not a bool, or `first_epoch` is negative; when
+            training begins, if the training `DataLoader` has no collator of this package, yields batches out of order
+            (`in_order=False`) under a schedule, or resumes with another `first_epoch`.
         MaskAuditError: before an optimizer step whose batch has the masks of another step, epoch or seed.
         RuntimeError: when training begins, if the `Trainer` is unknown and something depends on it (see [`bind`]);
             under a schedule, before a step whose batch may have another step's rate, because a worker of a streamed
@@ -82,6 +97,8 @@ class MaskRateCallback(TrainerCallback):
         schedule: Rate | None = None,
         eval_mlm_probability: FixedRate | None = None,
         audit: bool | str = True,
+        first_epoch: int | None = None,
+        log_statistics: bool = False,
     ) -> None:
         for argument, rate in (("schedule", schedule), ("eval_mlm_probability", eval_mlm_probability)):
             _check_is_no_collator(rate, argument)
@@ -91,6 +108,10 @@ class MaskRateCallback(TrainerCallback):
                 f'`audit` must be True, False or "every_step", but got {audit!r}. Pass "every_step" to check all steps.'
             )
         self.audit = audit
+        if first_epoch is not None:
+            checked_integer(first_epoch, "first_epoch", 0, "Pass the number of epochs of the phases before.", INT64_MAX)
+        self.first_epoch = first_epoch
+        self.log_statistics = checked_flag(log_statistics, "log_statistics")
         if callable(schedule):
             check_schedule(schedule, "schedule")
         self.schedule = schedule if schedule is None or callable(schedule) else checked_fixed_rate(schedule, "schedule")
@@ -100,6 +121,7 @@ class MaskRateCallback(TrainerCallback):
         self._binding = Binding()
         self._training: Training | None = None
         self._audit: TrainerAudit | None = None
+        self._statistics: LogStatistics | None = None
         self._hook: Any = None
 
     def evaluation_plan(self, seed: int) -> EpochPlan:
@@ -127,6 +149,16 @@ class MaskRateCallback(TrainerCallback):
         """
         self._binding.add(trainer, self)
 
+    def record_labels(self, labels: torch.Tensor, mask_rate: torch.Tensor | None = None) -> None:
+        """Completes the batch that the audit recorded last, for a loss that receives these columns outside the model.
+
+        Args:
+            labels: the labels of the batch.
+            mask_rate: its rates, if it has any.
+        """
+        if self._audit is not None:
+            self._audit.record_labels(labels, mask_rate)
+
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer = calling_trainer()
         if trainer is not None:
@@ -135,7 +167,8 @@ class MaskRateCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        training = self._training = Training(args, state, kwargs["train_dataloader"], self.schedule)
+        first_epoch = partial(resolve_first_epoch, self.first_epoch, state, kwargs.get("model"))
+        training = self._training = Training(args, state, kwargs["train_dataloader"], self.schedule, first_epoch)
         trainer = self._binding.trainer_of(state) or calling_trainer()
         if trainer is None:
             check_needs_no_trainer(args, training.collator)
@@ -144,6 +177,9 @@ class MaskRateCallback(TrainerCallback):
             resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
         check_packing(training.collator, kwargs.get("model"), kwargs["train_dataloader"], trainer)
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
+        self._statistics = None
+        if self.log_statistics:
+            self._statistics = LogStatistics(training.count_tokens(), args, ranks_share_batches())
         if state.is_world_process_zero:
             _LOGGER.info("%s", training.collator)
             warn_at_start(training, state, kwargs.get("model"))
@@ -170,22 +206,28 @@ class MaskRateCallback(TrainerCallback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the current training: a copy has none."""
-        return {**self.__dict__, "_training": None, "_audit": None, "_hook": None}
+        return {**self.__dict__, "_training": None, "_audit": None, "_hook": None, "_statistics": None}
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._in_training().start_epoch(state)
+        self._wait()
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._in_training().end_epoch()
+        if self._statistics is not None:
+            self._statistics.end_epoch()
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         training = self._in_training()
+        if self._statistics is not None:
+            self._statistics.begin_step()
+            training.begin_step()
         training.check_next()
         if self._audit is not None and training.is_active:
             self._audit.begin_step(args, state, training.epoch, training.first_step)
@@ -201,8 +243,22 @@ class MaskRateCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._in_training().record_consumed()
+        if self._statistics is not None:
+            self._statistics.end_step()
 
-    on_substep_end = on_step_end
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._in_training().record_consumed()
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._wait()
+
+    on_save = on_evaluate
+
+    def _wait(self) -> None:
+        if self._statistics is not None:
+            self._statistics.wait()
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -213,10 +269,11 @@ class MaskRateCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._end_audit()
+        self._statistics = None
         training, self._training = self._training, None
         if training is not None:
             training.end()
-            remember_masks(kwargs["model"], training.collator.seed)
+            remember_epochs(kwargs["model"], training.collator.seed, training.epoch)
 
     def on_log(
         self,
@@ -226,15 +283,21 @@ class MaskRateCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if logs is None or "loss" not in logs or self._training is None or not self._training.is_active:
-            return
+        if logs is not None and "loss" in logs and self._training is not None and self._training.is_active:
+            self._complete_logs(logs, self._training, state)
+        self._wait()
+
+    def _complete_logs(self, logs: dict[str, float], training: Training, state: TrainerState) -> None:
         if self._audit is not None:
             self._audit.check()
-        rate = rate_at(self._training.collator.rate, max(state.global_step - 1, 0), state.max_steps)
-        logs["mask_rate"] = rate
+        added = {"mask_rate": rate_at(training.collator.rate, max(state.global_step - 1, 0), state.max_steps)}
+        if self._statistics is not None and "learning_rate" in logs:  # a log of `Trainer` itself, so of all ranks
+            added |= self._statistics.take()
+        logs.update(added)
         logged = state.log_history[-1] if state.log_history else {}
-        if logged.get("loss") == logs["loss"]:  # `Trainer.log` has copied `logs` before this event
-            logged["mask_rate"] = rate
+        loss = logged.get("loss")
+        if loss is logs["loss"] or loss == logs["loss"]:  # `Trainer.log` has copied `logs`; a loss may be NaN
+            logged.update(added)
 
     def _in_training(self) -> Training:
         if self._training is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-import weakref
-from contextlib import suppress
 from typing import Any
 
 from transformers.trainer_callback import TrainerState
@@ -13,8 +11,6 @@ from transformers.trainer_callback import TrainerState
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.rates.schedules import rate_at
 from hf_dynmask.trainer.training import Training
-
-_SEEDS: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()  # of the masks that a model has seen
 
 
 def warn_at_start(training: Training, state: TrainerState, model: Any) -> None:
@@ -28,9 +24,7 @@ def warn_at_start(training: Training, state: TrainerState, model: Any) -> None:
     collator, epochs = training.collator, math.ceil(state.num_train_epochs)
     if training.has_two_schedules:
         warn_two_schedules()
-    if state.global_step == 0 and collator.num_mask_patterns is None and collator.seed in _SEEDS.get(model, ()):
-        warn_repeated_epochs(collator.seed)
-    warn_patterns_never_repeat(collator.num_mask_patterns, epochs)
+    warn_patterns_never_repeat(collator.num_mask_patterns, training.first_epoch + epochs)
     if collator.losses is not None:
         warn_single_epoch(epochs)
     if getattr(collator, "padding_free", False):
@@ -39,14 +33,14 @@ def warn_at_start(training: Training, state: TrainerState, model: Any) -> None:
 
 def warn_about_evaluation(collator: EpochAwareCollator, rate: float, total_steps: int) -> None:
     """Warns if evaluation masks, at the default `rate`, less than training does in the end."""
-    if isinstance(collator.for_evaluation(rate), EpochAwareCollator):  # in fine-tuning, evaluation has no masks
-        with suppress(Exception):  # a schedule that fails at its end raises there, if training gets that far
-            warn_easier_evaluation(rate_at(collator.rate, total_steps, total_steps), rate)
-
-
-def remember_masks(model: Any, seed: int) -> None:
-    """Records that a model was trained with the masks of a seed."""
-    _SEEDS.setdefault(model, set()).add(seed)
+    evaluation = collator.for_evaluation(rate)
+    if not isinstance(evaluation, EpochAwareCollator):  # in fine-tuning, evaluation has no masks
+        return
+    try:
+        end = rate_at(collator.rate, total_steps, total_steps)
+    except Exception:  # a schedule that fails at its end raises there, if training gets that far
+        return
+    warn_easier_evaluation(end, rate_at(evaluation.rate, total_steps, total_steps))
 
 
 def warn_patterns_never_repeat(num_mask_patterns: int | None, epochs: int) -> None:
@@ -93,14 +87,6 @@ def warn_attention_across_sequences(implementation: str | None) -> None:
             f"{implementation!r}, in which tokens attend to other sequences. Pass `packing=packed_attention(model)` "
             'instead, or load the model with `attn_implementation="flash_attention_2"`.'
         )
-
-
-def warn_repeated_epochs(seed: int) -> None:
-    """Warns about a second training of a model with the masks of the first."""
-    _warn(
-        f"This model was already trained in this process with seed {seed}, and training begins at epoch 0 again, so "
-        "repeated examples get the same masks as before. Pass another `seed` to the collator for new masks."
-    )
 
 
 def _warn(message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch.utils.data import IterableDataset
@@ -13,6 +13,7 @@ from transformers.trainer_utils import has_length
 from transformers.training_args import TrainingArguments
 
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.loading.batch_counts import SharedCounts, UsedCounts
 from hf_dynmask.loading.batch_position import MASK_INPUT_COLUMNS, EpochPlan
 from hf_dynmask.loading.loaders import (
     check_order,
@@ -21,11 +22,13 @@ from hf_dynmask.loading.loaders import (
     find_collators,
     is_collated_here,
     is_dispatched,
+    is_in_order,
     restart_workers,
+    shard_of,
     streams_unequally,
     torch_loader,
 )
-from hf_dynmask.loading.numbering import number_batches
+from hf_dynmask.loading.numbering import PEEKED_BATCHES, number_batches
 from hf_dynmask.loading.worker_order import WorkerOrderMonitor
 from hf_dynmask.rates.schedules import Rate
 
@@ -38,10 +41,13 @@ class Training:
         state: of the `Trainer`.
         loader: the training loader.
         schedule: the mask rate, which replaces the collator's own; None for the collator's own.
+        first_epoch: the epoch in which the masks of the run begin, whatever the `Trainer` counts; a function of the
+            seed of the masks.
 
     Attributes:
         collator: a copy of the loader's collator with the rate and the seed of this run.
-        epoch: the current epoch, or the next one if none has begun.
+        first_epoch: as a number.
+        epoch: the current epoch of the masks, or the next one if none has begun.
         first_step: the optimizer step that uses the first batch of this epoch.
 
     Raises:
@@ -49,7 +55,14 @@ class Training:
             under a schedule, if its batches come out of order.
     """
 
-    def __init__(self, args: TrainingArguments, state: TrainerState, loader: Any, schedule: Rate | None) -> None:
+    def __init__(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        loader: Any,
+        schedule: Rate | None,
+        first_epoch: Callable[[int], int],
+    ) -> None:
         self._source = training_collator(loader)
         self.collator = self._source.for_training(schedule, args.seed)
         self.collator.epoch_source = "MaskRateCallback"
@@ -61,7 +74,11 @@ class Training:
         self._sampler.planner = self._token = object()  # not the training itself, which refers to the loader
         restart_workers(torch_loader(loader))  # they have the collator as it was when they started
         self._monitor = self._collate.monitor = self._make_monitor()
-        self.epoch, self._skipped = _first_epoch(args, state, loader), _skipped_batches(args, state, loader)
+        self._used: UsedCounts | None = None
+        self._collate.counts = None
+        self.first_epoch = first_epoch(self.collator.seed)
+        self.epoch = self.first_epoch + _epochs_done(args, state, loader)
+        self._skipped = _skipped_batches(args, state, loader)
         self._plan(state)
 
     @property
@@ -101,10 +118,35 @@ class Training:
             self.collator.losses.start_epoch(self.epoch)
         if self._monitor is not None:
             self._monitor.start_epoch(self.epoch, self._skipped)
+        if self._used is not None:
+            self._used.start_epoch(self._first_batch)
 
     def end_epoch(self) -> None:
         """Ends an epoch, after its last batch or early."""
         self.epoch, self._skipped = self.epoch + 1, 0
+
+    def count_tokens(self) -> UsedCounts | None:
+        """Makes the collator count the tokens of each batch. Call this before the first epoch.
+
+        Returns:
+            The counts of the batches in use; None if another rank collates them.
+        """
+        if not is_collated_here(self._loader):
+            return None
+        inner, per_batch = torch_loader(self._loader), collated_per_batch(self._loader)
+        read_ahead = inner.num_workers * (inner.prefetch_factor or 0)
+        fetched = (self._args.gradient_accumulation_steps + PEEKED_BATCHES) * per_batch  # before a step begins
+        shared = SharedCounts(slots=2 * (read_ahead + fetched))
+        if is_in_order(self._loader):
+            self._collate.counts = shared
+        ranks = self._args.world_size if is_dispatched(self._loader) else 1
+        self._used = UsedCounts(shared, per_batch, streams_unequally(self._loader), ranks)
+        return self._used
+
+    def begin_step(self) -> None:
+        """Records that the batches of an optimizer step were drawn."""
+        if self.is_active and self._used is not None:
+            self._used.use_iteration(0 if self._collate.resumed else self._sampler.iterations)
 
     def check_next(self) -> None:
         """Checks the next batch, before it is used and before the optimizer step.
@@ -129,26 +171,36 @@ class Training:
         """Records that a batch was used."""
         if self.is_active and self._monitor is not None:
             self._monitor.record_consumed()
+        if self.is_active and self._used is not None:
+            self._used.record_consumed()
 
     def end(self) -> None:
         """Ends the training: batches that are drawn from now on have no plan."""
         if self.is_active:
             self._sampler.plan = self._sampler.planner = self._collate.resumed = self._collate.monitor = None
+            self._collate.counts = None
 
     def _plan(self, state: TrainerState) -> None:
-        per_batch = collated_per_batch(self._loader)
+        per_batch, (rank, ranks) = collated_per_batch(self._loader), shard_of(self._loader)
         self.first_step = state.global_step - self._skipped // self._args.gradient_accumulation_steps
         plan = EpochPlan(
             self.epoch,
             first_step=state.global_step,
-            first_batch=self._skipped * (per_batch if self._streams else 1),
+            first_batch=self._first_batch,
             batches_per_step=self._args.gradient_accumulation_steps * per_batch,
             total_steps=state.max_steps,
             rate=self._schedule,
             seed=self._args.seed,
+            rank=rank,
+            ranks=ranks,
         )
         self._sampler.plan = plan
         self._collate.resumed = plan if self._streams and self._skipped else None
+
+    @property
+    def _first_batch(self) -> int:
+        """The number of the first collated batch that is used in this epoch."""
+        return self._skipped * (collated_per_batch(self._loader) if self._streams else 1)
 
     @property
     def _streams(self) -> bool:
@@ -195,8 +247,8 @@ def _check_unchanged(collator: EpochAwareCollator, settings: dict[str, Any]) -> 
             )
 
 
-def _first_epoch(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
-    """The epoch in which training begins or resumes; for a stream, the number of completed passes."""
+def _epochs_done(args: TrainingArguments, state: TrainerState, loader: Any) -> int:
+    """The number of complete epochs as training begins or resumes; for a stream, the number of completed passes."""
     if has_length(loader):
         return state.global_step // _steps_per_epoch(args, state, loader)
     return int(state.epoch or 0)

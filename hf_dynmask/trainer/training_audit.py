@@ -86,10 +86,12 @@ class TrainerAudit:
         if self._is_recording:
             self._recorded.append({name: batch[name] for name in _COLUMNS if batch.get(name) is not None})
 
-    def record_labels(self, labels: torch.Tensor) -> None:
-        """Records the labels of the last batch, if a loss function receives them instead of the model."""
+    def record_labels(self, labels: torch.Tensor, mask_rate: torch.Tensor | None = None) -> None:
+        """Records labels and rates of the last batch, if a loss function receives them instead of the model."""
         if self._is_recording and self._recorded:
             self._recorded[-1].setdefault("labels", labels)
+            if mask_rate is not None:
+                self._recorded[-1].setdefault("mask_rate", mask_rate)
 
     def end_step(self) -> None:
         """Stops recording, and checks the step if a check is due. Call this before the optimizer step.

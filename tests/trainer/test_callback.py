@@ -241,7 +241,7 @@ def test_a_second_training_goes_by_the_schedule_again(wordpiece, tmp_path) -> No
     trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
     trainer.train()
     trainer.model.seen.clear()
-    with pytest.warns(UserWarning, match="This model was already trained in this process with seed 42"):
+    with pytest.warns(UserWarning, match="This model was already trained in this process with seed 42 until epoch"):
         trainer.train()
     assert _follows(trainer.model, _expected())
 

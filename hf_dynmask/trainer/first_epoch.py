@@ -1,0 +1,102 @@
+"""The epoch in which the masks of a training begin: after those of an earlier training of the same model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any
+
+from transformers.trainer_callback import TrainerState
+
+_LOGGER = logging.getLogger("hf_dynmask")
+_ENTRY = "hf_dynmask"  # in `stateful_callbacks`; not the name of a class, which Trainer would make a callback of
+_TRAINED: weakref.WeakKeyDictionary[Any, dict[int, int]] = weakref.WeakKeyDictionary()  # a model's epochs by seed
+
+
+def resolve_first_epoch(first_epoch: int | None, state: TrainerState, model: Any, seed: int) -> int:
+    """The epoch in which the masks begin, which later checkpoints of this training hold.
+
+    Args:
+        first_epoch: the argument of [`MaskRateCallback`]; None to take it up from a checkpoint.
+        state: of the `Trainer`, as training begins or resumes.
+        model: the model that is trained.
+        seed: of the masks.
+
+    Raises:
+        ValueError: if the training resumes with another `first_epoch` than before.
+    """
+    states: Any = state.stateful_callbacks  # a dict by now
+    saved = states.get(_ENTRY, {}).get("first_epoch", 0) if state.global_step else None
+    resolved = _resolve(first_epoch, saved, model, seed)
+    if resolved:
+        states[_ENTRY] = {"args": {}, "attributes": {}, "first_epoch": resolved}
+    return resolved
+
+
+def _resolve(first_epoch: int | None, saved: int | None, model: Any, seed: int) -> int:
+    if saved is not None:
+        if first_epoch not in (None, saved):
+            raise ValueError(
+                f"`first_epoch` must be {saved} to resume from this checkpoint, whose training began there, but got "
+                f"{first_epoch}. Leave it out, or pass {saved}."
+            )
+        return saved
+    if first_epoch is not None:
+        return first_epoch
+    continued = _epochs_of_checkpoint(model)
+    _warn_repeated_epochs(continued, _TRAINED.get(model, {}).get(seed, 0), seed)
+    return continued
+
+
+def remember_epochs(model: Any, seed: int, epochs: int) -> None:
+    """Records that a model was trained with the masks of a seed until this epoch."""
+    trained = _TRAINED.setdefault(model, {})
+    trained[seed] = max(epochs, trained.get(seed, 0))
+
+
+def _epochs_of_checkpoint(model: Any) -> int:
+    """The number of epochs, begun or complete, of the checkpoint that a model was loaded from; 0 if there is none.
+
+    A checkpoint of another architecture, such as the encoder that is fine-tuned, was trained for another task.
+    """
+    name = getattr(model, "name_or_path", None)
+    architectures = getattr(getattr(model, "config", None), "architectures", None) or ()
+    if not name or not Path(name).is_dir() or type(model).__name__ not in architectures:
+        return 0
+    path = Path(name) / "trainer_state.json"
+    if not path.exists():
+        if (Path(name) / "training_args.bin").exists():  # which `Trainer.save_model` writes
+            _warn_unknown_epochs(name)
+        return 0
+    state = json.loads(path.read_text(encoding="utf-8"))
+    saved = (state.get("stateful_callbacks") or {}).get(_ENTRY, {}).get("first_epoch", 0)
+    epochs = saved + math.ceil(state.get("epoch") or 0)
+    if epochs:
+        _LOGGER.info("Masks begin at epoch %d, after those of the training that saved %s.", epochs, name)
+    return epochs
+
+
+def _warn_unknown_epochs(name: str) -> None:
+    warnings.warn(
+        f"The model in {name!r} was saved by a `Trainer`, but there is no trainer_state.json, so the number of its "
+        "epochs is unknown, and masks begin at epoch 0. If it was trained with the same data and seed, pass that "
+        "number as `first_epoch` to `MaskRateCallback`, and 0 otherwise. `trainer.save_state()` saves that file.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def _warn_repeated_epochs(first_epoch: int, trained: int, seed: int) -> None:
+    """Warns about a second training of a model with the masks of the first."""
+    if first_epoch < trained:
+        warnings.warn(
+            f"This model was already trained in this process with seed {seed} until epoch {trained}, and masks begin "
+            f"at epoch {first_epoch} again, so repeated examples get the same masks as before. Pass "
+            f"`first_epoch={trained}` to `MaskRateCallback` for new masks.",
+            UserWarning,
+            stacklevel=2,
+        )
