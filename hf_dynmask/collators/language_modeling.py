@@ -24,20 +24,25 @@ from hf_dynmask.batching.layout import (
 )
 from hf_dynmask.batching.packed_rows import PackedRows, pack_rows, packed
 from hf_dynmask.batching.packing import Packing
-from hf_dynmask.batching.packs import refuse_packs, split_by_positions
+from hf_dynmask.batching.packs import has_packs, refuse_packs, split_by_positions
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.token_counts import count_tokens
 from hf_dynmask.core.checks import checked_flag, checked_integer
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
+from hf_dynmask.loading.batch_counts import RECORDER
 from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_batch
+from hf_dynmask.masking.views import Views, checked_views
+from hf_dynmask.rates.distributions import TokenRates
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-_FILLS = {"labels": IGNORE_INDEX, "special_tokens_mask": 1}
-_FLAGS = ("mlm", "whole_word_mask", "return_mask_rate", "padding_free", "return_seq_idx", "return_flash_attn_kwargs")
+_MASK_RATE = "mask_rate"
+_FILLS = {"labels": IGNORE_INDEX, "special_tokens_mask": 1, _MASK_RATE: 1}  # 1 / rate stays finite at padding
+_FLAGS = ("mlm", "mntp", "whole_word_mask", "padding_free", "return_seq_idx", "return_flash_attn_kwargs")
 _NOT_LAID_OUT = ("attention_mask", "special_tokens_mask", "offset_mapping")
 
 
@@ -66,8 +71,18 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         mask_replace_prob: the probability that a masked token becomes the mask token.
         random_replace_prob: the probability that a masked token becomes a random token, never a special one. The
             remaining masked tokens keep their id.
+        replacement_weights: the relative probability of each id to be drawn as a random token, `[vocab_size]`, such as
+            powers of unigram counts (fairseq's `freq_weighted_replacement`), or 1 for a set of ids and 0 for others.
+            None for equal probabilities. Special tokens are never drawn.
+        unmaskable_ids: ids that are never masked, in addition to the special tokens, such as the ambiguous residues of
+            a protein. A unit that contains one is not masked either.
         num_mask_patterns: the number of masks of an example: None for a new mask in each epoch (dynamic masking), 1 for
             a single mask (static), k for k masks in turn (the duplicated data of BERT).
+        views: the number of masks of each example in a batch. The views of an example are consecutive rows, so a loss
+            `[views * batch]` pairs as `loss.view(-1, views)`. Those of an epoch are the masks that `views` epochs have
+            with one view. `"complementary"` for two views that mask each maskable token exactly once together (Bie et
+            al. 2025, LLaDA 2.0): the second has the rate 1 - `mlm_probability`, and may have fewer labels than
+            `min_masked`.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, to whole units and rounded
             up or down at random so that the mean is exact, instead of each unit with its own probability. With weights,
             the probability of a unit is then only roughly proportional to its weight.
@@ -79,9 +94,14 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             are never masked and have no label, fills the row up to a multiple, such as the 16 of 8-bit floats.
         return_tensors: `"pt"` or `"np"`.
         mlm: False for causal language modeling: nothing is masked, and labels equal `input_ids`, with -100 at padding.
+        mntp: True for masked next-token prediction (BehnamGhader et al. 2024, LLM2Vec), with `...ForCausalLM` models
+            whose attention is bidirectional. They predict a token from the logits of the token before it, so the first
+            token of a sequence, which has none, is never masked. The models shift the labels themselves. A tokenizer
+            without a mask token needs one, such as `tokenizer.mask_token = "_"`, or `mask_replace_prob=0.0`.
         whole_word_mask: True is `strategy="whole_word"`.
         return_mask_rate: add `mask_rate`, the requested rate of each sequence, to the batch, for example to weight the
-            loss. With weights of 1 / rate, pass `min_masked=0`: a token that is always masked would bias them.
+            loss; `"token"` for that of each token. With weights of 1 / rate, pass `min_masked=0`: a token that is
+            always masked would bias them. See [`masked_diffusion_loss`].
         padding_free: return one row without padding, as `DataCollatorWithFlattening` does. The attention of the model
             must keep the sequences apart, as FlashAttention does with transformers 5. SDPA and eager attention of
             encoders treat the row as one sequence: pass `packing` instead.
@@ -126,8 +146,11 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
           tokenizer.
         - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 at padding.
         - **labels**: int64 `[batch, length]`, the original ids of the masked tokens, -100 elsewhere.
-        - **mask_rate** (with `return_mask_rate`): float32 `[batch]`.
+        - **mask_rate** (with `return_mask_rate`): float32 `[batch]`; with `return_mask_rate="token"`, or a distribution
+          with a `block_size`, float32 `[batch, length]`, 1 at padding.
         - additional columns of the examples, except for those that only the strategy reads.
+
+        With several views, `batch` is the number of examples times that of views.
 
         Without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask` there are
         **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;
@@ -159,15 +182,19 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     strategy: str | Strategy = "token"
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
+    replacement_weights: Any = None
+    unmaskable_ids: Collection[int] = ()
     num_mask_patterns: int | None = None
+    views: int | str = 1
     exact_count: bool = False
     min_masked: int = 1
     seed: int | None = None
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
     mlm: bool = True
+    mntp: bool = False
     whole_word_mask: bool = False
-    return_mask_rate: bool = False
+    return_mask_rate: bool | str = False
     padding_free: bool = False
     position_ids_start: int = 0
     return_seq_idx: bool = False
@@ -213,23 +240,43 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         checked_integer(self.position_ids_start, "position_ids_start", 0, "Pass 2 for RoBERTa.", maximum=1 << 31)
         for name in _FLAGS:
             checked_flag(getattr(self, name), name)
+        if self.return_mask_rate not in (False, True, "token"):
+            raise ValueError(
+                f'`return_mask_rate` must be True, False or "token", but got {self.return_mask_rate!r}. Pass True for '
+                'the rate of each sequence, or "token" for that of each token.'
+            )
+        views = checked_views(self.views)
         self._check_packing()
+        if not self.mlm:
+            self._check_masks_nothing(views)
         strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None
         return MaskingPlan(
-            vocabulary=self._vocabulary,
+            vocabulary=self._vocabulary.with_unmaskable(self.unmaskable_ids),
             strategy=strategy,
             mask_replace_prob=self.mask_replace_prob,
             random_replace_prob=self.random_replace_prob,
             exact_count=self.exact_count,
             min_masked=self.min_masked,
             seed=0 if self.seed is None else self.seed,
+            replacement_weights=self.replacement_weights,
+            mntp=self.mntp,
+            views=views,
         )
 
     def _check_rate(self) -> None:
         if self.mlm:
             super()._check_rate()
+
+    def _check_masks_nothing(self, views: Views) -> None:
+        """Refuses arguments that causal language modeling would ignore."""
+        for name, is_set in (("mntp", self.mntp), ("views", views.count > 1)):
+            if is_set:
+                raise ValueError(
+                    f"`{name}` must be left at its default with `mlm=False`, which masks nothing, but got "
+                    f"{getattr(self, name)!r}. Pass one of the two."
+                )
 
     def _check_packing(self) -> None:
         """Refuses arguments of one layout that another would ignore."""
@@ -254,21 +301,35 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         batch = ragged_batch(features, (*self.per_token_columns, *self._strategy.columns))
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
+        if plan is not None and plan.views.count > 1:
+            batch = self._repeated(batch, plan.views.count)
         rows = None
         if self._packing is not None or batch.row_sizes is not None or "position_ids" in batch.per_token:  # few have
             batch, rows = self._pack(batch)
-        if plan is None:
-            rates: float | np.ndarray = 0.0
+        masked = None if plan is None else mask_batch(batch.without_padding(), rate, pattern, plan)
+        rates = 0.0 if masked is None else masked.rates
+        if self.return_mask_rate == "token" or (self.return_mask_rate and isinstance(rates, TokenRates)):
+            batch = _with_token_rates(batch, rates)
+        if plan is None or masked is None:
             columns = self._lay_out(batch.with_column("labels", self._causal_labels(batch)), rows, _NOT_LAID_OUT)
         else:
-            masked = mask_batch(batch.without_padding(), rate, pattern, plan)
-            rates = masked.rates
             columns = self._lay_out(batch, rows, (*_NOT_LAID_OUT, "labels", *plan.strategy.columns))
             indices = self._laid_out_indices(batch, rows, masked.indices)
             columns["labels"] = apply_mask(columns["input_ids"], indices, masked.ids)
-        if self.return_mask_rate:
-            columns["mask_rate"] = np.full(len(batch.lengths), rates, dtype=np.float32)
+        if self.return_mask_rate and _MASK_RATE not in batch.per_token:
+            columns[_MASK_RATE] = np.full(len(batch.lengths), rates, dtype=np.float32)
+        if RECORDER.counts is not None:  # only if the logs need them
+            RECORDER.counts.append(count_tokens(columns, batch, masked))
         return encoding(columns, return_tensors or self.return_tensors)
+
+    def _repeated(self, batch: RaggedBatch, views: int) -> RaggedBatch:
+        """The batch with each sequence as many times as it has views."""
+        if has_packs(batch) and "position_ids" not in self.per_token_columns:
+            raise ValueError(
+                "`views` must be 1 for examples that are packs, whose sequences fill rows of a given length, but got "
+                f"{self.views!r}. Pass each sequence as an example, with `packing=packed_attention(model)`."
+            )
+        return batch.repeated(views)
 
     def _causal_labels(self, batch: RaggedBatch) -> np.ndarray:
         labels = causal_labels(batch, self._vocabulary.pad_token_id)
@@ -318,6 +379,18 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             return indices if rows is None else rows.indices[indices]
         indices = batch.indices_with_padding(indices)
         return padded_indices(indices, batch.lengths, self.tokenizer.padding_side, self.pad_to_multiple_of)
+
+
+def _with_token_rates(batch: RaggedBatch, rates: float | np.ndarray | TokenRates) -> RaggedBatch:
+    """The batch with the column `mask_rate`, float32 `[tokens]`, 1 at padding."""
+    bare = batch.without_padding()
+    if isinstance(rates, TokenRates):
+        per_token = rates.values
+    else:
+        per_token = np.full(len(bare.lengths), rates).repeat(bare.lengths)
+    column = np.ones(len(batch.per_token["input_ids"]), dtype=np.float32)
+    column[batch.indices_with_padding(np.arange(len(per_token)))] = per_token
+    return batch.with_column(_MASK_RATE, column)
 
 
 def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:

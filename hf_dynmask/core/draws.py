@@ -37,6 +37,8 @@ class Purpose(IntEnum):
     PLACE = 6
     SPAN_CUT = 7
     ROTATION = 8
+    COMPONENT = 9
+    SAMPLE = 10
 
 
 def mix64(values: np.ndarray) -> np.ndarray:
@@ -78,7 +80,7 @@ def example_hashes(input_ids: np.ndarray, positions: np.ndarray, ends: np.ndarra
     return segment_reduce(np.add, terms, lengths) + sums[lengths]  # the sums are the terms of the 1 in `id + 1`
 
 
-def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
+def stream_keys(seed: int, examples: np.ndarray, pattern: int | np.ndarray) -> np.ndarray:
     """The 64-bit key of the draws of each sequence for this seed and pattern.
 
     A bijection mixes in each part, so neighboring seeds, epochs and examples have unrelated keys, and two patterns of
@@ -87,12 +89,13 @@ def stream_keys(seed: int, examples: np.ndarray, pattern: int) -> np.ndarray:
     Args:
         seed: any integer; taken modulo 2**64.
         examples: uint64 `[sequences]` from [`example_hashes`].
-        pattern: which of the masks of each example; taken modulo 2**64.
+        pattern: which of the masks of each example; one integer, taken modulo 2**64, or uint64 `[sequences]`.
 
     Returns:
         uint64 `[sequences]`.
     """
-    return mix64(mix64(examples ^ mixed(int(seed))) + mixed(int(pattern)))
+    patterns = mix64(pattern + GOLDEN_64) if isinstance(pattern, np.ndarray) else mixed(int(pattern))
+    return mix64(mix64(examples ^ mixed(int(seed))) + patterns)
 
 
 def draw(keys: np.ndarray, positions: np.ndarray, purpose: Purpose) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.core.rows import count_per_row, positions_in_rows, row_starts
+from hf_dynmask.core.rows import count_per_row, positions_in_rows, repeat_rows, row_starts
 
 IGNORE_INDEX = -100  # the `ignore_index` of cross entropy: a label without a loss
 
@@ -93,6 +93,14 @@ class RaggedBatch(NamedTuple):
     def indices_with_padding(self, indices: np.ndarray) -> np.ndarray:
         """Where the tokens at `indices` of the batch [`without_padding`] are in this batch: int64 of that shape."""
         return indices if self.padding is None else np.flatnonzero(~self.padding)[indices]
+
+    def repeated(self, times: int) -> RaggedBatch:
+        """The batch with each sequence repeated in place. Its examples must not be packs."""
+        indices = repeat_rows(self.lengths, times)
+        per_token = {name: values[indices] for name, values in self.per_token.items()}
+        per_sequence = {name: values.repeat(times, axis=0) for name, values in self.per_sequence.items()}
+        padding = None if self.padding is None else self.padding[indices]
+        return RaggedBatch(self.lengths.repeat(times), per_token, per_sequence, padding)
 
     def with_column(self, name: str, values: np.ndarray) -> RaggedBatch:
         """The batch with a column `[tokens, ...]`, which replaces a column of this name."""

@@ -17,6 +17,12 @@ def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
     return indices
 
 
+def repeat_rows(lengths: np.ndarray, times: int) -> np.ndarray:
+    """The indices of the values of all rows, each row repeated in place: int64 `[times * values]`."""
+    repeated = lengths.repeat(times)
+    return (lengths.cumsum() - lengths).repeat(times).repeat(repeated) + positions_in_rows(repeated)
+
+
 def row_starts(lengths: np.ndarray) -> np.ndarray:
     """Where each row that has a value starts: int64."""
     return (lengths.cumsum() - lengths)[lengths > 0]

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from hf_dynmask.batching.eligibility import maskable_tokens, strategy_column, un
 from hf_dynmask.core.checks import checked_flag, checked_integer, checked_replacement_probs
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.core.rows import count_per_row
-from hf_dynmask.masking.keys import draw_keys_and_rates
-from hf_dynmask.masking.replacement import replace
+from hf_dynmask.masking.keys import draw_keys_and_rates, draw_rates_in_pairs
+from hf_dynmask.masking.replacement import RandomIds, random_ids, replace
 from hf_dynmask.masking.unit_selection import select_units
+from hf_dynmask.masking.views import SINGLE_VIEW, Views, complement
+from hf_dynmask.rates.distributions import TokenRates
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.aligned_labels import word_continuations
@@ -47,6 +50,9 @@ class MaskingPlan:
     exact_count: bool
     min_masked: int
     seed: int
+    replacement_weights: Any = None
+    mntp: bool = False
+    views: Views = SINGLE_VIEW
 
     def __post_init__(self) -> None:
         checked_flag(self.exact_count, "exact_count")
@@ -55,7 +61,20 @@ class MaskingPlan:
             check_mask_token(self.vocabulary, "`mask_replace_prob=0.0` to do without, or `mlm=False` to mask nothing")
         checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
+        _ = self.random_ids
         self._try_strategy()
+
+    @cached_property
+    def random_ids(self) -> RandomIds:
+        """The ids that random replacements are drawn from."""
+        return random_ids(self.vocabulary, self.replacement_weights)
+
+    def maskable_by_ids(self, tokens: RaggedTokens) -> np.ndarray:
+        """Which tokens are maskable as far as the ids and their positions tell: bool `[tokens]`."""
+        maskable = self.vocabulary.maskable.take(tokens.input_ids)
+        if self.mntp:
+            maskable[tokens.row_starts] = False
+        return maskable
 
     def _try_strategy(self) -> None:
         token = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
@@ -77,13 +96,13 @@ class Masked(NamedTuple):
 
     Attributes:
         indices: int64 `[masked]`, the indices of masked tokens, in rising order.
-        rates: the mask rate of each sequence; one number, or float64 `[sequences]`.
+        rates: the mask rate of each sequence; one number, float64 `[sequences]`, or the rates of tokens.
         tokens: the sequences, with the keys of their draws.
         plan: the plan of the masks.
     """
 
     indices: np.ndarray
-    rates: float | np.ndarray
+    rates: float | np.ndarray | TokenRates
     tokens: MaskingTokens
     plan: MaskingPlan
 
@@ -94,22 +113,30 @@ class Masked(NamedTuple):
 
 
 def mask_batch(batch: RaggedBatch, rate: FixedRate | np.ndarray, pattern: int, plan: MaskingPlan) -> Masked:
-    """Masks the sequences of a batch without padding, by its columns. For the arguments, see [`mask_tokens`]."""
-    read = plan.strategy.columns
+    """Masks the sequences of a batch without padding, by its columns. For the arguments, see [`mask_tokens`].
+
+    If the plan has several views, the batch contains each sequence as many times, in place.
+    """
+    read, tokens, rows = plan.strategy.columns, batch.tokens, len(batch.lengths)
     maskable = maskable_tokens(batch, plan.vocabulary, read)
     unlabeled = unlabeled_tokens(batch, plan.vocabulary, read)
+    if plan.mntp:
+        maskable[tokens.row_starts] = False
     columns = {name: strategy_column(batch, name) for name in read}
-    return mask_tokens(batch.tokens, maskable, rate, pattern, plan, columns, unlabeled)
+    patterns, complemented = plan.views.patterns(pattern, rows), plan.views.complemented(rows)
+    rates = rate if complemented is None else draw_rates_in_pairs(tokens, rate, pattern, plan.seed)
+    return mask_tokens(tokens, maskable, rates, patterns, plan, columns, unlabeled, complemented)
 
 
 def mask_tokens(
     tokens: RaggedTokens,
     maskable: np.ndarray,
-    rate: FixedRate | np.ndarray,
-    pattern: int,
+    rate: FixedRate | np.ndarray | TokenRates,
+    pattern: int | np.ndarray,
     plan: MaskingPlan,
     columns: Mapping[str, np.ndarray] | None = None,
     unlabeled: np.ndarray | None = None,
+    complemented: np.ndarray | None = None,
 ) -> Masked:
     """Masks sequences.
 
@@ -117,12 +144,14 @@ def mask_tokens(
         tokens: the sequences, without padding.
         maskable: bool `[tokens]`, False for tokens that are never masked.
         rate: the expected fraction of masked tokens; one number in [0, 1], a distribution from which each sequence
-            draws its rate, or float64 `[sequences]`.
-        pattern: which of the masks of each example.
+            draws its rate, float64 `[sequences]`, or the rates of tokens.
+        pattern: which of the masks of each example; one integer, or uint64 `[sequences]`.
         plan: the other settings.
         columns: the additional columns that the strategy reads, `[tokens]` each.
         unlabeled: bool `[tokens]`, True for tokens that are not maskable only because their label is -100; None if
             there are none.
+        complemented: bool `[sequences]`, True for sequences whose mask is the complement of this mask; None if there
+            are none.
     """
     keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
     masking_tokens = MaskingTokens(tokens.input_ids, tokens.lengths, plan.vocabulary, maskable, keys, columns or {})
@@ -131,6 +160,8 @@ def mask_tokens(
         masking_tokens.pieces = word_continuations(masking_tokens, unlabeled, plan.strategy.words)
     units = partition_units(masking_tokens, plan.strategy.partition)
     indices = select_units(units, rates, plan.strategy, plan.exact_count, plan.min_masked)
+    if complemented is not None:
+        indices, rates = complement(units, indices, rates, complemented)
     return Masked(indices, rates, masking_tokens, plan)
 
 
@@ -141,7 +172,8 @@ def replacement_ids(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan
         tokens.keys,
         count_per_row(masked, tokens.ends),
         tokens.positions[masked],
-        plan.vocabulary,
+        plan.vocabulary.mask_token_id,
+        plan.random_ids,
         plan.mask_replace_prob,
         plan.random_replace_prob,
     )

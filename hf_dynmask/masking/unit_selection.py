@@ -10,6 +10,7 @@ from hf_dynmask.core.draws import Purpose, as_draws, below, draw_in_rows
 from hf_dynmask.core.rows import count_per_row
 from hf_dynmask.masking.exact_counts import select_count, select_systematically
 from hf_dynmask.masking.ranking import argsort_in_rows, sum_before_in_rows
+from hf_dynmask.rates.distributions import TokenRates
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.units import Units
 from hf_dynmask.strategies.weights import (
@@ -44,13 +45,13 @@ class _UnitDraws(NamedTuple):
 
 
 def select_units(
-    units: Units, rates: float | np.ndarray, strategy: Strategy, exact_count: bool, min_masked: int
+    units: Units, rates: float | np.ndarray | TokenRates, strategy: Strategy, exact_count: bool, min_masked: int
 ) -> np.ndarray:
     """The tokens of the units that are masked.
 
     Args:
         units: the units of the batch.
-        rates: the mask rate; one number in [0, 1], or float64 `[sequences]`.
+        rates: the mask rate; one number in [0, 1], float64 `[sequences]`, or the rates of tokens.
         strategy: the strategy that made the units.
         exact_count: whether the number of masked tokens is exact, up to rounding.
         min_masked: the minimum number of masked tokens in a sequence that has as many maskable tokens.
@@ -59,7 +60,8 @@ def select_units(
         int64 `[masked]`, the indices of the tokens, in rising order.
 
     Raises:
-        ValueError: if a function of the strategy returns values that are not as its documentation says.
+        ValueError: if a function of the strategy returns values that are not as its documentation says, or rates of
+            tokens meet an exact count or a strategy that needs one rate for each sequence.
     """
     unit_draws_and_probs = _draws_and_probs(units, rates, strategy)
     if exact_count and strategy.probs is None and not strategy.counts:
@@ -79,7 +81,7 @@ def select_units(
     return masked
 
 
-def _draws_and_probs(units: Units, rates: float | np.ndarray, strategy: Strategy) -> _UnitDraws:
+def _draws_and_probs(units: Units, rates: float | np.ndarray | TokenRates, strategy: Strategy) -> _UnitDraws:
     draws = _unit_draws(units, rates, strategy)
     if strategy.probs is not None:
         values = strategy.probs(units.tokens, units, _row_rates(units, rates))
@@ -88,11 +90,23 @@ def _draws_and_probs(units: Units, rates: float | np.ndarray, strategy: Strategy
     if strategy.weights is not None:
         weights = relative_weights(units, _unit_weights(units, strategy.weights))
         return _UnitDraws(draws, proportional(units, weights, _row_rates(units, rates)), weights)
+    if isinstance(rates, TokenRates):
+        return _UnitDraws(draws, units.at_first_token(rates.values))
     return _UnitDraws(draws, units.from_sequences(rates) if isinstance(rates, np.ndarray) else rates)
 
 
-def _row_rates(units: Units, rates: float | np.ndarray) -> np.ndarray:
-    """The rate of each sequence: float64 `[sequences]`."""
+def _row_rates(units: Units, rates: float | np.ndarray | TokenRates) -> np.ndarray:
+    """The rate of each sequence: float64 `[sequences]`.
+
+    Raises:
+        ValueError: if the rate differs within a sequence.
+    """
+    if isinstance(rates, TokenRates):
+        raise ValueError(
+            "`block_size` must be None with `exact_count=True` and with strategies that set weights, probabilities or "
+            "draws, which need one rate for each sequence, but the blocks of a sequence have rates of their own. Leave "
+            'it out, or mask `"token"`, `"whole_word"` or `"span"` without an exact count.'
+        )
     return rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
 
 
@@ -106,7 +120,7 @@ def _unit_weights(units: Units, weights: Weights) -> np.ndarray:
     return values
 
 
-def _unit_draws(units: Units, rates: float | np.ndarray, strategy: Strategy) -> np.ndarray:
+def _unit_draws(units: Units, rates: float | np.ndarray | TokenRates, strategy: Strategy) -> np.ndarray:
     """uint32 `[units]`: the draw of the first token of each unit, or those of the strategy."""
     tokens = units.tokens
     if strategy.draws is not None:

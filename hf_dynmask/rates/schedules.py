@@ -179,8 +179,8 @@ def cyclic_schedule(schedule: float | Schedule, cycles: float) -> Schedule:
         ValueError: if `schedule` is neither, or `cycles` is not a finite number above 0.
 
     >>> each_epoch = cyclic_schedule(linear_schedule(0.15, 0.40), cycles=4)  # num_train_epochs=4
-    >>> each_epoch(0.0), round(each_epoch(0.125), 6), each_epoch(0.25), each_epoch(1.0)
-    (0.15, 0.275, 0.15, 0.4)
+    >>> [round(each_epoch(progress), 6) for progress in (0.0, 0.125, 0.25, 1.0)]
+    [0.15, 0.275, 0.15, 0.4]
     """
     return CyclicCurve(as_schedule(schedule), checked_positive(cycles, "cycles"))
 

@@ -70,8 +70,8 @@ def mean_token_weights(tokens: MaskingTokens, units: Units, weights: np.ndarray)
     return units.segment_reduce(np.add, weights.take(tokens.input_ids)) / units.size
 
 
-def checked_weights(weights: Any) -> np.ndarray:
-    """The weights as float64 `[n]`.
+def checked_weights(weights: Any, argument: str = "weights") -> np.ndarray:
+    """The weights as float64 `[n]`. `argument` is the name in error messages.
 
     Raises:
         ValueError: if they are not finite, non-negative numbers in one dimension.
@@ -79,15 +79,15 @@ def checked_weights(weights: Any) -> np.ndarray:
     values = as_numbers(weights)
     if values is None:
         raise ValueError(
-            f"`weights` must be a one-dimensional array of numbers, but got {weights!r}. Pass a list or an array with "
-            "one number for each id, or return an array with one number for each unit."
+            f"`{argument}` must be a one-dimensional array of numbers, but got {weights!r}. Pass a list or an array "
+            "with one number for each id, or return an array with one number for each unit."
         )
     valid = (values >= 0) & (values < np.inf)
     if values.ndim != 1 or not valid.all():
         got = f"shape {values.shape}" if values.ndim != 1 else values[~valid][0]
         raise ValueError(
-            f"`weights` must be finite, non-negative numbers in one dimension, but got {got}. They are relative: pass "
-            "equal weights to mask uniformly, and 0 to mask a unit after all others."
+            f"`{argument}` must be finite, non-negative numbers in one dimension, but got {got}. They are relative: "
+            "pass equal weights for equal probabilities, and 0 for what comes after all others."
         )
     return values
 

@@ -15,7 +15,7 @@ import numpy as np
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
 from hf_dynmask.core.rows import count_flags, count_per_row, segment_reduce
 from hf_dynmask.masking.keys import sequence_keys
-from hf_dynmask.masking.mlm import MaskingPlan, mask_tokens, replacement_ids
+from hf_dynmask.masking.mlm import Masked, MaskingPlan, mask_tokens, replacement_ids
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
 from hf_dynmask.strategies.partitions import words
@@ -73,15 +73,29 @@ class MaskedTokens:
 
     def count_masked(self, rate: float, pattern: int) -> int:
         """Counts the tokens that this rate and pattern mask."""
-        return len(mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan).indices)
+        return sum(len(self._masked(rate, pattern, view).indices) for view in range(self.plan.views.count))
 
     def find_mismatches(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
         """Compares the batch with the masks of this rate and pattern.
 
+        A loader may distribute the rows of a batch, so a sequence may have the mask of any of its views.
+
         Returns:
             bool `[sequences]`: True if the mask of a sequence differs.
         """
-        expected = mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
+        views = range(self.plan.views.count)
+        return np.logical_and.reduce([self._mismatches(self._masked(rate, pattern, view)) for view in views])
+
+    def _masked(self, rate: FixedRate | np.ndarray, pattern: int, view: int) -> Masked:
+        """The masks of a view of all sequences."""
+        views, complemented = self.plan.views, None
+        if views.complementary and view:
+            complemented = np.ones(len(self.tokens.lengths), dtype=bool)
+            rate = 1 - rate if isinstance(rate, np.ndarray) else rate  # those of the batch are of the complements
+        pattern = views.pattern(pattern, view)
+        return mask_tokens(self.tokens, self.maskable, rate, pattern, self.plan, complemented=complemented)
+
+    def _mismatches(self, expected: Masked) -> np.ndarray:
         expected_ids, indices, ids = expected.ids, self.masked_indices, self.masked_inputs
         if np.array_equal(expected.indices, indices) and np.array_equal(expected_ids, ids):
             return self.is_invalid
@@ -98,7 +112,11 @@ class MaskedTokens:
         Returns:
             bool `[sequences]`: True if this rate and pattern cannot produce the mask of a sequence.
         """
-        masked = self.masked_indices
+        views = range(self.plan.views.count)
+        return np.logical_and.reduce([self._contradictions(rate, pattern, view) for view in views])
+
+    def _contradictions(self, rate: FixedRate | None, pattern: int, view: int) -> np.ndarray:
+        masked, pattern = self.masked_indices, self.plan.views.pattern(pattern, view)
         is_wrong = np.zeros(len(self.tokens.input_ids), dtype=bool)
         is_wrong[masked] = ~self.maskable[masked]
         is_wrong[masked] |= replacement_ids(self._tokens_with_keys(pattern), masked, self.plan) != self.masked_inputs
@@ -130,6 +148,8 @@ class MaskedTokens:
         """Whether each unit has its own draw and its own probability, and both depend on the ids alone."""
         strategy = self.plan.strategy
         is_uniform = strategy.weights is None and strategy.probs is None and strategy.draws is None
+        if self.plan.views.complementary:  # the complement masks the units with the highest draws
+            return False
         return is_uniform and not self.plan.exact_count and _depends_on_ids_alone(strategy.partition)
 
     def _tokens_with_keys(self, pattern: int) -> MaskingTokens:
@@ -152,8 +172,8 @@ def restore_masked_tokens(collator: DataCollatorForDynamicMasking, batch: Mappin
     originals = input_ids.copy()
     originals[indices] = labels[indices]
     is_invalid = zero_out_of_vocabulary(originals, batch_tokens.lengths, collator._vocabulary)
-    maskable = collator._vocabulary.maskable.take(originals)
     tokens = RaggedTokens(originals, batch_tokens.lengths)
+    maskable = collator._plan.maskable_by_ids(tokens)
     return MaskedTokens(tokens, maskable, indices, input_ids[indices], is_invalid, collator._plan)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_dynmask.core.checks import checked_integer
 from hf_dynmask.vocabulary.words import WordTable
 
 if TYPE_CHECKING:
@@ -50,13 +52,30 @@ class Vocabulary:
 
     @cached_property
     def maskable(self) -> np.ndarray:
-        """bool `[ids]`: the opposite of `special`."""
+        """bool `[ids]`: the opposite of `special`, except for [`with_unmaskable`]."""
         return ~self.special
 
     @cached_property
     def size(self) -> int:
         """The number of ids: every id is in [0, size)."""
         return len(self.special)
+
+    def with_unmaskable(self, ids: Collection[int]) -> Vocabulary:
+        """This vocabulary, where these ids are not maskable either. They remain ordinary otherwise.
+
+        Raises:
+            ValueError: if an id is not in the vocabulary.
+        """
+        if not len(ids):
+            return self
+        for id_ in ids:
+            remedy = "Pass ids of the tokenizer, such as `tokenizer.convert_tokens_to_ids(tokens)` returns."
+            checked_integer(id_, "unmaskable_ids", 0, remedy, self.size - 1)
+        clone = dataclasses.replace(self, read_words=partial(getattr, self, "words"))  # which are read once for both
+        maskable = self.maskable.copy()
+        maskable[list(ids)] = False
+        clone.__dict__["maskable"] = maskable
+        return clone
 
     def is_current(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         """Whether the tokenizer has no new tokens, and the same tokens have roles. Takes a microsecond."""

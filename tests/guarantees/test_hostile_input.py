@@ -17,7 +17,13 @@ from support.anything import ANYTHING, SCALARS, nearly_examples
 from torch.utils.data import DataLoader
 
 import hf_dynmask
-from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption, MaskRateCallback, strategies
+from hf_dynmask import (
+    DataCollatorForDynamicMasking,
+    DataCollatorForSpanCorruption,
+    MaskRateCallback,
+    strategies,
+    uniform_rate,
+)
 
 DOCUMENTED = (ValueError, TypeError)
 
@@ -37,6 +43,9 @@ def collators(wordpiece, with_sentinels) -> dict[str, Callable]:
         "tags": DataCollatorForDynamicMasking(wordpiece, strategy=strategies.entity(0.5, "tags", outside=(0,))),
         "flattened": DataCollatorForDynamicMasking(wordpiece, padding_free=True, return_flash_attn_kwargs=True),
         "no masks": DataCollatorForDynamicMasking(wordpiece, mlm=False),
+        "views": DataCollatorForDynamicMasking(
+            wordpiece, uniform_rate(block_size=3), views="complementary", mntp=True, return_mask_rate="token"
+        ),
         "spans": DataCollatorForSpanCorruption(with_sentinels),
     }
     for collator in made.values():
@@ -68,7 +77,7 @@ def _taken(call: Callable, *arguments: Any, **options: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore")  # what a collator inside warns of
-@pytest.mark.parametrize("name", ["tokens", "words", "tags", "flattened", "no masks", "spans"])
+@pytest.mark.parametrize("name", ["tokens", "words", "tags", "flattened", "no masks", "views", "spans"])
 def test_examples(collators, name, stress, report_figure) -> None:
     def run(examples: Any) -> bool:
         batch = _taken(collators[name], examples)
@@ -112,7 +121,15 @@ def test_no_tokenizer(tokenizer) -> None:
         DataCollatorForDynamicMasking(tokenizer)
 
 
-SCHEDULES = ["constant_schedule", "linear_schedule", "cosine_schedule", "polynomial_schedule", "step_schedule"]
+SCHEDULES = [
+    "constant_schedule",
+    "linear_schedule",
+    "cosine_schedule",
+    "polynomial_schedule",
+    "step_schedule",
+    "phase_schedule",
+    "cyclic_schedule",
+]
 DISTRIBUTIONS = ["uniform_rate", "truncated_normal_rate", "cosine_rate"]
 
 
@@ -120,7 +137,7 @@ DISTRIBUTIONS = ["uniform_rate", "truncated_normal_rate", "cosine_rate"]
 def test_schedules_and_distributions(name, stress) -> None:
     make, count = (
         getattr(hf_dynmask, name),
-        {"constant_schedule": 1, "cosine_rate": 1, "polynomial_schedule": 3}.get(name, 2),
+        {"constant_schedule": 1, "phase_schedule": 1, "cosine_rate": 1, "polynomial_schedule": 3}.get(name, 2),
     )
     rates = st.floats(0, 1) | SCALARS | ANYTHING
 
