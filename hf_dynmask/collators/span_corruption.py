@@ -16,13 +16,21 @@ from hf_dynmask.batching.layout import check_layout, encoding, pad_token_id, pad
 from hf_dynmask.batching.packs import refuse_packs
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.token_counts import count_noise
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch, RaggedTokens
+from hf_dynmask.loading.batch_counts import RECORDER
+from hf_dynmask.masking.denoisers import Denoiser, DensityQuantile, checked_denoisers
+from hf_dynmask.masking.mode_tokens import find_mode_tokens, with_mode_tokens
 from hf_dynmask.masking.sentinels import corrupt, find_sentinels, span_targets
-from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
+from hf_dynmask.masking.span_noise import NoisePlan, drawn_denoisers, noise_tokens
+from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+_DENSITY = 0.15
+_SPAN_LENGTH = 3.0
 
 
 @explain_arguments
@@ -52,6 +60,11 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
             count is rounded up or down at random so that the mean is exact. Exception: at a density strictly between 0
             and 1, a text of two or more tokens always has both noise and other tokens.
         mean_noise_span_length: the mean number of tokens in a span, up to rounding to a whole number of spans.
+        denoisers: the mixture of denoisers of UL2 (Tay et al. 2022): a sequence of [`Denoiser`], such as
+            [`ul2_denoisers`], of which each sequence draws one for each corruption. Each has its own density and mean
+            span length, also in evaluation, so `noise_density` and `mean_noise_span_length` must be left out, and no
+            schedule applies. Mode tokens must be tokens of the tokenizer. They are never noise, and are put before all
+            other tokens of the input, also before a BOS or CLS token, so that an input is one token longer.
         num_mask_patterns: the number of corruptions of an example: None for a new one in each epoch, 1 for a single
             one, k for k in turn.
         seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise. The
@@ -78,7 +91,8 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
     Returns a `BatchEncoding` with the arguments of `model.forward`. The model derives `decoder_input_ids` from the
     labels:
 
-        - **input_ids**: int64 `[batch, length]`, padded with the pad token on the `padding_side` of the tokenizer.
+        - **input_ids**: int64 `[batch, length]`, after the mode token if the denoiser has one, padded with the pad
+          token on the `padding_side` of the tokenizer.
         - **attention_mask**: int64 `[batch, length]`, 1 for tokens, 0 at padding.
         - **labels**: int64 `[batch, target length]`, each sentinel and the tokens that it replaces, one more sentinel,
           and the end-of-sequence token of the tokenizer if it has one; padded with -100 on the right.
@@ -98,15 +112,25 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         ...     print(" ".join(t5_tokenizer.convert_ids_to_tokens(ids.tolist())))
         [CLS] they were playing with <extra_id_0> through gardens [SEP]
         <extra_id_0> toys while running <extra_id_1>
+
+        With the mixture of UL2, for a tokenizer without mode tokens:
+
+        >>> from hf_dynmask.masking.denoisers import ul2_denoisers
+        >>> collator = DataCollatorForSpanCorruption(t5_tokenizer, denoisers=ul2_denoisers(mode_tokens=None), seed=0)
+        >>> batch = collator([t5_tokenizer("they were playing with toys while running through gardens")], epoch=4)
+        >>> print(" ".join(t5_tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())))
+        [CLS] <extra_id_0> were playing with <extra_id_1> while <extra_id_2> [SEP]
     """
 
     rate_argument: ClassVar[str] = "noise_density"
+    _made_from_settings: ClassVar[tuple[str, ...]] = (*EpochAwareCollator._made_from_settings, "_mode_tokens")
     _read_off_tokenizer: ClassVar[tuple[str, ...]] = ("_vocabulary", "_sentinels")
 
     tokenizer: PreTrainedTokenizerBase
-    noise_density: Rate = 0.15
+    noise_density: Rate = _DENSITY
     _: KW_ONLY
-    mean_noise_span_length: float = 3.0
+    mean_noise_span_length: float = _SPAN_LENGTH
+    denoisers: Sequence[Denoiser] | None = None
     num_mask_patterns: int | None = None
     seed: int | None = None
     pad_to_multiple_of: int | None = None
@@ -119,15 +143,62 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         Evaluation losses can then be compared within a run, between schedules, and between runs with the same seed.
 
         Args:
-            mlm_probability: the noise density, in [0, 1], or a distribution.
+            mlm_probability: the noise density, in [0, 1], or a distribution. Leave it out with `denoisers`, which keep
+                their densities.
 
         Raises:
-            ValueError: if `mlm_probability` is neither.
+            ValueError: if `mlm_probability` is neither, or is given with `denoisers`.
         """
         density = checked_evaluation_rate(mlm_probability)
+        if self.denoisers is not None:
+            self._check_density(density, "mlm_probability")
+            return self._clone_with(num_mask_patterns=1, is_evaluation=True)
         return self._clone_with(noise_density=density, num_mask_patterns=1, is_evaluation=True)
 
+    def for_training(self, rate: Rate | None, seed: int) -> DataCollatorForSpanCorruption:
+        """A copy with its own clock, at `rate` unless it is None. `seed` applies if this collator has none.
+
+        Raises:
+            ValueError: if there is a `rate`, but denoisers have densities of their own.
+        """
+        if self.denoisers is None:
+            return super().for_training(rate, seed)
+        if rate is not None:
+            raise ValueError(
+                "`schedule` of `MaskRateCallback` must be None if the collator has `denoisers`, which have densities "
+                f"of their own, but got {rate!r}. Pass `MaskRateCallback()`."
+            )
+        return self._clone_with(seed=seed if self.seed is None else self.seed)
+
+    @property
+    def rate(self) -> Rate:
+        """The noise density; with denoisers, a distribution with the densities of all sequences."""
+        if self.denoisers is None:
+            return self.noise_density
+        return RateDistribution(DensityQuantile(checked_denoisers(self.denoisers)))
+
+    def _check_rate(self) -> None:
+        if self.denoisers is None:
+            super()._check_rate()
+            return
+        self._check_density(self.noise_density, "noise_density")
+        if self.mean_noise_span_length != _SPAN_LENGTH:
+            raise ValueError(
+                "`mean_noise_span_length` must be left out with `denoisers`, each of which has its own, but got "
+                f"{self.mean_noise_span_length!r}. Pass it to `Denoiser`."
+            )
+
+    def _check_density(self, density: Any, argument: str) -> None:
+        """Refuses a density that the denoisers would ignore. The default stands for none."""
+        if isinstance(density, bool) or density != _DENSITY:
+            raise ValueError(
+                f"`{argument}` must be left out with `denoisers`, each of which has its own `noise_density`, but got "
+                f"{density!r}. Pass it to `Denoiser`."
+            )
+
     def _details(self) -> tuple[str, ...]:
+        if self.denoisers is not None:
+            return (f"each sequence draws one of {len(self.denoisers)} denoisers, and spans become one sentinel each",)
         return (f"spans of {self.mean_noise_span_length:g} tokens on average become one sentinel each",)
 
     @cached_property
@@ -135,14 +206,28 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         _ = self._vocabulary  # read at the same time: it detects changes to the tokenizer for both
         return find_sentinels(self.tokenizer)
 
+    @cached_property
+    def _mode_tokens(self) -> np.ndarray:
+        """int64 `[denoisers]`: the id of the mode token of each denoiser, -1 for none."""
+        return find_mode_tokens(self.denoisers or (), self.tokenizer, self._sentinels)
+
+    @property
+    def _own_ids(self) -> np.ndarray:
+        """int64: the ids that this collator puts into inputs, which are never noise."""
+        return np.concatenate([self._sentinels, self._mode_tokens])
+
     def _make_plan(self) -> NoisePlan:
         check_layout(self.pad_to_multiple_of, self.return_tensors)
         check_names(self.per_token_columns)
         seed = 0 if self.seed is None else self.seed
-        return NoisePlan(self.mean_noise_span_length, max_runs=len(self._sentinels) - 1, seed=seed)
+        denoisers = () if self.denoisers is None else checked_denoisers(self.denoisers)
+        _ = self._mode_tokens  # found now, so that construction raises all errors
+        return NoisePlan(self.mean_noise_span_length, len(self._sentinels) - 1, seed, denoisers)
 
     def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> BatchEncoding:
         plan = self._plan  # first, as it checks new settings
+        if plan.denoisers and rate != self.rate:
+            self._check_density(rate, "eval_mlm_probability")  # of the callback
         batch = ragged_batch(features, self.per_token_columns)
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
@@ -150,11 +235,16 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
             refuse_packs(batch)
         batch = batch.without_padding()
         tokens = batch.tokens
-        maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._sentinels)
+        maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._own_ids)
         noise = noise_tokens(tokens, maskable, rate, pattern, plan)
         inputs = corrupt(tokens, noise, self._sentinels)
+        if plan.denoisers:
+            inputs = with_mode_tokens(inputs, self._mode_tokens[drawn_denoisers(tokens, pattern, plan)])
         labels = span_targets(tokens, noise, self._sentinels, self.tokenizer.eos_token_id)
-        return encoding(self._lay_out(inputs, labels, batch), return_tensors or self.return_tensors)
+        columns = self._lay_out(inputs, labels, batch)
+        if RECORDER.counts is not None:  # only if the logs need them
+            RECORDER.counts.append(count_noise(columns, inputs, noise, maskable))
+        return encoding(columns, return_tensors or self.return_tensors)
 
     def _lay_out(self, inputs: RaggedTokens, labels: RaggedTokens, batch: RaggedBatch) -> dict[str, np.ndarray]:
         inputs_batch = RaggedBatch(inputs.lengths, {"input_ids": inputs.input_ids}, batch.per_sequence)

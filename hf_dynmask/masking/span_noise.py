@@ -9,9 +9,7 @@ end, and one at the beginning.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +18,11 @@ from hf_dynmask.core.checks import checked_integer
 from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw_in_rows, draw_per_row
 from hf_dynmask.core.ragged import RaggedTokens
 from hf_dynmask.core.rows import count_flags, positions_in_rows, row_starts
-from hf_dynmask.masking.keys import draw_keys_and_rates
+from hf_dynmask.masking.denoisers import Denoiser, checked_span_length, draw_denoisers, draw_densities_and_lengths
+from hf_dynmask.masking.keys import draw_keys_and_rates, sequence_keys
 from hf_dynmask.masking.ranking import lowest_in_rows
 from hf_dynmask.masking.sentinels import run_starts
+from hf_dynmask.rates.distributions import TokenRates
 from hf_dynmask.rates.schedules import FixedRate
 
 
@@ -34,6 +34,8 @@ class NoisePlan:
         mean_noise_span_length: the mean number of tokens of a span of noise; at least 1.
         max_runs: the maximum number of runs of noise in a sequence; at least 2, as the rotation may split one span.
         seed: any integer.
+        denoisers: the settings of which each sequence draws one, in place of the rate and `mean_noise_span_length`;
+            empty for none.
 
     Raises:
         ValueError: if one is out of its range.
@@ -42,14 +44,10 @@ class NoisePlan:
     mean_noise_span_length: float
     max_runs: int
     seed: int
+    denoisers: tuple[Denoiser, ...] = ()
 
     def __post_init__(self) -> None:
-        length = self.mean_noise_span_length
-        if isinstance(length, bool) or not isinstance(length, Real) or not 1 <= float(length) < math.inf:
-            raise ValueError(
-                f"`mean_noise_span_length` must be a finite number of at least 1, but got {length!r}. It is the mean "
-                "number of tokens of a span: pass 3.0 as in T5."
-            )
+        checked_span_length(self.mean_noise_span_length)
         checked_integer(self.max_runs, "max_runs", 2, "A span that crosses the end of its sequence counts twice.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
 
@@ -68,16 +66,22 @@ def noise_tokens(
     A span consists of maskable tokens. A token within it that is not maskable splits it into two runs of noise. If a
     sequence then has more than `max_runs` runs, only `max_runs` of them are noise, and all are equally likely.
 
+    If the plan has denoisers, each sequence draws one, which determines its rate and its mean span length. Without a
+    mean span length, the noise is one span, which is not rotated but consists of the last maskable tokens.
+
     Args:
         tokens: the sequences, without padding.
         maskable: bool `[tokens]`, False for tokens that are never noise.
         rate: the fraction of noise tokens; one number in [0, 1], a distribution from which each sequence draws its
-            rate, or float64 `[sequences]`.
+            rate, or float64 `[sequences]`. It has no effect if the plan has denoisers.
         pattern: which of the masks of each example.
         plan: the other settings.
 
     Returns:
         bool `[tokens]`.
+
+    Raises:
+        ValueError: if the distribution has a `block_size`.
 
     >>> tokens = RaggedTokens(np.arange(20), np.array([20]))
     >>> plan = NoisePlan(mean_noise_span_length=3.0, max_runs=99, seed=0)
@@ -85,11 +89,16 @@ def noise_tokens(
     >>> "".join("x" if each else "." for each in noise)
     'xxx...........x...xx'
     """
-    keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
-    counts = _counts(count_flags(maskable, tokens.lengths), rates, keys, plan)
+    keys, rates, span_lengths = _settings(tokens, rate, pattern, plan)
+    counts = _counts(count_flags(maskable, tokens.lengths), rates, span_lengths, keys, plan.max_runs)
     noise = np.zeros(len(tokens.input_ids), dtype=bool)
-    noise[np.flatnonzero(maskable)[_noise_indices(counts, keys)]] = True
+    noise[np.flatnonzero(maskable)[_noise_indices(counts, _rotations(counts, keys, span_lengths), keys)]] = True
     return _limit_runs(tokens, noise, keys, plan.max_runs)
+
+
+def drawn_denoisers(tokens: RaggedTokens, pattern: int, plan: NoisePlan) -> np.ndarray:
+    """int64 `[sequences]`: the index of the denoiser of each sequence. For the arguments, see [`noise_tokens`]."""
+    return draw_denoisers(sequence_keys(tokens, pattern, plan.seed), plan.denoisers)
 
 
 class _Counts(NamedTuple):
@@ -100,17 +109,41 @@ class _Counts(NamedTuple):
     spans: np.ndarray
 
 
-def _counts(tokens: np.ndarray, rates: float | np.ndarray, keys: np.ndarray, plan: NoisePlan) -> _Counts:
+def _settings(
+    tokens: RaggedTokens, rate: FixedRate | np.ndarray, pattern: int, plan: NoisePlan
+) -> tuple[np.ndarray, float | np.ndarray, float | np.ndarray]:
+    """The keys, uint64 `[sequences]`, the rates, and the mean lengths of spans, infinite for one span at the end."""
+    if plan.denoisers:
+        keys = sequence_keys(tokens, pattern, plan.seed)
+        return keys, *draw_densities_and_lengths(keys, plan.denoisers)
+    keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
+    if isinstance(rates, TokenRates):
+        raise ValueError(
+            "`noise_density` must be one density for each sequence, but got a distribution with a `block_size`. Leave "
+            "`block_size` out."
+        )
+    return keys, rates, plan.mean_noise_span_length
+
+
+def _counts(
+    tokens: np.ndarray, rates: float | np.ndarray, span_lengths: float | np.ndarray, keys: np.ndarray, max_runs: int
+) -> _Counts:
     rounding = as_fraction(draw_per_row(keys, Purpose.ROUNDING))
     noise = np.ceil(rates * tokens - rounding).astype(np.int64)
     is_mixed = (tokens >= 2) & (np.asarray(rates) > 0) & (np.asarray(rates) < 1)
     noise = np.where(is_mixed, np.clip(noise, 1, tokens - 1), noise)
-    spans = np.rint(noise / plan.mean_noise_span_length).astype(np.int64)
-    spans = np.minimum(spans, np.minimum(tokens - noise, plan.max_runs - 1))
+    spans = np.rint(noise / span_lengths).astype(np.int64)
+    spans = np.minimum(spans, np.minimum(tokens - noise, max_runs - 1))
     return _Counts(tokens, noise, np.where(noise > 0, np.maximum(spans, 1), 0))
 
 
-def _noise_indices(counts: _Counts, keys: np.ndarray) -> np.ndarray:
+def _rotations(counts: _Counts, keys: np.ndarray, span_lengths: float | np.ndarray) -> np.ndarray:
+    """int64 `[sequences]`: the index of the first maskable token of the first span of noise."""
+    rotations = as_index(draw_per_row(keys, Purpose.ROTATION), counts.tokens)
+    return np.where(np.isinf(span_lengths), counts.tokens - counts.noise, rotations)
+
+
+def _noise_indices(counts: _Counts, rotations: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """The indices of noise among all maskable tokens: int64 `[noise]`, sequence by sequence.
 
     Each sequence counts its noise tokens first and its kept tokens after them. In the final order, a noise token
@@ -125,8 +158,7 @@ def _noise_indices(counts: _Counts, keys: np.ndarray) -> np.ndarray:
     has_kept = np.repeat(counts.noise < counts.tokens, counts.spans)
     kept_before[has_kept] = (number - np.repeat(counts.noise, counts.tokens))[starts_span & is_kept]
 
-    rotation = as_index(draw_per_row(keys, Purpose.ROTATION), counts.tokens)
-    position = number[~is_kept] + kept_before[span] + np.repeat(rotation, counts.noise)
+    position = number[~is_kept] + kept_before[span] + np.repeat(rotations, counts.noise)
     row_start = np.cumsum(counts.tokens) - counts.tokens
     return np.repeat(row_start, counts.noise) + position % np.repeat(counts.tokens, counts.noise)
 

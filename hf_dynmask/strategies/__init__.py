@@ -20,6 +20,7 @@ from hf_dynmask.strategies.entities import entity
 from hf_dynmask.strategies.frequencies import rarity_weights, token_counts
 from hf_dynmask.strategies.lengths import fixed_lengths, geometric_lengths, poisson_lengths
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
+from hf_dynmask.strategies.mixtures import mixture
 from hf_dynmask.strategies.partitions import token, whole_word, words
 from hf_dynmask.strategies.positional import position
 from hf_dynmask.strategies.registry import FACTORIES, STRATEGIES, resolve_strategy
@@ -40,6 +41,7 @@ __all__ = [
     "every_token",
     "fixed_lengths",
     "geometric_lengths",
+    "mixture",
     "ngram",
     "poisson_lengths",
     "position",
@@ -56,4 +58,4 @@ __all__ = [
 STRATEGIES.update(
     token=token, whole_word=whole_word, span=span, ngram=ngram, position=position, entity=entity, adaptive=adaptive
 )
-FACTORIES.update(STRATEGIES, weighted=weighted)
+FACTORIES.update(STRATEGIES, mixture=mixture, weighted=weighted)

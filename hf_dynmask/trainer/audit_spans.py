@@ -1,7 +1,8 @@
 """Restores the original sequences of a batch with span corruption from `input_ids` and `labels`.
 
 Each run of noise is replaced by a sentinel in the inputs. The labels contain the same sentinel, followed by the noise.
-A text may also contain sentinels of its own, so this module calls a sentinel that replaces noise a placeholder.
+A text may also contain sentinels of its own, so this module calls a sentinel that replaces noise a placeholder. With a
+mixture of denoisers, the inputs may begin with a mode token, which is not part of the original.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 
 from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedTokens
 from hf_dynmask.core.rows import count_flags, positions_in_rows, segment_reduce
+from hf_dynmask.masking.mode_tokens import NO_TOKEN, without_first
 from hf_dynmask.masking.sentinels import corrupt, span_targets
-from hf_dynmask.masking.span_noise import NoisePlan, noise_tokens
+from hf_dynmask.masking.span_noise import NoisePlan, drawn_denoisers, noise_tokens
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.trainer.audit_columns import (
     NotAuditableError,
@@ -48,6 +50,8 @@ class CorruptedSpans:
         sequence_indices: int64 `[parses]`, the sequence that each parse belongs to.
         is_nonempty: bool `[sequences]`, False if a sequence is all padding.
         plan: the settings of the collator.
+        mode_tokens: int64 `[parses]`, the mode token that the input begins with, -1 for none.
+        mode_tokens_of_denoisers: int64 `[denoisers]`, the mode token of each denoiser of the plan, -1 for none.
     """
 
     tokens: RaggedTokens
@@ -57,6 +61,8 @@ class CorruptedSpans:
     sequence_indices: np.ndarray
     is_nonempty: np.ndarray
     plan: NoisePlan
+    mode_tokens: np.ndarray
+    mode_tokens_of_denoisers: np.ndarray
     strategy_columns: tuple[str, ...] = ()  # span corruption has no strategy
 
     @cached_property
@@ -81,18 +87,18 @@ class CorruptedSpans:
             bool `[sequences]`: True if the noise of a sequence differs.
         """
         expected = noise_tokens(self.tokens, self.maskable, rate, pattern, self.plan)
-        return self._fails_every_parse(expected != self.is_noise)
+        return self._fails_every_parse(expected != self.is_noise, pattern)
 
     def find_contradictions(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
         """Finds noise that no rate and no pattern can produce.
 
         The noise of a sequence depends on all of its eligible tokens together. Where these are unknown, the noise
-        cannot be compared with a rate or a pattern.
+        cannot be compared with a rate or a pattern. A mode token does not depend on them, so it is compared.
 
         Returns:
             bool `[sequences]`: True if a sequence contains such noise.
         """
-        return self._fails_every_parse(self.is_noise & ~self.maskable)
+        return self._fails_every_parse(self.is_noise & ~self.maskable, pattern)
 
     def _count_per_sequence(self, flags: np.ndarray) -> np.ndarray:
         """Counts the tokens with a flag. The count is the same in all parses of a sequence."""
@@ -100,9 +106,17 @@ class CorruptedSpans:
         counts[self.sequence_indices] = count_flags(flags, self.tokens.lengths)
         return counts
 
-    def _fails_every_parse(self, is_wrong: np.ndarray) -> np.ndarray:
-        """bool `[sequences]`: True if every parse of a sequence is invalid or has a wrong token."""
+    def _has_wrong_mode_token(self, pattern: int) -> np.ndarray:
+        """bool `[parses]`: True if the input does not begin with the mode token of its denoiser."""
+        if not self.plan.denoisers:
+            return np.zeros(len(self.mode_tokens), dtype=bool)
+        expected = self.mode_tokens_of_denoisers[drawn_denoisers(self.tokens, pattern, self.plan)]
+        return self.mode_tokens != expected
+
+    def _fails_every_parse(self, is_wrong: np.ndarray, pattern: int) -> np.ndarray:
+        """bool `[sequences]`: True if every parse of a sequence is invalid, or has a wrong token or mode token."""
         is_valid = ~(self.is_invalid | segment_reduce(np.logical_or, is_wrong, self.tokens.lengths))
+        is_valid &= ~self._has_wrong_mode_token(pattern)
         fails = self.is_nonempty.copy()
         fails[self.sequence_indices[is_valid]] = False
         return fails
@@ -118,14 +132,48 @@ def restore_corrupted_spans(collator: DataCollatorForSpanCorruption, batch: Mapp
     sentinels, vocabulary = collator._sentinels, collator._vocabulary
     inputs, labels = _read_tokens(collator, batch)
     is_nonempty = (inputs.lengths > 0) | (labels.lengths > 0)
-    sequence_indices, is_placeholder = _enumerate_parses(inputs, labels, sentinels)
-    inputs, labels = _select_rows(inputs, sequence_indices), _select_rows(labels, sequence_indices)
+    rows, inputs, mode_tokens = _split_mode_tokens(inputs, collator._mode_tokens)
+    labels = _select_rows(labels, rows)
+    indices, is_placeholder = _enumerate_parses(inputs, labels, sentinels)
+    inputs, labels = _select_rows(inputs, indices), _select_rows(labels, indices)
     tokens, is_noise = _restore_originals(inputs, is_placeholder, labels, sentinels)
     is_invalid = ~_equal_rows(corrupt(tokens, is_noise, sentinels), inputs)
     is_invalid |= ~_equal_rows(span_targets(tokens, is_noise, sentinels, collator.tokenizer.eos_token_id), labels)
     is_invalid |= zero_out_of_vocabulary(tokens.input_ids, tokens.lengths, vocabulary)
-    maskable = vocabulary.maskable.take(tokens.input_ids) & ~np.isin(tokens.input_ids, sentinels)
-    return CorruptedSpans(tokens, maskable, is_noise, is_invalid, sequence_indices, is_nonempty, collator._plan)
+    return CorruptedSpans(
+        tokens=tokens,
+        maskable=vocabulary.maskable.take(tokens.input_ids) & ~np.isin(tokens.input_ids, collator._own_ids),
+        is_noise=is_noise,
+        is_invalid=is_invalid,
+        sequence_indices=rows[indices],
+        is_nonempty=is_nonempty,
+        plan=collator._plan,
+        mode_tokens=mode_tokens[indices],
+        mode_tokens_of_denoisers=collator._mode_tokens,
+    )
+
+
+def _split_mode_tokens(inputs: RaggedTokens, of_denoisers: np.ndarray) -> tuple[np.ndarray, RaggedTokens, np.ndarray]:
+    """Takes the mode tokens off the inputs.
+
+    If only some denoisers have mode tokens, a text may begin with one of its own. It is then read in both ways.
+
+    Args:
+        inputs: the inputs.
+        of_denoisers: int64 `[denoisers]`, the mode token of each denoiser, -1 for none.
+
+    Returns:
+        The row of each reading, int64 `[readings]`, the inputs without mode tokens, and the mode tokens, int64
+        `[readings]`, -1 for none.
+    """
+    first = np.full(len(inputs.lengths), NO_TOKEN)
+    first[inputs.lengths > 0] = inputs.input_ids[inputs.row_starts]
+    with_token = np.flatnonzero(np.isin(first, of_denoisers[of_denoisers != NO_TOKEN]))
+    may_lack_token = len(of_denoisers) == 0 or NO_TOKEN in of_denoisers
+    without_token = np.arange(len(first) if may_lack_token else 0)
+    rows = np.concatenate([with_token, without_token])
+    is_split = np.arange(len(rows)) < len(with_token)
+    return rows, without_first(_select_rows(inputs, rows), is_split), np.where(is_split, first[rows], NO_TOKEN)
 
 
 def _read_tokens(
