@@ -1,14 +1,16 @@
-"""Token dropout for fine-tuning: masks tokens in the batch of another collator."""
+"""Token dropout: masks or deletes tokens in the batch of another collator."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hf_dynmask.batching.columns import check_names
+from hf_dynmask.batching.deletion import Repadding, delete_tokens
 from hf_dynmask.batching.eligibility import check_columns, padding_mask
 from hf_dynmask.batching.inner_batch import (
     attention_mask_like,
@@ -20,9 +22,12 @@ from hf_dynmask.batching.inner_batch import (
 )
 from hf_dynmask.collators.argument_errors import explain_arguments
 from hf_dynmask.collators.base import EpochAwareCollator
+from hf_dynmask.collators.inner_collator import check_inner_collator, labels_each_token, tokenizer_of
+from hf_dynmask.collators.token_counts import count_dropout
 from hf_dynmask.core.checks import checked_choice, checked_replacement_probs
-from hf_dynmask.core.ragged import RaggedTokens
-from hf_dynmask.core.rows import count_per_row
+from hf_dynmask.core.ragged import IGNORE_INDEX
+from hf_dynmask.loading.batch_counts import RECORDER
+from hf_dynmask.masking.kept_tokens import keep_one_attended, keep_one_ordinary
 from hf_dynmask.masking.mlm import MaskingPlan, mask_batch
 from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
@@ -30,6 +35,12 @@ from hf_dynmask.vocabulary.vocabulary import check_mask_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_TARGETS = ("input_ids", "attention_mask", "delete")
+_SUMMARIES = {
+    "attention_mask": "masked tokens stay unchanged, and no token attends to them",
+    "delete": "masked tokens are deleted",
+}
 
 
 @explain_arguments
@@ -52,7 +63,9 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         target: with `"input_ids"`, masked tokens become the mask token. With `"attention_mask"`, they keep their id,
             but no token attends to them, for models without a mask token, such as T5. At least one token still receives
             attention. (Models that derive positions from the attention mask, such as OPT, then number the other tokens
-            without gaps.)
+            without gaps.) With `"delete"`, they are removed from the input: the noise of TSDAE (Wang et al. 2021, with
+            a rate of 0.6) and the token deletion of BART (Lewis et al. 2020). In each sequence, at least one token that
+            is not special remains, drawn at random if all are masked.
         strategy: which tokens are masked together, and with what probability: see [`DataCollatorForDynamicMasking`].
             `"entity"` reads the `labels` of the batch. `"adaptive"` is not possible, as there is no loss to follow.
         seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise.
@@ -64,6 +77,10 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         min_masked: the minimum number of masked tokens of a sequence.
         tokenizer: defines which ids are special; None for the `tokenizer` of `collator`, or of its `processor`. Changes
             to the tokenizer apply as in [`DataCollatorForDynamicMasking`].
+        per_token_columns: with `target="delete"`, the names of columns from which the same tokens are deleted, in
+            addition to those that are known to have a value for each token, such as `attention_mask`, `token_type_ids`
+            and `special_tokens_mask`. Name `labels` for token classification. Otherwise, `labels` stay complete, as
+            sequence-to-sequence models reconstruct the text.
 
     The batch of `collator` is a mapping of numpy arrays or torch tensors with:
 
@@ -75,6 +92,10 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     Returns that batch, of the same type, with a new **input_ids** or **attention_mask**, of the same dtype and on the
     same device. The other columns do not change. If the target is **attention_mask** and it is missing, it is added.
+
+    With `target="delete"`, the rows are padded to the longest remaining one, or to `pad_to_multiple_of` of `collator`,
+    on the same side and with the same values as before. **position_ids** are renumbered: the remaining tokens take the
+    first positions of their sequence. **attention_mask** is added if it is missing and rows differ in length.
 
     Raises:
         TypeError: for a third positional argument, or an unknown one.
@@ -91,6 +112,15 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
         '[CLS] the cat sat [MASK] a [MASK] [SEP]'
         >>> batch["labels"].tolist()
         [[-100, 0, 1, 0, 0, 0, 1, -100]]
+
+        With the text as labels, it trains a denoising autoencoder:
+
+        >>> from transformers import DataCollatorForSeq2Seq
+        >>> collator = DataCollatorWithTokenDropout(DataCollatorForSeq2Seq(tokenizer), 0.6, target="delete", seed=7)
+        >>> text = tokenizer("the cat sat on a mat")["input_ids"]
+        >>> batch = collator([{"input_ids": text, "labels": text}], epoch=0)
+        >>> tokenizer.decode(batch["input_ids"][0]), tokenizer.decode(batch["labels"][0])
+        ('[CLS] the cat sat a [SEP]', '[CLS] the cat sat on a mat [SEP]')
     """
 
     is_audited: ClassVar[bool] = False
@@ -107,11 +137,12 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
     exact_count: bool = False
     min_masked: int = 0
     tokenizer: PreTrainedTokenizerBase | None = None
+    per_token_columns: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        _check_unmasked(self.collator)
+        check_inner_collator(self.collator)
         if self.tokenizer is None:
-            self.tokenizer = _find_tokenizer(self.collator)
+            self.tokenizer = tokenizer_of(self.collator)
         super().__post_init__()
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
@@ -121,9 +152,7 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
     def _details(self) -> tuple[str, ...]:
         from hf_dynmask.collators.summary import replacements, units  # not at import, as few need it
 
-        outcome = replacements(self.mask_replace_prob, self.random_replace_prob)
-        if self.target == "attention_mask":
-            outcome = "masked tokens stay unchanged, and no token attends to them"
+        outcome = _SUMMARIES.get(self.target) or replacements(self.mask_replace_prob, self.random_replace_prob)
         over = getattr(self.collator, "__name__", type(self.collator).__name__)
         return units(self._strategy, self.exact_count), outcome, f"over {over}"
 
@@ -133,10 +162,12 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
                 "`strategy` must not follow the losses of masked language modeling, which fine-tuning does not have, "
                 f'but got {self.strategy!r}. Pass another one, such as `"whole_word"`.'
             )
+        mask_replace_prob = self._checked_mask_replace_prob()
+        self._check_per_token_columns()
         return MaskingPlan(
             vocabulary=self._vocabulary,
             strategy=self._strategy,
-            mask_replace_prob=self._checked_mask_replace_prob(),
+            mask_replace_prob=mask_replace_prob,
             random_replace_prob=self.random_replace_prob,
             exact_count=self.exact_count,
             min_masked=self.min_masked,
@@ -145,11 +176,11 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
 
     def _checked_mask_replace_prob(self) -> float:
         """The probability of the mask token; 0 if no id is replaced, so that no mask token is needed."""
-        if checked_choice(self.target, "target", ("input_ids", "attention_mask")) == "attention_mask":
+        if checked_choice(self.target, "target", _TARGETS) != "input_ids":
             if (self.mask_replace_prob, self.random_replace_prob) != (1.0, 0.0):
                 raise ValueError(
                     "`mask_replace_prob` and `random_replace_prob` must be left at 1.0 and 0.0 with "
-                    f'`target="attention_mask"`, which replaces no id, but got {self.mask_replace_prob!r} and '
+                    f'`target="{self.target}"`, which replaces no id, but got {self.mask_replace_prob!r} and '
                     f"{self.random_replace_prob!r}. Leave them out."
                 )
             return 0.0
@@ -161,8 +192,25 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
             )
         if self.mask_replace_prob:
             for_random_tokens = "`mask_replace_prob=0.0, random_replace_prob=1.0` for random tokens"
-            check_mask_token(self._vocabulary, f'`target="attention_mask"`, or {for_random_tokens}')
+            check_mask_token(self._vocabulary, f'`target="attention_mask"` or `"delete"`, or {for_random_tokens}')
         return self.mask_replace_prob
+
+    def _check_per_token_columns(self) -> None:
+        check_names(self.per_token_columns)
+        if self.target != "delete" and len(self.per_token_columns):
+            raise ValueError(
+                f'`per_token_columns` must be left out with `target="{self.target}"`, which keeps the length of each '
+                f"column, but got {self.per_token_columns!r}. Leave it out."
+            )
+        if self.target == "delete" and labels_each_token(self.collator) and "labels" not in self._columns_of_tokens:
+            raise ValueError(
+                f"`per_token_columns` must name `labels` with a {type(self.collator).__name__}, whose labels have a "
+                f'value for each token, but got {self.per_token_columns!r}. Pass `per_token_columns=["labels"]`.'
+            )
+
+    @property
+    def _columns_of_tokens(self) -> tuple[str, ...]:
+        return (*self.per_token_columns, *self._strategy.columns)
 
     def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
         batch = copy.copy(collate_inner(self.collator, features, return_tensors))
@@ -176,42 +224,25 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
             indices, ids = rows.indices_with_padding(masked.indices), masked.ids
             check_dtype_holds(batch["input_ids"], ids)
             batch["input_ids"] = with_values_at(batch["input_ids"], indices, ids)
+        elif self.target == "delete":
+            indices = rows.indices_with_padding(keep_one_ordinary(masked, sequences))
+            delete_tokens(batch, rows, indices, self._columns_of_tokens, self._repadding())
         else:
-            indices = rows.indices_with_padding(_keep_one_attended(masked.tokens, masked.indices))
+            indices = rows.indices_with_padding(keep_one_attended(masked.tokens, masked.indices))
             if "attention_mask" not in batch:
                 batch["attention_mask"] = attention_mask_like(batch["input_ids"], rows.padding)
             zeros = np.zeros(len(indices), dtype=np.int64)
             batch["attention_mask"] = with_values_at(batch["attention_mask"], indices, zeros)
+        if RECORDER.counts is not None:  # only if the logs need them
+            RECORDER.counts.append(count_dropout(batch, masked, len(indices), is_deleted=self.target == "delete"))
         return batch
 
-
-def _keep_one_attended(tokens: RaggedTokens, masked: np.ndarray) -> np.ndarray:
-    """The masked tokens, except for the first token of a sequence whose tokens are all masked."""
-    all_masked = count_per_row(masked, tokens.ends) == tokens.lengths
-    return masked[~(all_masked[tokens.rows[masked]] & (tokens.positions[masked] == 0))]
-
-
-def _check_unmasked(collator: Any) -> None:
-    if isinstance(collator, type) or not callable(collator) or hasattr(collator, "get_vocab"):
-        got = f"a {type(collator).__name__}" if hasattr(type(collator), "get_vocab") else repr(collator)
-        raise ValueError(
-            f"`collator` must be a data collator, but got {got}. Pass the one that pads your examples, such as "
-            "`DataCollatorForTokenClassification(tokenizer)`."
-        )
-    if isinstance(collator, EpochAwareCollator) or getattr(collator, "mlm", False):
-        raise ValueError(
-            f"`collator` must not mask tokens itself, but got a {type(collator).__name__}, which would mask twice. "
-            "Pass the collator of your task, such as `DataCollatorWithPadding(tokenizer)`, or use yours alone."
-        )
-
-
-def _find_tokenizer(collator: Any) -> Any:
-    for holder in (collator, getattr(collator, "processor", None)):
-        tokenizer = getattr(holder, "tokenizer", None)
-        if tokenizer is not None:
-            return tokenizer
-    name = getattr(collator, "__name__", type(collator).__name__)
-    raise ValueError(
-        f"`tokenizer` must be given if `collator` has no attribute `tokenizer` or `processor.tokenizer`, but got None, "
-        f"and {name} has neither. Pass `tokenizer=...`."
-    )
+    def _repadding(self) -> Repadding:
+        fills = {
+            "input_ids": self._vocabulary.pad_token_id,
+            "token_type_ids": self._vocabulary.pad_token_type_id,
+            "special_tokens_mask": 1,
+            "labels": getattr(self.collator, "label_pad_token_id", IGNORE_INDEX),
+        }
+        multiple = getattr(self.collator, "pad_to_multiple_of", None)
+        return Repadding(fills, getattr(self.tokenizer, "padding_side", "right"), multiple)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from support import resumable
+from support import oracle, resumable
 from support.extended import pairs
 from torch import nn
 from torch.utils.data import DataLoader
@@ -23,6 +23,8 @@ from transformers import (
     DataCollatorWithFlattening,
     DataCollatorWithPadding,
     DefaultDataCollator,
+    T5Config,
+    T5ForConditionalGeneration,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -39,6 +41,7 @@ from hf_dynmask import (
     strategies,
     uniform_rate,
 )
+from hf_dynmask.core.draws import Purpose
 
 TARGETS = ("input_ids", "attention_mask")
 SCHEDULE = linear_schedule(0.6, 0.1)
@@ -175,6 +178,142 @@ def test_the_batch_is_the_inner_one_with_the_pre_training_masks(
         assert masked[row].tolist() == expected.tolist()
 
 
+def _kept(tokenizer, sequence: list[int], masked: list[bool], epoch: int) -> list[int]:
+    """The indices of a sequence's tokens that are not deleted, by the definition."""
+    ordinary = [i for i, id_ in enumerate(sequence) if id_ not in tokenizer.all_special_ids]
+    deleted = [i for i in range(len(sequence)) if masked[i]]
+    if deleted and deleted == ordinary:
+        drawn = oracle.draw(oracle.key(42, sequence, epoch), 0, Purpose.REPLACEMENT)
+        deleted.pop(drawn * len(deleted) >> 32)
+    return [i for i in range(len(sequence)) if i not in deleted]
+
+
+@pytest.mark.parametrize("name", INNERS)
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(
+    rows=ROWS,
+    options=OPTIONS,
+    kind=st.sampled_from(["pt", "np"]),
+    side=st.sampled_from(["left", "right"]),
+    epoch=st.integers(0, 3),
+)
+def test_the_tokens_that_are_masked_with_the_same_seed_are_deleted(
+    tokenizers, name, rows, options, kind, side, epoch
+) -> None:
+    of_tokens = name == "token classification"
+    if options["strategy"] == "entity" and not of_tokens:
+        options = {**options, "strategy": "token"}
+    tokenizer = tokenizers[side]
+    ids, tags = ([[pair[i] for pair in row] for row in rows] for i in (0, 1))
+    inner, examples = INNERS[name](tokenizer, ids, tags, kind)
+    columns = {"per_token_columns": ["labels"]} if of_tokens else {}
+    plain = inner(copy.deepcopy(examples))
+    masking = _masking(inner, tokenizer=tokenizer, **options)
+    deleting = _masking(inner, tokenizer=tokenizer, target="delete", **columns, **options)
+    masked, batch = (collator(copy.deepcopy(examples), epoch=epoch) for collator in (masking, deleting))
+
+    sequences = list(itertools.chain(*_pairs(ids))) if name == "multiple choice" else ids
+    old = plain["input_ids"].shape[-1]
+    before = np.asarray(plain["input_ids"]).reshape(len(sequences), old)
+    changed = np.asarray(masked["input_ids"]).reshape(len(sequences), old) != before
+    begins = [old - len(sequence) if side == "left" else 0 for sequence in sequences]
+    kept = [
+        [begin + i for i in _kept(tokenizer, sequence, row[begin:].tolist(), epoch)]
+        for sequence, row, begin in zip(sequences, changed, begins, strict=True)
+    ]
+    length = max(map(len, kept))
+    length = -(-length // 8) * 8 if of_tokens else length  # as the inner collator
+    fills = {"input_ids": 0, "attention_mask": 0, **({"labels": -100} if of_tokens else {})}
+
+    assert type(batch) is type(plain)
+    added = {"attention_mask"} - set(plain) if any(len(row) < length for row in kept) else set()
+    assert set(batch) == set(plain) | added
+    assert all(_same(batch[key], plain[key]) for key in set(plain) - set(fills))
+    for key in set(batch) & set(fills):
+        values = np.asarray(plain[key]).reshape(before.shape) if key in plain else np.ones_like(before)
+        expected = []
+        for row, indices in zip(values, kept, strict=True):
+            padding = [fills[key]] * (length - len(indices))
+            tokens = row[indices].tolist()
+            expected.append(padding + tokens if side == "left" else tokens + padding)
+        assert np.asarray(batch[key]).reshape(len(sequences), -1).tolist() == expected
+        like = plain[key] if key in plain else plain["input_ids"]
+        assert (type(batch[key]), batch[key].dtype) == (type(like), like.dtype)
+        assert tuple(batch[key].shape) == (*plain["input_ids"].shape[:-1], length)
+
+
+def test_one_token_of_a_sequence_stays_and_every_one_may(wordpiece) -> None:
+    collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=1.0, target="delete")
+    examples = [{"input_ids": [2, 5, 6, 7, 3]}, {"input_ids": [2, 1, 3]}, {"input_ids": [8]}]
+    stays = set()
+    for epoch in range(20):
+        batch = collator(examples, epoch=epoch)
+        (begin, stayed, end), unknown, single = batch["input_ids"].tolist()
+        assert (begin, end, unknown, single) == (2, 3, [2, 1, 3], [8, 0, 0])
+        assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 1], [1, 0, 0]]
+        stays.add(stayed)
+    assert stays == {5, 6, 7}
+
+
+def test_whole_words_are_deleted_whole(wordpiece) -> None:
+    collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=0.4, strategy="whole_word", target="delete")
+    encoding = wordpiece("the unbelievable cats were playing with flowers")
+    words = encoding.word_ids()
+    lost = set()
+    for epoch in range(30):
+        left = iter(collator([dict(encoding)], epoch=epoch)["input_ids"][0].tolist())
+        remaining, pending = [], next(left)
+        for word, id_ in zip(words, encoding["input_ids"], strict=True):  # no id occurs twice
+            if id_ == pending:
+                remaining.append(word)
+                pending = next(left, None)
+        assert pending is None
+        assert all(remaining.count(word) == words.count(word) for word in set(remaining))
+        lost |= set(words) - set(remaining)
+    assert lost == set(words) - {None}
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_deletion_leaves_the_arrays_of_others_and_the_dtypes(wordpiece, kind) -> None:
+    ids = np.arange(5, 45, dtype=np.int32).reshape(5, 8).T
+    own = {
+        "input_ids": ids,
+        "token_type_ids": np.ones_like(ids, dtype=np.int8),
+        "bbox": np.stack([ids, ids], -1).astype(np.float32),
+        "scores": ids.astype(np.float64),
+        "labels": ids.astype(np.int64),
+    }
+    own = {name: torch.from_numpy(values) for name, values in own.items()} if kind == "torch" else own
+    before = copy.deepcopy(own)
+    collator = _masking(
+        lambda examples: own, tokenizer=wordpiece, mlm_probability=0.5, target="delete", per_token_columns=["scores"]
+    )
+    batch = collator([], epoch=0)
+    assert all(_same(own[name], before[name]) for name in own)
+    assert all(batch[name].dtype == own[name].dtype for name in own)
+    assert batch["labels"] is own["labels"]
+    kept = batch["attention_mask"] == 1
+    assert batch["input_ids"].shape == kept.shape == batch["bbox"].shape[:2]
+    assert 0 < kept.sum() < 40
+    for name in ("scores", "bbox"):
+        values = batch[name] if name == "scores" else batch[name][..., 1]
+        assert (values == batch["input_ids"]).all()
+    assert (batch["token_type_ids"] == batch["attention_mask"]).all()
+
+
+def test_a_tokenizer_without_a_pad_token(wordpiece) -> None:
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.pad_token = None
+    rows = np.array([[5, 6, 7, 8], [9, 10, 11, 12]])
+    for rate in (0.0, 1.0):  # rows are as long as each other
+        collator = _masking(_returns({"input_ids": rows}), tokenizer=tokenizer, mlm_probability=rate, target="delete")
+        assert set(collator([], epoch=0)) == {"input_ids"}
+    rows[1] = [2, 3, 1, 1]  # special tokens
+    collator = _masking(_returns({"input_ids": rows}), tokenizer=tokenizer, mlm_probability=1.0, target="delete")
+    with pytest.raises(ValueError, match="`tokenizer` must have a pad token, as rows differ in length"):
+        collator([], epoch=0)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_special_tokens_and_padding_stay_and_all_else_is_masked_whatever_the_labels(wordpiece, target) -> None:
     inner = DataCollatorForTokenClassification(wordpiece)
@@ -266,6 +405,9 @@ def test_a_tokenizer_without_a_mask_token(metaspace) -> None:
     ):
         _masking(inner)
     assert _masking(inner, target="attention_mask", mlm_probability=1.0)(examples)["attention_mask"].sum() == 1
+    batch = _masking(inner, target="delete", mlm_probability=1.0)(examples)
+    assert batch["input_ids"].shape == (1, 2)
+    assert batch["labels"].tolist() == [[7, 1]]
     batch = _masking(inner, mask_replace_prob=0.0, random_replace_prob=1.0, mlm_probability=1.0)(examples)
     assert batch["input_ids"][0, :4].tolist() != [7, 8, 9, 10]
     assert not set(batch["input_ids"][0, :4].tolist()) & set(tokenizer.all_special_ids)
@@ -287,7 +429,12 @@ class TestTheCall:
 
     def test_evaluation_is_the_inner_collator(self, wordpiece) -> None:
         inner = DataCollatorWithPadding(wordpiece)
-        assert _masking(inner, mlm_probability=1.0).for_evaluation(0.5) is inner
+        for target in (*TARGETS, "delete"):
+            assert _masking(inner, mlm_probability=1.0, target=target).for_evaluation(0.5) is inner
+
+    def test_the_summary_of_deletion(self, wordpiece) -> None:
+        collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=0.6, target="delete")
+        assert "60 % of the tokens; single tokens; masked tokens are deleted; over DataColl" in str(collator)
 
     def test_a_row_always_has_a_token_to_attend_to(self, wordpiece) -> None:
         collator = _masking(DataCollatorWithPadding(wordpiece), mlm_probability=1.0, target="attention_mask")
@@ -490,6 +637,53 @@ class TestTrainer:
         assert all(masks[0][label] != masks[1][label] for label in masks[0])
 
 
+def test_an_encoder_decoder_learns_to_restore_deleted_tokens(wordpiece, tmp_path) -> None:
+    lengths = []
+
+    class Noting(T5ForConditionalGeneration):
+        def forward(self, input_ids=None, attention_mask=None, labels=None, decoder_input_ids=None, **rest):
+            lengths.append((self.training, attention_mask.sum(1).tolist(), labels.shape[1]))
+            return super().forward(input_ids, attention_mask, decoder_input_ids, labels=labels, **rest)
+
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "dropout_rate": 0.0}
+    model = Noting(T5Config(vocab_size=len(wordpiece), decoder_start_token_id=2, eos_token_id=3, **sizes))
+    texts = [[2, *range(5 + i, 35 + i), 3] for i in range(12)]
+    data = [{"input_ids": ids, "labels": ids} for ids in texts]
+    schedule = linear_schedule(0.6, 0.2)
+    inner = DataCollatorForSeq2Seq(wordpiece, model=model)
+    trainer = Trainer(
+        model,
+        TrainingArguments(
+            str(tmp_path),
+            per_device_train_batch_size=4,
+            num_train_epochs=2,
+            learning_rate=3e-2,
+            use_cpu=True,
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            logging_steps=1,
+            dataloader_num_workers=2,
+            dataloader_pin_memory=False,
+        ),
+        DataCollatorWithTokenDropout(inner, target="delete", exact_count=True),
+        train_dataset=data,
+        eval_dataset=data,
+        callbacks=[MaskRateCallback(schedule)],
+    )
+    before = trainer.evaluate()["eval_loss"]
+    trainer.train()
+    assert trainer.evaluate()["eval_loss"] < 0.9 * before
+    rates = [schedule(step / 6) for step in range(6)]
+    assert [entry["mask_rate"] for entry in trainer.state.log_history if "loss" in entry] == rates
+    seen = [each for training, each, _ in lengths if training]
+    for rate, row in zip(rates, seen, strict=True):
+        assert row == pytest.approx([32 - 30 * rate] * 4, abs=1)  # 30 of 32 tokens may be deleted
+    assert {length for training, each, _ in lengths if not training for length in each} == {32}
+    assert {length for _, _, length in lengths} == {32}
+
+
 def _returns(batch: Any) -> Any:
     return lambda examples: batch
 
@@ -498,7 +692,10 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"target": "labels"}, "`target` must be one of 'input_ids', 'attention_mask', but got 'labels'"),
+            ({"target": "labels"}, "`target` must be one of 'input_ids', 'attention_mask', 'delete', but got 'labels'"),
+            ({"target": "delete", "mask_replace_prob": 0.8}, 'with `target="delete"`, .* but got 0.8 and 0.0'),
+            ({"target": "delete", "per_token_columns": "labels"}, "`per_token_columns` must be a list of names"),
+            ({"per_token_columns": ["labels"]}, "must be left out with `target=\"input_ids\"`.* got .'labels'."),
             ({"mlm_probability": 1.5}, "`mlm_probability` must be a number between 0 and 1, but got 1.5"),
             ({"mlm_probability": math.nan}, "`mlm_probability` must be a number between 0 and 1, but got nan"),
             ({"strategy": "whole_wrd"}, "`strategy` must be one of .*Did you mean 'whole_word'"),
@@ -514,6 +711,12 @@ class TestErrors:
     def test_bad_arguments(self, wordpiece, options, message) -> None:
         with pytest.raises(ValueError, match=message):
             _masking(DataCollatorWithPadding(wordpiece), **options)
+
+    def test_labels_of_tokens_that_would_not_be_deleted(self, wordpiece) -> None:
+        inner = DataCollatorForTokenClassification(wordpiece)
+        with pytest.raises(ValueError, match="must name `labels` with a DataCollatorForTokenClassification"):
+            _masking(inner, target="delete")
+        assert _masking(inner, target="delete", strategy="entity").columns == ("labels",)
 
     def test_two_masks(self, wordpiece) -> None:
         inners = [
@@ -558,6 +761,16 @@ class TestErrors:
                 {"input_ids": np.array([[5, 6]]), "labels": np.array([1])},
                 {"strategy": "entity"},
                 r"`labels` must have a value for each token .*, \(1, 2\), but got shape \(1,\)",
+            ),
+            (
+                {"input_ids": np.array([[5, 6]])},
+                {"target": "delete", "per_token_columns": ["scores"]},
+                r"`scores` must have a value for each token .*, \(1, 2\), .* but it has no such column",
+            ),
+            (
+                {"input_ids": np.array([[5, 6]]), "token_type_ids": np.array([[0]])},
+                {"target": "delete"},
+                r"`token_type_ids` must have a value for each token .* but it has shape \(1, 1\)",
             ),
         ],
     )
