@@ -1,51 +1,24 @@
 """A masked diffusion language model: each sequence draws its own mask rate, and its loss is weighted by 1 / rate.
 
-The bound on the likelihood that masked diffusion models train on (Sahoo et al. 2024, MDLM; Nie et al. 2025, LLaDA) is
-
-    E over t ~ U(0, 1) of  1 / t * sum over masked tokens of  -log p(token | masked text)
-
-The rate travels with the batch: `return_mask_rate=True` adds it, the model returns it with its outputs, and
-`compute_loss_func` reads it.
+The loss is the bound on the likelihood that masked diffusion models train on (Sahoo et al. 2024, MDLM; Nie et al. 2025,
+LLaDA), in nats per token: see `masked_diffusion_loss`. `generate` samples from the model, from masked tokens only.
 
     python examples/masked_diffusion.py --text_file corpus.txt --model bert-base-cased --output_dir out
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from datasets import load_dataset
-from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, BertForMaskedLM, HfArgumentParser, Trainer, TrainingArguments
+from transformers import AutoModelForMaskedLM, AutoTokenizer, HfArgumentParser, TrainingArguments
 
-from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, uniform_rate
+from hf_dynmask import DataCollatorForDynamicMasking, MaskedDiffusionTrainer, MaskRateCallback, uniform_rate
 
-LOWEST_RATE = 1e-3  # as LLaDA's: 1 / rate stays finite
-
-
-class BertForMaskedDiffusion(BertForMaskedLM):
-    """BERT whose outputs carry each sequence's mask rate and length. `Trainer` keeps what `forward` names."""
-
-    def forward(self, input_ids=None, attention_mask=None, labels=None, mask_rate=None):
-        outputs = super().forward(input_ids=input_ids, attention_mask=attention_mask)
-        outputs["mask_rate"], outputs["length"] = mask_rate, attention_mask.sum(1)
-        return outputs
-
-
-def diffusion_loss(
-    outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None, gradient_accumulation_steps: int = 1
-) -> torch.Tensor:
-    """The bound, in nats a token: the loss of the masked tokens over `rate * length`, averaged over sequences.
-
-    [CLS] and [SEP] count as tokens, though they are never masked. `Trainer` leaves it to `compute_loss_func` to average
-    over the batches that one step accumulates.
-    """
-    losses = cross_entropy(outputs["logits"].transpose(1, 2).float(), labels, reduction="none")
-    loss = (losses.sum(1) / (outputs["mask_rate"] * outputs["length"])).mean()
-    return loss / gradient_accumulation_steps if torch.is_grad_enabled() else loss
+LOWEST_RATE = 1e-3  # as LLaDA's: the variance of 1 / rate stays finite
 
 
 def collator_for(tokenizer: Any, seed: int | None = None) -> DataCollatorForDynamicMasking:
@@ -61,25 +34,61 @@ def collator_for(tokenizer: Any, seed: int | None = None) -> DataCollatorForDyna
     )
 
 
-def trainer_for(model: Any, tokenizer: Any, training: TrainingArguments, train: Any, test: Any) -> Trainer:
+def trainer_for(model: Any, tokenizer: Any, training: TrainingArguments, train: Any, test: Any) -> Any:
     """A `Trainer` on tokenized texts. Evaluation draws each text's rate once, so that losses can be compared."""
-    training.average_tokens_across_devices = False  # the loss is no sum over a number of labels
-    return Trainer(
+    return MaskedDiffusionTrainer(
         model,
         training,
         train_dataset=train,
         eval_dataset=test,
         data_collator=collator_for(tokenizer),
-        compute_loss_func=partial(diffusion_loss, gradient_accumulation_steps=training.gradient_accumulation_steps),
         callbacks=[MaskRateCallback(eval_mlm_probability=uniform_rate(LOWEST_RATE, 1.0))],
     )
+
+
+@torch.no_grad()
+def generate(
+    model: Any,
+    tokenizer: Any,
+    length: int,
+    steps: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    low_confidence_remasking: bool = False,
+) -> str:
+    """A text of `length` tokens, revealed in `steps` steps.
+
+    At time `t`, the model predicts all tokens that are still masked. Each is revealed with the probability
+    `(t - s) / t`, where `s` is the next time, and stays as it is from then on (Sahoo et al. 2024, MDLM). With
+    `low_confidence_remasking`, the most probable ones are revealed instead, equally many in each step (LLaDA).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    model = model.eval()
+    ids = tokenizer(" ".join([tokenizer.mask_token] * length), return_tensors="pt")["input_ids"]
+    for step in range(steps, 0, -1):  # t = step / steps, so (t - s) / t = 1 / step
+        masked = (ids == tokenizer.mask_token_id).nonzero(as_tuple=True)
+        if not len(masked[0]):
+            break
+        logits = model(input_ids=ids.to(model.device)).logits[masked].float().cpu()
+        logits[:, tokenizer.all_special_ids] = -torch.inf  # they are never masked, so the model has not learned them
+        probs = (logits / temperature).softmax(-1)
+        drawn = probs.multinomial(1, generator=generator)
+        if low_confidence_remasking:
+            revealed = probs.gather(1, drawn)[:, 0].topk(math.ceil(len(drawn) / step)).indices
+        else:
+            revealed = (torch.rand(len(drawn), generator=generator) < 1 / step).nonzero()[:, 0]
+        rows, positions = masked
+        ids[rows[revealed], positions[revealed]] = drawn[revealed, 0]
+    return tokenizer.decode(ids[0], skip_special_tokens=True)
 
 
 @dataclass
 class Arguments:
     text_file: str = field(metadata={"help": "One text per line."})
-    model: str = field(default="bert-base-cased", metadata={"help": "A BERT, by name or path."})
+    model: str = field(default="bert-base-cased", metadata={"help": "A masked language model, by name or path."})
     max_length: int = field(default=128, metadata={"help": "The maximum number of tokens per text."})
+    sample_length: int = field(default=16, metadata={"help": "The number of tokens of a sample."})
+    samples: int = field(default=5, metadata={"help": "The number of samples to print."})
 
 
 def main() -> None:
@@ -87,12 +96,16 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     texts = load_dataset("text", data_files=arguments.text_file, split="train")
     data = texts.map(
-        lambda rows: tokenizer(rows["text"], truncation=True, max_length=arguments.max_length), batched=True
+        lambda rows: tokenizer(rows["text"], truncation=True, max_length=arguments.max_length),
+        batched=True,
+        remove_columns=["text"],
     ).train_test_split(0.1, seed=training.seed)
-    model = BertForMaskedDiffusion.from_pretrained(arguments.model)
+    model = AutoModelForMaskedLM.from_pretrained(arguments.model)
     trainer = trainer_for(model, tokenizer, training, data["train"], data["test"])
     trainer.train()
     print(trainer.evaluate())
+    for seed in range(arguments.samples):
+        print(generate(model, tokenizer, arguments.sample_length, steps=arguments.sample_length, seed=seed))
 
 
 if __name__ == "__main__":
