@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from hf_dynmask.collators.arrays import mask_tokens
     from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
     from hf_dynmask.collators.token_dropout import DataCollatorWithTokenDropout
+    from hf_dynmask.masking.denoisers import Denoiser, ul2_denoisers
+    from hf_dynmask.modeling.diffusion_loss import masked_diffusion_loss
     from hf_dynmask.modeling.packed_attention import packed_attention
+    from hf_dynmask.modeling.pseudo_likelihood import pseudo_log_likelihood
+    from hf_dynmask.modeling.replaced_tokens import replaced_token_batch
     from hf_dynmask.modeling.sparse_prediction import sparse_prediction
     from hf_dynmask.trainer.batch_audit import audit_batch
     from hf_dynmask.trainer.callback import MaskRateCallback
+    from hf_dynmask.trainer.diffusion_trainer import MaskedDiffusionTrainer
     from hf_dynmask.trainer.training_audit import MaskAuditError
 
 __version__ = "0.1.0"
@@ -40,8 +45,10 @@ __all__ = [
     "DataCollatorForDynamicMasking",
     "DataCollatorForSpanCorruption",
     "DataCollatorWithTokenDropout",
+    "Denoiser",
     "MaskAuditError",
     "MaskRateCallback",
+    "MaskedDiffusionTrainer",
     "Strategy",
     "audit_batch",
     "constant_schedule",
@@ -50,15 +57,19 @@ __all__ = [
     "cyclic_schedule",
     "linear_schedule",
     "mask_tokens",
+    "masked_diffusion_loss",
     "on_device",
     "pack_dataset",
     "packed_attention",
     "phase_schedule",
     "polynomial_schedule",
+    "pseudo_log_likelihood",
+    "replaced_token_batch",
     "sparse_prediction",
     "step_schedule",
     "strategies",
     "truncated_normal_rate",
+    "ul2_denoisers",
     "uniform_rate",
     "with_warmup",
 ]
@@ -68,13 +79,19 @@ _ON_DEMAND = {
     "ArrowRows": "batching.arrow_rows",
     "DataCollatorForSpanCorruption": "collators.span_corruption",
     "DataCollatorWithTokenDropout": "collators.token_dropout",
+    "Denoiser": "masking.denoisers",
     "MaskAuditError": "trainer.training_audit",
     "MaskRateCallback": "trainer.callback",
+    "MaskedDiffusionTrainer": "trainer.diffusion_trainer",
     "audit_batch": "trainer.batch_audit",
     "mask_tokens": "collators.arrays",
+    "masked_diffusion_loss": "modeling.diffusion_loss",
     "pack_dataset": "batching.packed_dataset",
     "packed_attention": "modeling.packed_attention",
+    "pseudo_log_likelihood": "modeling.pseudo_likelihood",
+    "replaced_token_batch": "modeling.replaced_tokens",
     "sparse_prediction": "modeling.sparse_prediction",
+    "ul2_denoisers": "masking.denoisers",
 }
 
 

@@ -12,9 +12,18 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from transformers import BertConfig, BertForTokenClassification, TrainingArguments, masking_utils, set_seed
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForTokenClassification,
+    ElectraForPreTraining,
+    TrainingArguments,
+    masking_utils,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
 
-from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule
+from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule, replaced_token_batch
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -27,14 +36,16 @@ import custom_strategy
 import masked_diffusion
 import ner_fine_tuning
 import packed_pretraining
+import replaced_token_detection
+import score_sentences
 import streaming
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house"]
 
 
-def _tiny_bert(size: int) -> masked_diffusion.BertForMaskedDiffusion:
+def _tiny_bert(size: int) -> BertForMaskedLM:
     set_seed(0)
-    return masked_diffusion.BertForMaskedDiffusion(
+    return BertForMaskedLM(
         BertConfig(
             vocab_size=size, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
             max_position_embeddings=32,
@@ -68,12 +79,24 @@ def test_the_diffusion_bound_falls(wordpiece, tmp_path, accumulation) -> None:
     assert after == again
 
 
-def test_the_diffusion_bound_weighs_by_the_rate() -> None:
-    logits, labels = torch.randn(2, 4, 7), torch.tensor([[1, -100, -100, -100], [2, 3, -100, -100]])
-    outputs = {"logits": logits, "mask_rate": torch.tensor([0.25, 0.5]), "length": torch.tensor([4, 3])}
-    nats = -logits.log_softmax(-1)
-    expected = (nats[0, 0, 1] / (0.25 * 4) + (nats[1, 0, 2] + nats[1, 1, 3]) / (0.5 * 3)) / 2
-    assert masked_diffusion.diffusion_loss(outputs, labels).item() == pytest.approx(expected.item(), rel=1e-5)
+@pytest.mark.parametrize("low_confidence_remasking", [False, True])
+@pytest.mark.parametrize("steps", [1, 4, 12])
+def test_diffusion_samples_reveal_every_token(wordpiece, steps, low_confidence_remasking) -> None:
+    model = _tiny_bert(len(wordpiece))
+    options = {"length": 12, "steps": steps, "low_confidence_remasking": low_confidence_remasking}
+    texts = [masked_diffusion.generate(model, wordpiece, seed=seed, **options) for seed in (0, 0, 1)]
+    assert texts[0] == texts[1] != texts[2]
+    for text in texts:
+        assert not set(wordpiece.all_special_tokens) & set(text.split())
+        assert len(text.replace(" ##", " ").split()) <= 12
+
+
+def test_diffusion_samples_follow_the_model(wordpiece) -> None:
+    """A model that always predicts the same word, whatever is shown."""
+    model = _tiny_bert(len(wordpiece))
+    with torch.no_grad():
+        model.cls.predictions.bias[wordpiece.convert_tokens_to_ids("cat")] = 50.0
+    assert masked_diffusion.generate(model, wordpiece, length=5, steps=3) == "cat cat cat cat cat"
 
 
 @pytest.fixture
@@ -103,7 +126,9 @@ def _rates(trainer) -> list[float]:
 
 def test_the_diffusion_example_runs_from_a_text_file(run, capsys) -> None:
     run(masked_diffusion, "--text_file", "corpus.txt", *TRAINER, "--max_steps", 2)
-    assert "eval_loss" in capsys.readouterr().out
+    *_, metrics, first, _, _, _, last = capsys.readouterr().out.splitlines()
+    assert "eval_loss" in metrics
+    assert first != last
 
 
 def test_continued_pretraining_learns_at_a_falling_rate(run) -> None:
@@ -127,6 +152,25 @@ def test_packed_pretraining_learns_what_padded_pretraining_learns(run, monkeypat
     padded = run(packed_pretraining, *options)
     expected = [entry["eval_loss"] for entry in padded.state.log_history if "eval_loss" in entry]
     assert losses[0] == pytest.approx(expected[0], rel=0.05)  # dropout differs
+
+
+def test_a_discriminator_learns_to_detect_replaced_tokens(run, wordpiece) -> None:
+    texts = [" ".join(WORDS[: 4 + i % 8]) for i in range(8)]  # a token tells its position
+    Path("corpus.txt").write_text("\n".join(texts * 16))
+    sizes = ("--tokenizer", "model", "--num_layers", 1, "--heads", 1, "--max_length", 32, "--rate", 0.3)
+    options = ("--num_train_epochs", 4, "--eval_strategy", "epoch", "--save_strategy", "epoch", *TRAINER[len(MODEL) :])
+    trainer = run(replaced_token_detection, "--text_file", "corpus.txt", *sizes, *options)
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert losses[-2] == losses[-1], "the last epoch's evaluation and the one after it have the same samples"
+    assert trainer.model.epoch == 3
+    assert get_last_checkpoint("out") is not None
+    discriminator = ElectraForPreTraining.from_pretrained("out").eval()
+    batch = trainer.data_collator([wordpiece(text) for text in texts], epoch=0)
+    replaced = replaced_token_batch(batch, torch.zeros(*batch["labels"].shape, len(wordpiece)))
+    with torch.no_grad():
+        assert trainer.model.generator(**batch).loss < 0.7 * math.log(len(wordpiece))  # that of a guess
+        scores = discriminator(**replaced).logits
+    assert scores[replaced["labels"] == 1].mean() > scores[replaced["labels"] == 0].mean() + 1
 
 
 def test_a_loop_of_ones_own_learns_at_a_falling_rate(run, wordpiece, monkeypatch) -> None:
@@ -217,3 +261,30 @@ def test_chinese_words_are_masked_whole(chinese) -> None:
             assert piece in (word, "_" * len(word))
             place += len(word)
     assert len(set(shown)) == 50
+
+
+def test_real_sentences_score_above_shuffled_ones(run, wordpiece, monkeypatch, capsys) -> None:
+    following = torch.arange(len(wordpiece))
+    following[wordpiece.convert_tokens_to_ids(WORDS)] = torch.tensor(
+        wordpiece.convert_tokens_to_ids([*WORDS[1:], WORDS[0]])
+    )
+
+    class Successor(BertForMaskedLM):
+        """Knows the order of the words: predicts each from the one before it."""
+
+        def forward(self, input_ids, attention_mask=None):
+            logits = 9.0 * torch.nn.functional.one_hot(following[input_ids.roll(1, 1)], len(wordpiece))
+            return {"logits": logits}
+
+    model = Successor(_tiny_bert(len(wordpiece)).config)
+    monkeypatch.setattr(score_sentences.AutoModelForMaskedLM, "from_pretrained", lambda name: model)
+    arguments = (*MODEL, "--text_file", "corpus.txt", "--max_sentences", len(WORDS), "--batch_size", 16)
+    for options in ((), ("--within_word",)):
+        assert run(score_sentences, *arguments, *options) == 1.0
+        lines = capsys.readouterr().out.splitlines()
+        certain, unknown = (math.log(math.exp(9) + len(wordpiece) - 1) - known for known in (9, 0))
+        mean = -(11 * certain + unknown) / 12  # nothing tells the first of the twelve words
+        assert all(line.startswith(f"{mean:7.2f} (shuffled: -") for line in lines[:-2])
+        assert lines[0].endswith(f"  {_texts()[0]}")
+        assert lines[-1] == "100.0% of 11 sentences score above their shuffled words"
+    assert score_sentences.shuffled(["a b c"] * 2, 1) == score_sentences.shuffled(["a b c"] * 2, 1)
