@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,7 +33,7 @@ from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
 from hf_dynmask.loading.batch_counts import RECORDER
 from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_batch
 from hf_dynmask.masking.views import Views, checked_views
-from hf_dynmask.rates.distributions import TokenRates
+from hf_dynmask.rates.distributions import RateDistribution, TokenRates
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
@@ -82,7 +82,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             `[views * batch]` pairs as `loss.view(-1, views)`. Those of an epoch are the masks that `views` epochs have
             with one view. `"complementary"` for two views that mask each maskable token exactly once together (Bie et
             al. 2025, LLaDA 2.0): the second has the rate 1 - `mlm_probability`, and may have fewer labels than
-            `min_masked`.
+            `min_masked`. `compute_metrics` of `Trainer` does not receive all rows of the last batch of an evaluation.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, to whole units and rounded
             up or down at random so that the mean is exact, instead of each unit with its own probability. With weights,
             the probability of a unit is then only roughly proportional to its weight.
@@ -182,7 +182,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     strategy: str | Strategy = "token"
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
-    replacement_weights: Any = None
+    replacement_weights: Any = field(default=None, compare=False)  # arrays do not compare to a bool
     unmaskable_ids: Collection[int] = ()
     num_mask_patterns: int | None = None
     views: int | str = 1
@@ -252,7 +252,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
         if not self.mlm:
             return None
-        return MaskingPlan(
+        plan = MaskingPlan(
             vocabulary=self._vocabulary.with_unmaskable(self.unmaskable_ids),
             strategy=strategy,
             mask_replace_prob=self.mask_replace_prob,
@@ -264,6 +264,9 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             mntp=self.mntp,
             views=views,
         )
+        if isinstance(self.rate, RateDistribution):
+            plan.try_rate(self.rate)
+        return plan
 
     def _check_rate(self) -> None:
         if self.mlm:
@@ -271,8 +274,14 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
     def _check_masks_nothing(self, views: Views) -> None:
         """Refuses arguments that causal language modeling would ignore."""
-        for name, is_set in (("mntp", self.mntp), ("views", views.count > 1)):
-            if is_set:
+        is_set = {
+            "mntp": self.mntp,
+            "views": views.count > 1,
+            "unmaskable_ids": self._vocabulary.with_unmaskable(self.unmaskable_ids) is not self._vocabulary,
+            "replacement_weights": self.replacement_weights is not None,
+        }
+        for name in is_set:
+            if is_set[name]:
                 raise ValueError(
                     f"`{name}` must be left at its default with `mlm=False`, which masks nothing, but got "
                     f"{getattr(self, name)!r}. Pass one of the two."

@@ -66,6 +66,5 @@ def _count_labels(labels: np.ndarray) -> int:
 
 
 def _count_maskable(masked: Masked) -> int:
-    """The number of tokens that may be masked, by themselves or together with the first token of their word."""
-    maskable, pieces = masked.tokens.maskable, masked.tokens.pieces
-    return int(maskable.sum()) if pieces is None else len(np.union1d(maskable.nonzero()[0], pieces.later))
+    """The number of tokens in units that may be masked."""
+    return int(masked.units.maskable_size.sum())

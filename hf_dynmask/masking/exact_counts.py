@@ -11,7 +11,7 @@ from hf_dynmask.strategies.weights import sum_by_row
 
 
 def select_count(
-    units: Units, sort_keys: np.ndarray, goal: np.ndarray, min_masked: int, rotated: bool = False
+    units: Units, sort_keys: np.ndarray, goal: np.ndarray, min_masked: int, rotated: bool | np.ndarray = False
 ) -> np.ndarray:
     """The first units in sorted order, until a sequence has `goal` and at least `min_masked` masked tokens.
 
@@ -25,8 +25,9 @@ def select_count(
         sort_keys: `[units]`, uint32 or float64.
         goal: float64 `[sequences]`, the expected number of masked tokens.
         min_masked: the minimum number of masked tokens in a sequence that has as many maskable tokens.
-        rotated: whether to start at a random point and continue at the beginning. If the order is random, each unit is
-            then masked with the same probability, whatever its size.
+        rotated: whether to start at a random point and continue at the beginning; for all sequences, or bool
+            `[sequences]`. If the order is random, each unit is then masked with the same probability, whatever its
+            size.
 
     Returns:
         bool `[units]`.
@@ -34,9 +35,9 @@ def select_count(
     size, keys = units.maskable_size, units.tokens.keys
     before = _sizes_before(units, sort_keys)
     point = before + units.from_sequences(as_fraction(draw_per_row(keys, Purpose.ROUNDING))) * size
-    if rotated:
+    if rotated is not False:
         total = sum_by_row(size, units)
-        start = units.from_sequences(as_fraction(draw_per_row(keys, Purpose.PLACE)) * total)
+        start = units.from_sequences(as_fraction(draw_per_row(keys, Purpose.PLACE)) * total * rotated)
         skipped = sum_by_row(size * (point < start), units)  # these units are last now
         modulus = units.from_sequences(np.maximum(total, 1))
         point, before = (point - start) % modulus, (before - units.from_sequences(skipped)) % modulus

@@ -29,7 +29,7 @@ from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.aligned_labels import word_continuations
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
-from hf_dynmask.strategies.units import every_token, partition_units
+from hf_dynmask.strategies.units import Units, every_token, partition_units
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, check_mask_token
 
 
@@ -62,7 +62,7 @@ class MaskingPlan:
         checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
         _ = self.random_ids
-        self._try_strategy()
+        self.try_rate(0.5)
 
     @cached_property
     def random_ids(self) -> RandomIds:
@@ -71,16 +71,24 @@ class MaskingPlan:
 
     def maskable_by_ids(self, tokens: RaggedTokens) -> np.ndarray:
         """Which tokens are maskable as far as the ids and their positions tell: bool `[tokens]`."""
-        maskable = self.vocabulary.maskable.take(tokens.input_ids)
+        return self.without_unpredictable(self.vocabulary.maskable.take(tokens.input_ids), tokens)
+
+    def without_unpredictable(self, maskable: np.ndarray, tokens: RaggedTokens) -> np.ndarray:
+        """`maskable`, bool `[tokens]`, changed in place: False at tokens that no token before them predicts."""
         if self.mntp:
             maskable[tokens.row_starts] = False
         return maskable
 
-    def _try_strategy(self) -> None:
+    def try_rate(self, rate: FixedRate) -> None:
+        """Masks a sequence of one token at this rate.
+
+        Raises:
+            ValueError: if the strategy fails, or does not work with the rate.
+        """
         token = RaggedTokens(np.zeros(1, np.int64), np.ones(1, np.int64))
         columns = {name: np.zeros(1, np.int64) for name in self.strategy.columns}
         try:
-            mask_tokens(token, np.ones(1, dtype=bool), 0.5, 0, self, columns)
+            mask_tokens(token, np.ones(1, dtype=bool), rate, 0, self, columns)
         except Exception as error:
             if isinstance(error, ValueError) and str(error).startswith("`"):  # already names the argument
                 raise
@@ -97,14 +105,19 @@ class Masked(NamedTuple):
     Attributes:
         indices: int64 `[masked]`, the indices of masked tokens, in rising order.
         rates: the mask rate of each sequence; one number, float64 `[sequences]`, or the rates of tokens.
-        tokens: the sequences, with the keys of their draws.
+        units: the units of the sequences.
         plan: the plan of the masks.
     """
 
     indices: np.ndarray
     rates: float | np.ndarray | TokenRates
-    tokens: MaskingTokens
+    units: Units
     plan: MaskingPlan
+
+    @property
+    def tokens(self) -> MaskingTokens:
+        """The sequences, with the keys of their draws."""
+        return self.units.tokens
 
     @property
     def ids(self) -> np.ndarray:
@@ -118,10 +131,8 @@ def mask_batch(batch: RaggedBatch, rate: FixedRate | np.ndarray, pattern: int, p
     If the plan has several views, the batch contains each sequence as many times, in place.
     """
     read, tokens, rows = plan.strategy.columns, batch.tokens, len(batch.lengths)
-    maskable = maskable_tokens(batch, plan.vocabulary, read)
+    maskable = plan.without_unpredictable(maskable_tokens(batch, plan.vocabulary, read), tokens)
     unlabeled = unlabeled_tokens(batch, plan.vocabulary, read)
-    if plan.mntp:
-        maskable[tokens.row_starts] = False
     columns = {name: strategy_column(batch, name) for name in read}
     patterns, complemented = plan.views.patterns(pattern, rows), plan.views.complemented(rows)
     rates = rate if complemented is None else draw_rates_in_pairs(tokens, rate, pattern, plan.seed)
@@ -162,7 +173,7 @@ def mask_tokens(
     indices = select_units(units, rates, plan.strategy, plan.exact_count, plan.min_masked)
     if complemented is not None:
         indices, rates = complement(units, indices, rates, complemented)
-    return Masked(indices, rates, masking_tokens, plan)
+    return Masked(indices, rates, units, plan)
 
 
 def replacement_ids(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:

@@ -57,7 +57,8 @@ def random_ids(vocabulary: Vocabulary, weights: Any = None) -> RandomIds:
             "`replacement_weights` must be above 0 for a token that is not special, but got 0 for all of them. Pass "
             "None to draw all tokens equally."
         )
-    limits = np.rint(values[ids].cumsum() / values[ids].sum() * RANGE)
+    shares = (values[ids] / values[ids].max()).cumsum()
+    limits = np.rint(shares / shares[-1] * RANGE)
     limits[-1] = RANGE  # whatever the rounding of the sums
     return RandomIds(ids, limits.astype(np.uint64))
 

@@ -67,7 +67,8 @@ def select_units(
     if exact_count and strategy.probs is None and not strategy.counts:
         goal = _row_rates(units, rates) * sum_by_row(units.maskable_size, units)
         is_uniform = strategy.weights is strategy.draws is None
-        return units.indices(select_count(units, unit_draws_and_probs.sort_keys, goal, min_masked, rotated=is_uniform))
+        rotated = is_uniform if strategy.uniform is None else strategy.uniform(units.tokens)
+        return units.indices(select_count(units, unit_draws_and_probs.sort_keys, goal, min_masked, rotated))
     if exact_count and strategy.probs is not None:
         selected = select_systematically(units, unit_draws_and_probs.draws, np.asarray(unit_draws_and_probs.probs))
     else:

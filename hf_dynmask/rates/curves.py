@@ -9,8 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar
+
+
+@lru_cache(maxsize=64)
+def _phase_bounds(lengths: tuple[float, ...]) -> tuple[float, ...]:
+    """The progress at which each phase begins, and 1.
+
+    Lengths are added as the decimals that they are written as, and divided once, as the number of a step is by that of
+    all steps. So a phase begins exactly at its step.
+    """
+    ends = [Fraction(0), *accumulate(Fraction(str(length)) for length in lengths)]
+    return tuple(float(end / ends[-1]) for end in ends)
 
 
 class Curve:
@@ -103,12 +116,10 @@ class PhaseCurve(Curve):
     shape = "in phases"
 
     def __call__(self, progress: float) -> float:
-        ends = list(accumulate(length for _, length in self.phases))
-        # One division of the same numbers as for the progress of a step, so that a phase begins exactly at its step.
-        starts = [0.0, *(end / ends[-1] for end in ends[:-1])]
-        number = sum(start <= progress for start in starts) - 1
-        schedule, length = self.phases[number]
-        return schedule(min((progress - starts[number]) * ends[-1] / length, 1.0))
+        bounds = _phase_bounds(tuple(length for _, length in self.phases))
+        number = sum(bound <= progress for bound in bounds[1:-1])
+        start, end = bounds[number : number + 2]
+        return self.phases[number][0](min((progress - start) / (end - start), 1.0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,7 +131,7 @@ class CyclicCurve(Curve):
     shape = "in cycles"
 
     def __call__(self, progress: float) -> float:
-        if progress >= 1:
+        if progress >= 1 and self.cycles == int(self.cycles):
             return self.schedule(1.0)  # the end of the last cycle, not the start of another
         position = progress * self.cycles
         number = math.floor(position)

@@ -77,6 +77,14 @@ def mixed_draws(tokens: MaskingTokens, units: Units, rates: np.ndarray, mixed: C
     return _by_component(units, rates, mixed, _component_draws)
 
 
+def uniform_sequences(tokens: MaskingTokens, mixed: Components) -> np.ndarray:
+    """`Strategy.uniform` of the mixture: bool `[sequences]`."""
+    uniform = np.zeros(len(tokens.lengths), dtype=bool)
+    for strategy, rows in _drawn(tokens, mixed):
+        uniform[rows] = strategy.weights is strategy.draws is None
+    return uniform
+
+
 def _by_component(
     units: Units,
     rates: np.ndarray,

@@ -16,6 +16,7 @@ from hf_dynmask.strategies.mixing import (
     mixed_weights,
     mixed_word_starts,
     normalized,
+    uniform_sequences,
 )
 from hf_dynmask.strategies.registry import Unit, resolve_strategy
 from hf_dynmask.strategies.strategy import Strategy
@@ -33,9 +34,9 @@ def mixture(components: Mapping[Unit, float] | Sequence[tuple[Unit, float]]) -> 
 
     All components share the settings of the collator, with these effects:
 
-    - `exact_count` decides between the draws of a sequence. If one component has probabilities of its own, as
-      [`entity`] has, all sequences have exact counts of units, as [`entity`] describes. Otherwise, all have exact
-      counts of tokens.
+    - If one component has probabilities of its own, as [`entity`] has, `exact_count` gives all sequences exact counts
+      of units, as [`entity`] describes, so their masks are not those of the component alone. Nor are, with
+      `exact_count`, those of `position("every_nth")`.
     - `min_masked` may fill up a sequence with other units than its component alone would choose, if one component has
       weights and another has probabilities of its own.
     - If one component reads the column `labels`, labels of -100 exclude no token from any component.
@@ -72,6 +73,7 @@ def mixture(components: Mapping[Unit, float] | Sequence[tuple[Unit, float]]) -> 
         columns=tuple(dict.fromkeys(column for strategy in mixed.strategies for column in strategy.columns)),
         words=partial(mixed_word_starts, mixed=mixed) if has["words"] else None,
         counts=all(strategy.counts for strategy in mixed.strategies),
+        uniform=partial(uniform_sequences, mixed=mixed) if has["weights"] or has["draws"] else None,
     )
 
 

@@ -38,6 +38,8 @@ class Strategy:
         words: a partition whose units are words; None for the words of the vocabulary. It is used where the labels of
             the examples are -100 inside a word: see `labels` of [`DataCollatorForDynamicMasking`].
         counts: whether `draws` alone yield an exact count, so that `exact_count` changes nothing.
+        uniform: `uniform(tokens) -> bool [sequences]`, the sequences whose units have equal weights and independent
+            uniform draws although others have not, for `exact_count`; None if this holds for all or for none.
 
     Raises:
         ValueError: if both `weights` and `probs` are passed. A collator raises it if a function fails, or returns
@@ -59,6 +61,7 @@ class Strategy:
     losses: TokenLosses | None = None
     words: Partition | None = None
     counts: bool = False
+    uniform: Callable[[MaskingTokens], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.weights is not None and self.probs is not None:

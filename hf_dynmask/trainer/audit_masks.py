@@ -73,7 +73,10 @@ class MaskedTokens:
 
     def count_masked(self, rate: float, pattern: int) -> int:
         """Counts the tokens that this rate and pattern mask."""
-        return sum(len(self._masked(rate, pattern, view).indices) for view in range(self.plan.views.count))
+        views = self.plan.views.count
+        own = np.arange(len(self.tokens.lengths)) % views  # the view of each sequence in a batch as it was collated
+        counts = [count_per_row(self._masked(rate, pattern, view).indices, self.tokens.ends) for view in range(views)]
+        return sum(int(count[own == view].sum()) for view, count in enumerate(counts))
 
     def find_mismatches(self, rate: FixedRate | np.ndarray, pattern: int) -> np.ndarray:
         """Compares the batch with the masks of this rate and pattern.

@@ -64,13 +64,15 @@ class Vocabulary:
         """This vocabulary, where these ids are not maskable either. They remain ordinary otherwise.
 
         Raises:
-            ValueError: if an id is not in the vocabulary.
+            ValueError: if they are not a collection of ids of the vocabulary.
         """
+        remedy = "Pass a list of ids of the tokenizer, as `tokenizer.convert_tokens_to_ids([token])` returns."
+        if isinstance(ids, str) or not isinstance(ids, Collection | np.ndarray):
+            raise ValueError(f"`unmaskable_ids` must be a list of ids, but got {ids!r}. {remedy}")
         if not len(ids):
             return self
         for id_ in ids:
-            remedy = "Pass ids of the tokenizer, such as `tokenizer.convert_tokens_to_ids(tokens)` returns."
-            checked_integer(id_, "unmaskable_ids", 0, remedy, self.size - 1)
+            checked_integer(id_, "id` in `unmaskable_ids", 0, remedy, self.size - 1)
         clone = dataclasses.replace(self, read_words=partial(getattr, self, "words"))  # which are read once for both
         maskable = self.maskable.copy()
         maskable[list(ids)] = False

@@ -126,5 +126,28 @@ def test_an_unmaskable_piece_keeps_its_word(wordpiece) -> None:
 
 @pytest.mark.parametrize("ids", [[-1], [10**6], ["the"], [1.5], [True]])
 def test_ids_outside_the_vocabulary_are_refused(wordpiece, ids) -> None:
-    with pytest.raises(ValueError, match="`unmaskable_ids` must be an integer"):
+    with pytest.raises(ValueError, match="`id` in `unmaskable_ids` must be an integer"):
         DataCollatorForDynamicMasking(wordpiece, unmaskable_ids=ids)
+
+
+@pytest.mark.parametrize("ids", [7, None, "the", (id_ for id_ in [7])])
+def test_what_is_no_list_of_ids_is_refused(wordpiece, ids) -> None:
+    with pytest.raises(ValueError, match="`unmaskable_ids` must be a list of ids, but got"):
+        DataCollatorForDynamicMasking(wordpiece, unmaskable_ids=ids)
+
+
+def test_causal_language_modeling_refuses_what_it_would_ignore(wordpiece) -> None:
+    for name, value in (("unmaskable_ids", [7]), ("replacement_weights", np.ones(len(wordpiece)))):
+        with pytest.raises(ValueError, match=f"`{name}` must be left at its default with `mlm=False`"):
+            DataCollatorForDynamicMasking(wordpiece, mlm=False, **{name: value})
+
+
+def test_collators_with_weights_compare(wordpiece) -> None:
+    weights = np.ones(len(wordpiece))
+    made = [DataCollatorForDynamicMasking(wordpiece, replacement_weights=each) for each in (weights, weights.copy())]
+    assert made[0] == made[1] != DataCollatorForDynamicMasking(wordpiece, 0.3, replacement_weights=weights)
+
+
+def test_huge_weights_are_relative_too(wordpiece) -> None:
+    huge, ones = (random_ids(read_vocabulary(wordpiece), np.full(len(wordpiece), each)) for each in (1e308, 1.0))
+    assert np.array_equal(huge.limits, ones.limits)

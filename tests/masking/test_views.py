@@ -22,6 +22,7 @@ from hf_dynmask import (
     packed_attention,
     uniform_rate,
 )
+from hf_dynmask.trainer.batch_audit import restore_batch
 
 SENTENCES = ["the cat sat on a mat and the dog ran to the house", "the dog", "unbelieving, the cat ran on a mat"]
 
@@ -200,6 +201,14 @@ def test_two_collators_in_one_function_have_rates_of_their_own(wordpiece, tmp_pa
         original = torch.where(batch["labels"] == -100, batch["input_ids"], batch["labels"])[0]
         text = ids[tuple(original.tolist())]
         assert torch.equal(labels, alone([wordpiece(text)], epoch=step // 3)["labels"])
+
+
+@pytest.mark.parametrize("views", [1, 2, "complementary"])
+def test_the_rate_of_a_batch_is_counted_in_its_own_views(wordpiece, views) -> None:
+    collator = DataCollatorForDynamicMasking(wordpiece, 0.3, views=views, seed=1)
+    batch = collator([wordpiece(text) for text in SENTENCES] * 2, epoch=6)
+    restored = restore_batch(collator, batch)
+    assert restored.count_masked(0.3, pattern=6) == int((batch["labels"] != -100).sum())
 
 
 @pytest.mark.parametrize("views", [0, -1, 1.5, True, None, "two", [2]])

@@ -231,10 +231,13 @@ class TestBlocks:
         ids=lambda arguments: str(*arguments.values()),
     )
     def test_what_needs_one_rate_per_sequence_refuses_them(self, wordpiece, arguments) -> None:
-        collator = DataCollatorForDynamicMasking(wordpiece, uniform_rate(block_size=4), seed=0, **arguments)
-        example = wordpiece("the cat")
-        with pytest.raises(ValueError, match="`block_size` must be None with `exact_count=True` and with strategies"):
-            collator([{**example, "labels": [0] * len(example["input_ids"])}], epoch=0)
+        message = "`block_size` must be None with `exact_count=True` and with strategies"
+        with pytest.raises(ValueError, match=message):
+            DataCollatorForDynamicMasking(wordpiece, uniform_rate(block_size=4), **arguments)
+        collator = DataCollatorForDynamicMasking(wordpiece, **arguments)
+        with pytest.raises(ValueError, match=message):
+            collator.mlm_probability = uniform_rate(block_size=4)
+            collator([{**wordpiece("the cat"), "labels": [0] * 4}], epoch=0)
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, True, "4"])
     def test_what_is_no_size_is_refused(self, size) -> None:

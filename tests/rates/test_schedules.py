@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -121,10 +122,11 @@ def test_a_schedule_that_goes_wrong_is_named_with_its_step(value) -> None:
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.lists(st.integers(1, 5000), min_size=1, max_size=5), st.integers(1, 7))
-def test_a_phase_begins_exactly_at_its_step(lengths: list[int], scale: int) -> None:
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=5), st.sampled_from([1, 2, 7, 0.1, 0.7, 1e-3]))
+def test_a_phase_begins_exactly_at_its_step(lengths: list[int], scale: float) -> None:
     rates = [number / 10 for number in range(len(lengths))]
-    schedule = phase_schedule(list(zip(rates, [scale * length for length in lengths], strict=True)))
+    scaled = [float(Decimal(str(scale)) * length) for length in lengths]
+    schedule = phase_schedule(list(zip(rates, scaled, strict=True)))
     step = 0
     for rate, length in zip(rates, lengths, strict=True):
         assert rate_at(schedule, step, sum(lengths)) == rate
@@ -141,6 +143,12 @@ def test_a_cycle_begins_exactly_at_its_step(cycles: int, steps: int) -> None:
             rate = rate_at(schedule, cycle * steps + step, cycles * steps)
             assert rate == pytest.approx(step / steps, abs=1e-9)
     assert schedule(1.0) == 1.0
+
+
+@pytest.mark.parametrize("cycles", [0.5, 1.25, 2.5])
+def test_a_cycle_that_is_cut_off_ends_where_it_is(cycles) -> None:
+    schedule = cyclic_schedule(linear_schedule(0.0, 1.0), cycles)
+    assert schedule(1.0) == pytest.approx(cycles % 1) == pytest.approx(schedule(1 - 1e-9), abs=1e-6)
 
 
 def test_a_schedule_in_a_phase_covers_its_range_within_the_phase() -> None:
@@ -171,9 +179,9 @@ def test_steps_beyond_the_end_count_as_the_end() -> None:
         (lambda: phase_schedule([]), "`phases` must be a list of pairs"),
         (lambda: phase_schedule([0.3, 0.1]), "`phases` must be a list of pairs"),
         (lambda: phase_schedule("ab"), "`phases` must be a list of pairs"),
-        (lambda: phase_schedule([(0.3, 0)]), "`length` must be a finite number above 0"),
-        (lambda: phase_schedule([(30, 1)]), "`phases` must be a number between 0 and 1"),
-        (lambda: phase_schedule([(linear_schedule, 1)]), "`phases` must be a rate.* Call it"),
+        (lambda: phase_schedule([(0.3, 0)]), "`length` in `phases` must be a finite number above 0"),
+        (lambda: phase_schedule([(30, 1)]), "`rate` in `phases` must be a number between 0 and 1"),
+        (lambda: phase_schedule([(linear_schedule, 1)]), "`rate` in `phases` must be a rate.* Call it"),
         (lambda: cyclic_schedule(0.3, 0), "`cycles` must be a finite number above 0"),
         (lambda: cyclic_schedule(cosine_rate(), 2), "`schedule` must be a number between 0 and 1"),
         (lambda: with_warmup(0.3, warmup=1), "`warmup` must be a fraction of training"),

@@ -41,6 +41,7 @@ GROUPS = {
     "probabilities": ["entity", "entity mentions", "token", "span", "suffix"],
     "all": MIXED,
 }
+COUNTED = ["span", "whole_word", *(name for name in POSITIONS if name != "every_nth"), *WEIGHTED]
 FAMILIES_AND_GROUPS = [
     *pairs([family for family in ZOO if family != "canine"], GROUPS),
     *(pytest.param("canine", group, marks=pytest.mark.extended) for group in GROUPS),  # its vocabulary takes seconds
@@ -177,6 +178,18 @@ class TestExactCounts:
             expected = self.RATE * (len(example["input_ids"]) - 2)
             assert count in (math.floor(expected), math.ceil(expected))
 
+    @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(COUNTED, 2)))
+    def test_each_sequence_has_the_mask_of_a_component_alone(self, wordpiece, first, second) -> None:
+        components = [variant(name, len(wordpiece)) for name in (first, second)]
+        examples = _many(wordpiece, 60)
+        strategies_alone = (*components, mixture([(component, 1) for component in components]))
+        batches = [
+            _of_each(_collator(wordpiece, each, self.RATE, exact_count=True)(examples, epoch=1))
+            for each in strategies_alone
+        ]
+        for row, mixed in enumerate(batches[2]):
+            assert mixed in (batches[0][row], batches[1][row])
+
     def test_of_words(self, wordpiece) -> None:
         """To whole words, of which "unbelievable" has the most tokens, 3."""
         for example, count in self._counts(wordpiece, mixture({"whole_word": 1, "token": 1})):
@@ -255,9 +268,9 @@ class TestThroughTheCollator:
         examples = [{"input_ids": example["input_ids"]} for example in _many(wordpiece, 24)]
         collator = _collator(wordpiece, self.MIXTURE, return_tensors="pt")
         expected = _of_each(collator(examples, epoch=2))
-        collator.set_epoch(2)
         for workers, size in ((0, 5), (2, 4)):
             loader = DataLoader(examples, batch_size=size, num_workers=workers, collate_fn=collator)
+            collator.start_epoch(loader, 2)
             assert [row for batch in loader for row in _of_each(batch)] == expected
         left = copy.copy(wordpiece)
         left.padding_side = "left"
