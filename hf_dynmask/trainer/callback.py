@@ -29,7 +29,7 @@ from hf_dynmask.trainer.first_epoch import remember_epochs, resolve_first_epoch
 from hf_dynmask.trainer.log_statistics import LogStatistics, ranks_share_batches
 from hf_dynmask.trainer.loss_checkpoint import resume_losses
 from hf_dynmask.trainer.packing_checks import check_packing
-from hf_dynmask.trainer.start_warnings import warn_about_evaluation, warn_at_start
+from hf_dynmask.trainer.start_warnings import warn_about_evaluation, warn_at_start, warn_metrics_of_views
 from hf_dynmask.trainer.training import Training
 from hf_dynmask.trainer.training_audit import TrainerAudit, attach_audit_hook
 
@@ -176,6 +176,8 @@ class MaskRateCallback(TrainerCallback):
             self.bind(trainer)  # even if it is bound: the list of callbacks or a method may have been replaced since
             resume_losses(training.collator.losses, state, trainer.callback_handler.callbacks)
         check_packing(training.collator, kwargs.get("model"), kwargs["train_dataloader"], trainer)
+        if self._has_evaluation_rate:
+            training.collator.for_evaluation(self.eval_mlm_probability)  # raises now what evaluation would raise
         self._begin_audit(training, getattr(trainer, "model_wrapped", kwargs.get("model")))
         self._statistics = None
         if self.log_statistics:
@@ -183,6 +185,8 @@ class MaskRateCallback(TrainerCallback):
         if state.is_world_process_zero:
             _LOGGER.info("%s", training.collator)
             warn_at_start(training, state, kwargs.get("model"))
+            if getattr(trainer, "compute_metrics", None) is not None:
+                warn_metrics_of_views(getattr(training.collator, "views", 1))
             if getattr(trainer, "eval_dataset", None) is not None and not self._has_evaluation_rate:
                 warn_about_evaluation(training.collator, _EVALUATION_RATE, state.max_steps)
 
@@ -273,7 +277,7 @@ class MaskRateCallback(TrainerCallback):
         training, self._training = self._training, None
         if training is not None:
             training.end()
-            remember_epochs(kwargs["model"], training.collator.seed, training.epoch)
+            remember_epochs(kwargs["model"], training.collator, training.epoch)
 
     def on_log(
         self,

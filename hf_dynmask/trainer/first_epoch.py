@@ -12,32 +12,34 @@ from typing import Any
 
 from transformers.trainer_callback import TrainerState
 
+from hf_dynmask.collators.base import EpochAwareCollator
+
 _LOGGER = logging.getLogger("hf_dynmask")
 _ENTRY = "hf_dynmask"  # in `stateful_callbacks`; not the name of a class, which Trainer would make a callback of
 _TRAINED: weakref.WeakKeyDictionary[Any, dict[int, int]] = weakref.WeakKeyDictionary()  # a model's epochs by seed
 
 
-def resolve_first_epoch(first_epoch: int | None, state: TrainerState, model: Any, seed: int) -> int:
+def resolve_first_epoch(first_epoch: int | None, state: TrainerState, model: Any, collator: EpochAwareCollator) -> int:
     """The epoch in which the masks begin, which later checkpoints of this training hold.
 
     Args:
         first_epoch: the argument of [`MaskRateCallback`]; None to take it up from a checkpoint.
         state: of the `Trainer`, as training begins or resumes.
         model: the model that is trained.
-        seed: of the masks.
+        collator: of the training.
 
     Raises:
         ValueError: if the training resumes with another `first_epoch` than before.
     """
     states: Any = state.stateful_callbacks  # a dict by now
     saved = states.get(_ENTRY, {}).get("first_epoch", 0) if state.global_step else None
-    resolved = _resolve(first_epoch, saved, model, seed)
+    resolved = _resolve(first_epoch, saved, model, collator)
     if resolved:
         states[_ENTRY] = {"args": {}, "attributes": {}, "first_epoch": resolved}
     return resolved
 
 
-def _resolve(first_epoch: int | None, saved: int | None, model: Any, seed: int) -> int:
+def _resolve(first_epoch: int | None, saved: int | None, model: Any, collator: EpochAwareCollator) -> int:
     if saved is not None:
         if first_epoch not in (None, saved):
             raise ValueError(
@@ -47,18 +49,21 @@ def _resolve(first_epoch: int | None, saved: int | None, model: Any, seed: int) 
         return saved
     if first_epoch is not None:
         return first_epoch
-    continued = _epochs_of_checkpoint(model)
-    _warn_repeated_epochs(continued, _TRAINED.get(model, {}).get(seed, 0), seed)
+    is_dynamic = collator.num_mask_patterns is None and collator._plan is not None
+    continued = _epochs_of_checkpoint(model, warns=is_dynamic)
+    if is_dynamic:
+        seed = collator.seed or 0
+        _warn_repeated_epochs(continued, _TRAINED.get(model, {}).get(seed, 0), seed)
     return continued
 
 
-def remember_epochs(model: Any, seed: int, epochs: int) -> None:
-    """Records that a model was trained with the masks of a seed until this epoch."""
-    trained = _TRAINED.setdefault(model, {})
+def remember_epochs(model: Any, collator: EpochAwareCollator, epochs: int) -> None:
+    """Records that a model was trained with the masks of a collator until this epoch."""
+    trained, seed = _TRAINED.setdefault(model, {}), collator.seed or 0
     trained[seed] = max(epochs, trained.get(seed, 0))
 
 
-def _epochs_of_checkpoint(model: Any) -> int:
+def _epochs_of_checkpoint(model: Any, warns: bool) -> int:
     """The number of epochs, begun or complete, of the checkpoint that a model was loaded from; 0 if there is none.
 
     A checkpoint of another architecture, such as the encoder that is fine-tuned, was trained for another task.
@@ -69,7 +74,7 @@ def _epochs_of_checkpoint(model: Any) -> int:
         return 0
     path = Path(name) / "trainer_state.json"
     if not path.exists():
-        if (Path(name) / "training_args.bin").exists():  # which `Trainer.save_model` writes
+        if warns and (Path(name) / "training_args.bin").exists():  # which `Trainer.save_model` writes
             _warn_unknown_epochs(name)
         return 0
     state = json.loads(path.read_text(encoding="utf-8"))

@@ -70,6 +70,16 @@ def warn_easier_evaluation(training: float, evaluation: float) -> None:
         )
 
 
+def warn_metrics_of_views(views: int | str) -> None:
+    """Warns about metrics of an evaluation with several views."""
+    if views != 1:
+        _warn(
+            f"`compute_metrics` does not receive all rows of an evaluation with `views={views!r}`, as `Trainer` counts "
+            "one row for each example of the last batch. Use `eval_loss`, or a batch size that divides the number of "
+            "examples."
+        )
+
+
 def warn_single_epoch(epochs: int) -> None:
     """Warns about a strategy that follows losses from epoch to epoch where training has a single epoch."""
     if epochs <= 1:

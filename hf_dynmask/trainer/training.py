@@ -41,8 +41,8 @@ class Training:
         state: of the `Trainer`.
         loader: the training loader.
         schedule: the mask rate, which replaces the collator's own; None for the collator's own.
-        first_epoch: the epoch in which the masks of the run begin, whatever the `Trainer` counts; a function of the
-            seed of the masks.
+        first_epoch: the epoch in which the masks of the run begin, whatever the `Trainer` counts; a function of its
+            collator.
 
     Attributes:
         collator: a copy of the loader's collator with the rate and the seed of this run.
@@ -61,7 +61,7 @@ class Training:
         state: TrainerState,
         loader: Any,
         schedule: Rate | None,
-        first_epoch: Callable[[int], int],
+        first_epoch: Callable[[EpochAwareCollator], int],
     ) -> None:
         self._source = training_collator(loader)
         self.collator = self._source.for_training(schedule, args.seed)
@@ -76,7 +76,7 @@ class Training:
         self._monitor = self._collate.monitor = self._make_monitor()
         self._used: UsedCounts | None = None
         self._collate.counts = None
-        self.first_epoch = first_epoch(self.collator.seed)
+        self.first_epoch = first_epoch(self.collator)
         self.epoch = self.first_epoch + _epochs_done(args, state, loader)
         self._skipped = _skipped_batches(args, state, loader)
         self._plan(state)

@@ -52,7 +52,9 @@ class StopsAt(TrainerCallback):
 def phase(wordpiece, tmp_path):
     data = Dataset.from_list([dict(wordpiece(text)) for text in TEXTS])
 
-    def phase(name: str, model: Any, *callbacks: Any, resume: bool = False, **arguments: Any) -> list[tuple[int, ...]]:
+    def phase(
+        name: str, model: Any, *callbacks: Any, resume: bool = False, collator: Any = None, **arguments: Any
+    ) -> list[tuple[int, ...]]:
         """Trains for two epochs of two steps, saves each step, and returns the inputs that the model has received."""
         recorder = Recorder(model)
         settings = TrainingArguments(
@@ -65,7 +67,7 @@ def phase(wordpiece, tmp_path):
             disable_tqdm=True,
             logging_strategy="no",
         )
-        collator = DataCollatorForDynamicMasking(wordpiece, 0.4)
+        collator = DataCollatorForDynamicMasking(wordpiece, 0.4, **(collator or {}))
         callbacks = callbacks or (MaskRateCallback(audit="every_step"),)
         trainer = Trainer(model, settings, train_dataset=data, data_collator=collator, callbacks=list(callbacks))
         trainer.train(resume_from_checkpoint=resume or None)
@@ -148,6 +150,17 @@ def test_a_second_training_in_the_process_is_warned_of_unless_it_says_so(phase, 
         warnings.simplefilter("error")
         assert Counter(phase("three", model, MaskRateCallback(first_epoch=2))) >= expected(2, 3)
         phase("four", model, seed=4)
+
+
+@pytest.mark.parametrize("settings", [{"num_mask_patterns": 1}, {"num_mask_patterns": 3}, {"mlm": False}])
+def test_masks_that_do_not_follow_the_epoch_alone_are_not_warned_of(phase, new_model, tmp_path, settings) -> None:
+    model = new_model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "`num_mask_patterns` should be below")
+        for name in ("one", "two"):
+            phase(name, model, collator=settings)
+        phase("three", BertForMaskedLM.from_pretrained(tmp_path / "one"), collator=settings)
 
 
 def test_a_model_of_another_task_begins_at_0(phase, new_model, wordpiece, tmp_path) -> None:

@@ -73,6 +73,18 @@ def test_training_at_a_higher_rate_than_an_evaluation_that_nobody_chose(collator
     assert not run(collator, MaskRateCallback(rate, eval_mlm_probability=0.15))
 
 
+@pytest.mark.parametrize(("views", "count"), [(1, 0), (2, 1), ("complementary", 1)])
+def test_metrics_of_several_views(wordpiece, tmp_path, views, count) -> None:
+    data = Dataset.from_list([dict(wordpiece("the cat sat on a mat"))] * 4)
+    collator = DataCollatorForDynamicMasking(wordpiece, return_mask_rate=True, views=views)
+    trainer = witnessed(collator, data, tmp_path, [MaskRateCallback()], num_train_epochs=1)
+    trainer.compute_metrics = lambda prediction: {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.train()
+    assert [str(each.message)[:17] for each in caught] == ["`compute_metrics`"] * count
+
+
 @pytest.mark.parametrize("rate", [0.15, 0.1, linear_schedule(0.4, 0.15), uniform_rate(0.0, 0.3)])
 def test_training_at_no_higher_rate(collator, run, rate) -> None:
     assert not run(collator, MaskRateCallback(rate))
