@@ -45,12 +45,14 @@ def masked_diffusion_loss(
         logits: float `[batch, length, vocabulary]`, of all tokens. The cross entropy is computed in float32.
         labels: int64 `[batch, length]`, the ids of masked tokens, -100 elsewhere.
         mask_rate: float32 `[batch]` or `[batch, length]`, the rate of each sequence or token. Its value matters only at
-            masked tokens; if it is 0 there, the loss is infinite. Packed rows need the rate of each token.
-        num_tokens: the number of tokens that the sum is divided by: a number, or int64 `[batch]` for its sum. None for
-            the mean over the rows of the batch, in nats per sequence. Divided by the maskable tokens, it is in nats per
-            token. MDLM divides the sum by all tokens that are attended to, LLaDA's pretraining by all tokens of the
-            batch (in both, all of these are maskable), and dllm by all maskable tokens. A mean over sequences of nats
-            per token, as in LLaDA's fine-tuning, weights tokens of short texts more.
+            masked tokens; if it is 0 there, the loss is infinite. The `[batch]` rates of a packed batch are in the
+            order of the examples, not of the rows, so packed rows need those of `return_mask_rate="token"`.
+        num_tokens: the number of tokens that the sum is divided by: a number, or a tensor, a scalar or `[batch]`, for
+            its sum, where 0 counts as 1. None for the mean over the rows of the batch, in nats per sequence. Divided by
+            the maskable tokens, it is in nats per token. MDLM divides the sum by all tokens that are attended to,
+            LLaDA's pretraining by all tokens of the batch (in both, all of these are maskable), and dllm by all
+            maskable tokens. A mean over sequences of nats per token, as in LLaDA's fine-tuning, weights tokens of short
+            texts more.
 
     Returns:
         A float32 scalar: 0 if no token is masked.
@@ -110,7 +112,8 @@ def _divisor(num_tokens: Any, labels: torch.Tensor) -> torch.Tensor | float:
             f"`num_tokens` must be a number or have one value for each of {len(labels)} rows, but got the shape "
             f"{_shape(num_tokens)}. Pass the number of tokens that may be masked."
         )
-    return num_tokens.sum().clamp(min=1).to(labels.device)  # without tokens, the sum of losses is 0
+    total = num_tokens.sum().to(labels.device)
+    return total.masked_fill(total == 0, 1)  # without tokens, the sum of losses is 0
 
 
 def _shape(tensor: torch.Tensor) -> list[int]:

@@ -6,7 +6,11 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
+from hf_dynmask.core.checks import as_numbers
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.strategies.units import every_token
 from hf_dynmask.trainer.callback import MaskRateCallback
@@ -39,15 +43,17 @@ def check_collator(collator: Any) -> None:
     if not isinstance(collator, DataCollatorForDynamicMasking):
         return
     plan: Any = collator._plan  # None without masking
+    is_packed = collator.padding_free or collator.packing is not None
+    returned = collator.return_mask_rate
     settings = {
         "mlm": (True, collator.mlm),
         "mntp": (False, collator.mntp),
-        "strategy": ("token", "token" if plan is None or _masks_each_token_alike(plan.strategy) else plan.strategy),
+        "strategy": ("token", "token" if plan is None or _masks_tokens_independently(plan.strategy) else plan.strategy),
         "exact_count": (False, collator.exact_count),
         "min_masked": (0, collator.min_masked),
         "mask_replace_prob": (1.0, collator.mask_replace_prob),
         "random_replace_prob": (0.0, collator.random_replace_prob),
-        "return_mask_rate": (True, bool(collator.return_mask_rate)),
+        "return_mask_rate": ("token", returned) if is_packed else (True, bool(returned)),
     }
     wrong = {name: pair for name, pair in settings.items() if pair[0] != pair[1]}
     if wrong:
@@ -59,7 +65,7 @@ def check_collator(collator: Any) -> None:
         )
 
 
-def _masks_each_token_alike(strategy: Any) -> bool:
+def _masks_tokens_independently(strategy: Any) -> bool:
     is_uniform = strategy.weights is None and strategy.probs is None and strategy.draws is None
     return is_uniform and strategy.partition is every_token
 
@@ -97,28 +103,79 @@ def read_tokenizer(tokenizer: Any) -> Vocabulary:
     return read_vocabulary(tokenizer)
 
 
-def warn_uncounted_labels(datasets: Iterable[Any]) -> None:
-    """Warns about datasets whose labels may exempt tokens from masking, which a batch does not show."""
+def warn_uncounted_tokens(datasets: Iterable[Any], vocabulary: Vocabulary, keeps_columns: bool) -> None:
+    """Warns about datasets with columns that exempt tokens from masking, which a batch does not show.
+
+    Args:
+        datasets: the datasets. Of one that is indexed, the first row is read.
+        vocabulary: of the tokenizer.
+        keeps_columns: whether the collator receives columns that the model does not take.
+    """
     for dataset in datasets:
-        if "labels" in (getattr(dataset, "column_names", None) or ()):
-            _warn(
-                "The dataset has the column `labels`. Tokens with the label -100 are never masked, but "
-                "`MaskedDiffusionTrainer` counts them, so its loss in nats per token is too low. Override "
-                '`count_tokens`, or drop the column with `dataset.remove_columns("labels")`.'
-            )
+        row = _first_row(dataset)
+        if "labels" in row or "labels" in (getattr(dataset, "column_names", None) or ()):
+            _warn_uncounted_column("labels", "the label -100")
+            return
+        if keeps_columns and _exempts_ordinary_tokens(row, vocabulary):
+            _warn_uncounted_column("special_tokens_mask", "the value 1 there")
             return
 
 
-def warn_about_evaluation_rate(callbacks: Iterable[Any]) -> None:
-    """Warns about evaluation at a fixed rate."""
-    for callback in callbacks:
-        if isinstance(callback, MaskRateCallback) and not isinstance(callback.eval_mlm_probability, RateDistribution):
-            _warn(
-                "`eval_mlm_probability` of `MaskRateCallback` should be a distribution of rates, but is "
-                f"{callback.eval_mlm_probability!r}, so `eval_loss` is not a bound. Pass "
-                "`eval_mlm_probability=uniform_rate(1e-3, 1.0)`."
-            )
+def _first_row(dataset: Any) -> Mapping[str, Any]:
+    """Empty if there is none, or it is unknown."""
+    try:
+        row = dataset[0]
+    except Exception:  # a stream, or a dataset that is empty or fails, which raises in training
+        return {}
+    return row if isinstance(row, Mapping) else {}
+
+
+def _exempts_ordinary_tokens(row: Mapping[str, Any], vocabulary: Vocabulary) -> bool:
+    """Whether `special_tokens_mask` marks tokens that could be masked. The collator checks both columns."""
+    ids, mask = (as_numbers(row.get(name)) for name in ("input_ids", "special_tokens_mask"))
+    if ids is None or mask is None or ids.shape != mask.shape:
+        return False
+    return bool((vocabulary.maskable.take(ids.astype(np.int64), mode="clip") & (mask != 0)).any())
+
+
+def warn_about_training_rate(collator: Any, callbacks: Iterable[Any]) -> None:
+    """Warns about training at a rate that is no distribution: that of the callback, or else of the collator."""
+    schedules = [callback.schedule for callback in _rate_callbacks(callbacks) if callback.schedule is not None]
+    for schedule in schedules:
+        _warn_about_rate("`schedule` of `MaskRateCallback`", schedule, "the loss", "")
+    if not schedules and isinstance(collator, EpochAwareCollator):
+        _warn_about_rate(f"`{collator.rate_argument}`", collator.rate, "the loss", "")
+
+
+def warn_about_evaluation_rate(collator: Any, callbacks: Iterable[Any]) -> None:
+    """Warns about evaluation at a rate that is no distribution: that of the callback, or of the collator without it."""
+    bound = _rate_callbacks(callbacks)
+    for callback in bound:
+        name = "eval_mlm_probability"
+        _warn_about_rate(f"`{name}` of `MaskRateCallback`", callback.eval_mlm_probability, "`eval_loss`", f"{name}=")
+    if not bound and isinstance(collator, EpochAwareCollator):
+        _warn_about_rate(f"`{collator.rate_argument}`", collator.rate, "`eval_loss`", "")
+
+
+def _rate_callbacks(callbacks: Iterable[Any]) -> list[MaskRateCallback]:
+    return [callback for callback in callbacks if isinstance(callback, MaskRateCallback)]
+
+
+def _warn_about_rate(name: str, rate: Any, loss: str, argument: str) -> None:
+    if not isinstance(rate, RateDistribution):
+        _warn(
+            f"{name} should be a distribution of rates, but is {rate!r}, so {loss} is not a bound. Pass "
+            f"`{argument}uniform_rate(1e-3, 1.0)`."
+        )
+
+
+def _warn_uncounted_column(column: str, value: str) -> None:
+    _warn(
+        f"The dataset has the column `{column}`. Tokens with {value} are never masked, but `MaskedDiffusionTrainer` "
+        "counts them, so its loss in nats per token is too low. Override `count_tokens`, or drop the column, as "
+        f'`dataset.remove_columns("{column}")` does.'
+    )
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=3)
+    warnings.warn(message, UserWarning, stacklevel=4)  # of the caller of the public function

@@ -18,8 +18,10 @@ from hf_dynmask.trainer.diffusion_checks import (
     check_collator,
     read_tokenizer,
     warn_about_evaluation_rate,
-    warn_uncounted_labels,
+    warn_about_training_rate,
+    warn_uncounted_tokens,
 )
+from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 
 class MaskedDiffusionTrainer(Trainer):
@@ -38,8 +40,9 @@ class MaskedDiffusionTrainer(Trainer):
 
     Args:
         args: the arguments of `Trainer`, by position. `data_collator` is a [`DataCollatorForDynamicMasking`] as below,
-            or one whose batches have `mask_rate`, together with `processing_class`, the tokenizer. With
-            [`MaskRateCallback`], pass `eval_mlm_probability` as well, or evaluation has a fixed rate and no bound.
+            or one whose batches have `mask_rate`, together with `processing_class`, the tokenizer. A fixed rate or a
+            schedule gives no bound, with a warning. With [`MaskRateCallback`], pass `eval_mlm_probability` as well, or
+            evaluation has a fixed rate.
         kwargs: the arguments of `Trainer`, by name.
 
     Raises:
@@ -80,8 +83,10 @@ class MaskedDiffusionTrainer(Trainer):
         check_collator(self.data_collator)
         has_vocabulary = isinstance(self.data_collator, DataCollatorForDynamicMasking)
         self._vocabulary = None if has_vocabulary else read_tokenizer(self.processing_class)
+        warn_about_training_rate(self.data_collator, self.callback_handler.callbacks)
         if type(self).count_tokens is MaskedDiffusionTrainer.count_tokens:
-            warn_uncounted_labels((self.train_dataset, *_datasets(self.eval_dataset)))
+            datasets = (self.train_dataset, *_datasets(self.eval_dataset))
+            warn_uncounted_tokens(datasets, self._counted_vocabulary, not self.args.remove_unused_columns)
         self.model_accepts_loss_kwargs = True  # the same for transformers 4, which otherwise averages over batches
         if self.args.label_names is None:
             self.label_names = ["labels"]  # also for a model that takes none
@@ -91,19 +96,24 @@ class MaskedDiffusionTrainer(Trainer):
 
         These are the tokens that are attended to, except for special tokens and `unmaskable_ids`. A batch does not show
         which tokens the columns `labels` and `special_tokens_mask` of its examples exempt. With such columns, override
-        this method.
+        this method. The trainer warns at construction, but it looks only at the names of the columns, for `labels`, and
+        at the first row of each dataset that is indexed. It does not see other rows, streams without `column_names`, or
+        datasets that are passed to `evaluate` or `predict`.
 
         Args:
             inputs: the batch, with `input_ids` and `labels`.
         """
         input_ids, labels = inputs["input_ids"], inputs["labels"]
-        collator: Any = self.data_collator
-        vocabulary = collator._plan.vocabulary if self._vocabulary is None else self._vocabulary
-        maskable = torch.from_numpy(vocabulary.maskable).to(input_ids.device)
+        maskable = torch.from_numpy(self._counted_vocabulary.maskable).to(input_ids.device)
         is_counted = maskable[torch.where(labels == IGNORE_INDEX, input_ids, labels)]
         if inputs.get("attention_mask") is not None:
             is_counted = is_counted & (inputs["attention_mask"] != 0)
         return is_counted.sum()
+
+    @property
+    def _counted_vocabulary(self) -> Vocabulary:
+        collator: Any = self.data_collator
+        return collator._plan.vocabulary if self._vocabulary is None else self._vocabulary
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
         """The batches of an optimizer step, and the number of their tokens, which `Trainer` passes to the loss."""
@@ -165,7 +175,7 @@ class MaskedDiffusionTrainer(Trainer):
 
         With several ranks, the examples that fill up the last batch count twice.
         """
-        warn_about_evaluation_rate(self.callback_handler.callbacks)
+        warn_about_evaluation_rate(self.data_collator, self.callback_handler.callbacks)
         self._evaluated = []
         try:
             output = super().evaluation_loop(

@@ -134,6 +134,15 @@ class TestEdges:
             assert loss.item() == 0
         assert not logits.grad.any()
 
+    @pytest.mark.parametrize("num_tokens", [0.5, 2.0])
+    def test_a_tensor_is_as_a_number(self, num_tokens) -> None:
+        losses = [
+            masked_diffusion_loss(LOGITS, LABELS, RATES, value) for value in (num_tokens, torch.tensor(num_tokens))
+        ]
+        assert losses[0] == losses[1] > 0
+        halves = masked_diffusion_loss(LOGITS, LABELS, RATES, torch.full((2,), num_tokens / 2))
+        assert halves == losses[0]
+
     def test_a_rate_of_zero_counts_only_at_masked_tokens(self) -> None:
         logits = torch.randn(2, 2, 5, requires_grad=True)
         labels = torch.tensor([[-100, -100], [3, -100]])

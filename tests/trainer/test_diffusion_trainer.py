@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from typing import Any
 
 import pytest
@@ -11,29 +12,25 @@ import torch
 from datasets import Dataset
 from support.corpora import Numbered, example
 from support.diffusion import FIRST_WORD, LENGTH, TEXT, TableModel, nats, nelbo
-from transformers import BertConfig, BertForMaskedLM, TrainingArguments, masking_utils, set_seed
+from support.diffusion_training import small_bert
+from transformers import TrainingArguments, masking_utils
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     MaskAuditError,
     MaskRateCallback,
+    linear_schedule,
     packed_attention,
     strategies,
     uniform_rate,
 )
+from hf_dynmask.batching.packing import Packing
 from hf_dynmask.trainer import training_audit
 from hf_dynmask.trainer.diffusion_trainer import MaskedDiffusionTrainer
 
 RIGHT = {"min_masked": 0, "mask_replace_prob": 1.0, "random_replace_prob": 0.0, "return_mask_rate": True}
 CLIPPED = uniform_rate(1e-3, 1.0)
 EVEN = uniform_rate(1e-3, 1.0, low_discrepancy=True)
-
-
-def _bert(vocabulary: int) -> BertForMaskedLM:
-    set_seed(0)
-    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    return BertForMaskedLM(BertConfig(vocab_size=vocabulary, max_position_embeddings=32, **sizes, **dropout))
 
 
 @pytest.fixture
@@ -50,12 +47,12 @@ def make_trainer(wordpiece, tmp_path):
     ) -> MaskedDiffusionTrainer:
         defaults = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
         defaults |= {"dataloader_pin_memory": False, "logging_strategy": "no", "num_train_epochs": 1}
-        options = {"callbacks": [MaskRateCallback(eval_mlm_probability=rate, audit="every_step")]}
+        callback = MaskRateCallback(eval_mlm_probability=rate, audit="every_step")
+        options = {"callbacks": [callback], "eval_dataset": data or Numbered(8)}
         return trainer_class(
-            model or _bert(len(wordpiece)),
+            model or small_bert(len(wordpiece)),
             TrainingArguments(str(tmp_path), **{**defaults, **arguments}),
             train_dataset=data or Numbered(8),
-            eval_dataset=data or Numbered(8),
             data_collator=collator or DataCollatorForDynamicMasking(tokenizer, rate, seed=7, **RIGHT),
             **options | (trainer_options or {}),
         )
@@ -167,7 +164,7 @@ class TestBound:
     @pytest.mark.parametrize("rate", [CLIPPED, uniform_rate(1e-3, 1.0, block_size=4)])
     def test_packed_rows(self, make_trainer, wordpiece, rate) -> None:
         expected = make_trainer(rate=rate).evaluate()["eval_loss"]
-        model = _bert(len(wordpiece))
+        model = small_bert(len(wordpiece))
         options = {**RIGHT, "return_mask_rate": "token", "packing": packed_attention(model)}
         collator = DataCollatorForDynamicMasking(wordpiece, rate, seed=7, **options)
         trainer = make_trainer(model, collator=collator, rate=rate)
@@ -220,7 +217,7 @@ class TestTraining:
             make_trainer(trainer_class=Unmasks).train()
 
     def test_the_model_computes_no_loss(self, make_trainer, wordpiece) -> None:
-        model, seen = _bert(len(wordpiece)), []
+        model, seen = small_bert(len(wordpiece)), []
         model.register_forward_pre_hook(lambda module, args, kwargs: seen.append(set(kwargs)), with_kwargs=True)
         make_trainer(model, eval_strategy="epoch").train()
         assert seen == [{"input_ids", "attention_mask"}] * 2
@@ -252,7 +249,7 @@ def test_metrics_receive_logits_and_labels(make_trainer, wordpiece, wrap) -> Non
         shapes.append((prediction.predictions.shape, prediction.label_ids.shape))
         return {"accuracy": 0.5}
 
-    trainer = make_trainer(wrap(_bert(len(wordpiece))), trainer_options={"compute_metrics": compute_metrics})
+    trainer = make_trainer(wrap(small_bert(len(wordpiece))), trainer_options={"compute_metrics": compute_metrics})
     metrics = trainer.evaluate()
     assert metrics["eval_accuracy"] == 0.5
     assert math.isfinite(metrics["eval_loss"])
@@ -268,6 +265,8 @@ class TestErrors:
             {"mask_replace_prob": 0.9, "random_replace_prob": 0.1},
             {"exact_count": True},
             {"return_mask_rate": False},
+            {"return_mask_rate": True, "padding_free": True},
+            {"return_mask_rate": True, "packing": Packing(one_row=False)},
             {"strategy": "whole_word"},
             {"strategy": strategies.weighted(lambda tokens, units: units.size.astype(float))},
             {"whole_word_mask": True},
@@ -326,14 +325,85 @@ class CountsLabels(MaskedDiffusionTrainer):
         return (inputs["labels"] != -100).sum()
 
 
+class Rows(torch.utils.data.Dataset):
+    """Examples with the tokens 2, 5, 6 and 3, of which 2 and 3 are special, and another column."""
+
+    def __init__(self, column: str, values: list[int]) -> None:
+        self.row = {"input_ids": [2, 5, 6, 3], column: values}
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {name: torch.tensor(values) for name, values in self.row.items()}
+
+
+def _list_of(rows: Rows) -> list[dict[str, list[int]]]:
+    return [rows.row] * 4
+
+
+def _table_of(rows: Rows) -> Dataset:
+    return Dataset.from_list(_list_of(rows))
+
+
+def _stream_of(rows: Rows) -> Any:
+    return _table_of(rows).to_iterable_dataset()
+
+
 class TestWarnings:
-    def test_labels_that_the_batch_does_not_show(self, make_trainer) -> None:
-        data = Dataset.from_list([{**example(i), "labels": [-100, *example(i)["input_ids"][1:]]} for i in range(4)])
+    @pytest.mark.parametrize("kind", [lambda rows: rows, _list_of, _table_of, _stream_of])
+    def test_labels_that_the_batch_does_not_show(self, make_trainer, kind) -> None:
+        data = kind(Rows("labels", [-100, 5, -100, -100]))
+        arguments = {"data": data, "max_steps": 1}
         with pytest.warns(UserWarning, match="Override `count_tokens`, or drop the column"):
-            make_trainer(data=data)
-        make_trainer(data=data, trainer_class=CountsLabels)
+            make_trainer(**arguments)
+        make_trainer(**arguments, trainer_class=CountsLabels)
+
+    @pytest.mark.parametrize("kind", [lambda rows: rows, _list_of, _table_of])
+    @pytest.mark.parametrize("mask", [[1, 1, 0, 1], [0, 0, 1, 0]])
+    def test_ordinary_tokens_in_special_tokens_mask(self, make_trainer, kind, mask) -> None:
+        data = kind(Rows("special_tokens_mask", mask))
+        with pytest.warns(UserWarning, match="column `special_tokens_mask`.* Override `count_tokens`"):
+            make_trainer(data=data, remove_unused_columns=False)
+        make_trainer(data=data)  # which removes the column
+        make_trainer(data=data, remove_unused_columns=False, trainer_class=CountsLabels)
+
+    @pytest.mark.parametrize("kind", [lambda rows: rows, _list_of, _table_of])
+    def test_special_tokens_mask_of_the_tokenizer(self, make_trainer, kind) -> None:
+        """Warnings are errors."""
+        make_trainer(data=kind(Rows("special_tokens_mask", [1, 0, 0, 1])), remove_unused_columns=False)
+
+    def test_an_evaluation_dataset(self, make_trainer) -> None:
+        evaluated = {"first": Numbered(2), "second": Rows("labels", [-100, 5, 6, 3])}
+        with pytest.warns(UserWarning, match="column `labels`"):
+            make_trainer(trainer_options={"eval_dataset": evaluated})
+
+    @pytest.mark.parametrize("rate", [0.15, linear_schedule(0.3, 0.1)])
+    def test_training_at_a_fixed_rate(self, make_trainer, wordpiece, rate) -> None:
+        fixed = DataCollatorForDynamicMasking(wordpiece, rate, **RIGHT)
+        replaces = MaskRateCallback(rate, eval_mlm_probability=CLIPPED)
+        message = (
+            rf"should be a distribution of rates, but is {re.escape(repr(rate))}, so the loss is not a bound. Pass"
+        )
+        for callbacks in ([], [MaskRateCallback(eval_mlm_probability=CLIPPED)]):
+            with pytest.warns(UserWarning, match=f"`mlm_probability` {message} `uniform_rate"):
+                make_trainer(collator=fixed, trainer_options={"callbacks": callbacks})
+        with pytest.warns(UserWarning, match=f"`schedule` of `MaskRateCallback` {message} `uniform_rate"):
+            make_trainer(trainer_options={"callbacks": [replaces]})
+
+    def test_a_distribution_of_the_callback(self, make_trainer, wordpiece) -> None:
+        """Warnings are errors."""
+        fixed = DataCollatorForDynamicMasking(wordpiece, **RIGHT)
+        callback = MaskRateCallback(CLIPPED, eval_mlm_probability=CLIPPED)
+        make_trainer(collator=fixed, trainer_options={"callbacks": [callback]}).evaluate()
 
     def test_evaluation_at_a_fixed_rate(self, make_trainer) -> None:
         trainer = make_trainer(trainer_options={"callbacks": [MaskRateCallback(eval_mlm_probability=0.15)]})
         with pytest.warns(UserWarning, match=r"is 0.15, so `eval_loss` is not a bound"):
+            trainer.evaluate()
+
+    def test_evaluation_at_the_fixed_rate_of_the_collator(self, make_trainer) -> None:
+        trainer = make_trainer(trainer_options={"callbacks": []})
+        trainer.data_collator.mlm_probability = 0.15
+        with pytest.warns(UserWarning, match=r"`mlm_probability` should .* is 0.15, so `eval_loss` is not a bound"):
             trainer.evaluate()
