@@ -64,7 +64,9 @@ def generate(
     """
     generator = torch.Generator().manual_seed(seed)
     model = model.eval()
-    ids = tokenizer(" ".join([tokenizer.mask_token] * length), return_tensors="pt")["input_ids"]
+    around = tokenizer("")["input_ids"]  # such as [CLS] and [SEP], or an end of sequence only
+    half = len(around) // 2
+    ids = torch.tensor([[*around[:half], *[tokenizer.mask_token_id] * length, *around[half:]]])
     for step in range(steps, 0, -1):  # t = step / steps, so (t - s) / t = 1 / step
         masked = (ids == tokenizer.mask_token_id).nonzero(as_tuple=True)
         if not len(masked[0]):

@@ -14,23 +14,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, HfArgumentParser
 
 from hf_dynmask import pseudo_log_likelihood
 
 
 def shuffled(sentences: Sequence[str], seed: int) -> list[str]:
-    """The words of each sentence in random order."""
+    """The words of each sentence in random order, which is another one than before if two words differ."""
     generator = random.Random(seed)
-    return [" ".join(generator.sample(words, len(words))) for words in map(str.split, sentences)]
+    return [" ".join(_other_order(sentence.split(), generator)) for sentence in sentences]
+
+
+def _other_order(words: list[str], generator: random.Random) -> list[str]:
+    order = words
+    while order == words and len(set(words)) > 1:
+        order = generator.sample(words, len(words))
+    return order
 
 
 @dataclass
 class Arguments:
-    text_file: str = field(metadata={"help": "One sentence per line. Lines of one word are left out."})
+    text_file: str = field(metadata={"help": "One sentence per line. Lines without two different words are left out."})
     model: str = field(default="bert-base-cased", metadata={"help": "A masked language model, by name or path."})
     max_sentences: int = field(default=100, metadata={"help": "The number of sentences to score."})
     batch_size: int = field(default=64, metadata={"help": "The number of masked copies in a forward pass."})
+    max_length: int | None = field(default=None, metadata={"help": "Truncate sentences to this number of tokens."})
     within_word: bool = field(default=False, metadata={"help": "Also mask the later tokens of a word."})
     seed: int = field(default=0, metadata={"help": "The seed of the random order."})
 
@@ -39,12 +48,16 @@ def main() -> float:
     (arguments,) = HfArgumentParser(Arguments).parse_args_into_dataclasses()
     lines = Path(arguments.text_file).read_text(encoding="utf-8").splitlines()
     real = [line for line in lines if len(set(line.split())) > 1][: arguments.max_sentences]
+    model = AutoModelForMaskedLM.from_pretrained(arguments.model)
+    if torch.accelerator.is_available():
+        model = model.to(torch.accelerator.current_accelerator())
     result = pseudo_log_likelihood(
-        AutoModelForMaskedLM.from_pretrained(arguments.model),
+        model,
         AutoTokenizer.from_pretrained(arguments.model),
         [*real, *shuffled(real, arguments.seed)],
         batch_size=arguments.batch_size,
         within_word=arguments.within_word,
+        max_length=arguments.max_length,
     )
     means = result.scores / result.num_tokens.clip(1)  # nats per token
     for sentence, score, other in zip(real, means, means[len(real) :], strict=False):

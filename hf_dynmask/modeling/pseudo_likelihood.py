@@ -23,7 +23,7 @@ from hf_dynmask.modeling.scored_texts import (
     forward_arguments,
     read_texts,
 )
-from hf_dynmask.vocabulary.vocabulary import Vocabulary, check_mask_token, read_vocabulary
+from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 from hf_dynmask.vocabulary.whole_words import whole_words
 
 if TYPE_CHECKING:
@@ -123,7 +123,6 @@ def pseudo_log_likelihood(
     checked_integer(batch_size, "batch_size", 1, "Pass the number of rows in a forward pass, such as 64.")
     checked_flag(within_word, "within_word")
     vocabulary = read_vocabulary(tokenizer)
-    check_mask_token(vocabulary, "the tokenizer of a masked language model")
     names = forward_arguments(model)
     given = read_texts(texts, tokenizer, max_length, names)
     check_columns(given, vocabulary)

@@ -27,7 +27,7 @@ def replaced_token_batch(
     *,
     temperature: float = 1.0,
     seed: int = 0,
-    epoch: int | torch.Tensor = 0,
+    epoch: int | torch.Tensor | None = None,
 ) -> Batch:
     """The batch of a discriminator, which predicts for each token whether it is a replacement.
 
@@ -51,7 +51,8 @@ def replaced_token_batch(
             the same vocabulary. None if the batch holds the replacements.
         temperature: divides the logits: above 1 for more diverse samples, and close to 0 for the most probable id.
         seed: any integer.
-        epoch: from 0, or int64 `[]`, so that the samples of an example differ between epochs even if its logits do not.
+        epoch: from 0, or int64 `[]`, so that the samples of an example differ between epochs even if its logits do not;
+            required with `logits`. The views of an example (`views=2` of the collator) share their draws.
 
     Returns:
         A mapping of the type of `batch`, with its other columns except for `mask_rate`, and
@@ -74,13 +75,13 @@ def replaced_token_batch(
         >>> collator = DataCollatorForDynamicMasking(tokenizer, mlm_probability=0.4, seed=1)
         >>> batch = collator([tokenizer("the cat sat on a mat")], epoch=0)
         >>> logits = torch.zeros(1, 8, len(tokenizer))  # generator(**batch).logits
-        >>> replaced = replaced_token_batch(batch, logits, seed=1)
+        >>> replaced = replaced_token_batch(batch, logits, seed=1, epoch=0)
         >>> tokenizer.decode(replaced["input_ids"][0])
         '[CLS] the cat year unbelievable a mat [SEP]'
         >>> replaced["labels"].tolist()
         [[0, 0, 0, 1, 1, 0, 0, 0]]
     """
-    _check(batch, logits, temperature)
+    _check(batch, logits, temperature, epoch)
     ids, labels = batch["input_ids"], batch["labels"]
     masked = labels != IGNORE_INDEX
     original = torch.where(masked, labels, ids)
@@ -97,7 +98,7 @@ def replaced_token_batch(
 
 
 def _draws(
-    original: torch.Tensor, numbers: torch.Tensor, attended: torch.Tensor, seed: int, epoch: int | torch.Tensor
+    original: torch.Tensor, numbers: torch.Tensor, attended: torch.Tensor, seed: int, epoch: Any
 ) -> torch.Tensor:
     """A uniform integer in [0, 2**32) for each token: int64 `[batch, length]`."""
     if not original.numel():
@@ -132,8 +133,13 @@ def _at_masked(logits: torch.Tensor, masked: torch.Tensor, count: int) -> torch.
     return logits.reshape(count, logits.shape[-1])
 
 
-def _check(batch: Any, logits: Any, temperature: Any) -> None:
+def _check(batch: Any, logits: Any, temperature: Any, epoch: Any) -> None:
     _check_batch(batch)
+    if logits is not None and epoch is None:
+        raise ValueError(
+            "`epoch` must be given with `logits`, so that the samples of an example differ between epochs, but got "
+            "None. Pass the epoch of the batch, from 0."
+        )
     if checked_positive(temperature, "temperature") != 1.0 and logits is None:
         raise ValueError(
             "`temperature` must be left at 1.0 without `logits`, from which it samples tokens, but got "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _READ = ("input_ids", "attention_mask", "special_tokens_mask", "labels", "position_ids", SEQ_LENGTHS)
+_POSITION_TABLES = ("position_embeddings", "embed_positions")  # the modules that hold a vector for each position
 
 
 def read_texts(
@@ -34,10 +35,16 @@ def read_texts(
         names: the columns to keep, in addition to those that are read here.
 
     Raises:
-        ValueError: if there is no text, some texts are not strings and others are, examples are invalid, or
-            `max_length` is below its minimum or is not None with examples.
+        ValueError: if the tokenizer has no mask token, `texts` has no length or no order, there is no text, some texts
+            are not strings and others are, a text is a sequence of strings, examples are invalid, or `max_length` is
+            below its minimum or is not None with examples.
         TypeError: if an example is neither a mapping nor a sequence of ids.
     """
+    if tokenizer.mask_token_id is None:
+        raise ValueError(
+            "`tokenizer` must have a mask token, but has none. Pass the tokenizer of a masked language model; the "
+            "model has not learned a mask token that is added now."
+        )
     if isinstance(texts, str | bytes) or texts is None or length_or_none(texts) == 0:
         raise ValueError(
             f"`texts` must be a list of at least one string, or of examples with `input_ids`, but got {texts!r}. For a "
@@ -56,11 +63,27 @@ def read_texts(
 
 
 def _items(texts: Any) -> Any:
-    """A list for a sequence, such as a tuple or a dataset; columns and tables as they are."""
-    is_table = hasattr(texts, "schema")  # of pyarrow
-    if isinstance(texts, list | Mapping | Set) or is_table or length_or_none(texts) is None:
+    """A list for a sequence, such as a tuple or a dataset; columns and tables as they are.
+
+    Raises:
+        ValueError: if `texts` has no length or no order, or a text is a sequence of strings.
+    """
+    if isinstance(texts, Mapping) or hasattr(texts, "schema"):  # columns, or a table of pyarrow
         return texts
-    return list(texts)
+    if isinstance(texts, Set) or length_or_none(texts) is None:
+        raise ValueError(
+            f"`texts` must be a list of strings or of examples, but got one {type(texts).__name__}. Pass a list, such "
+            "as `list(texts)`: the scores are in its order."
+        )
+    items = list(texts)
+    for number, item in enumerate(items):
+        if isinstance(item, list | tuple) and item and isinstance(item[0], str):
+            raise ValueError(
+                f"`texts` must be strings or examples with `input_ids`, but text {number} is a {type(item).__name__} "
+                "of strings. Pass one string per text; for pairs of texts, or words, pass what `tokenizer` makes of "
+                "them."
+            )
+    return items
 
 
 def _tokenized(texts: Sequence[Any], tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> Mapping[str, Any]:
@@ -90,8 +113,10 @@ def check_masked_language_model(model: Any) -> None:
         ValueError: if it is not a masked language model of transformers, or if its tokens attend to earlier ones only.
     """
     if not isinstance(model, PreTrainedModel):
-        remedy = "the one inside, such as `model.module` of DDP or `model.get_base_model()` of PEFT"
-        raise ValueError(f"`model` must be a transformers model, but got a `{type(model).__name__}`. Pass {remedy}.")
+        raise ValueError(
+            f"`model` must be a transformers model, but got a `{type(model).__name__}`. Pass the one inside, such as "
+            "`model.module` of DDP, `model.get_base_model()` of PEFT or `model._orig_mod` of `torch.compile`."
+        )
     known = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES.values()}
     names = [base.__name__ for base in type(model).__mro__]
     if not any(name in known or name.endswith("ForMaskedLM") for name in names):
@@ -136,9 +161,18 @@ def check_fits_model(batch: RaggedBatch, vocabulary: Vocabulary, model: PreTrain
 
 
 def max_tokens(model: PreTrainedModel) -> int | None:
-    """The number of positions of a model, those of RoBERTa counted from its first one; None if it has no limit."""
+    """The number of positions of a model, those of RoBERTa counted from its first one; None if it has no limit.
+
+    Models with rotary or relative positions only have no table of positions. Their `max_position_embeddings` is the
+    length that they are trained for, and longer texts run.
+    """
     limit = getattr(model.config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:  # such as the -1 of models with relative positions
         return None
-    padding = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
+    if getattr(model.config, "position_embedding_type", None) == "rotary":  # ESM may have a table that it does not use
+        return None
+    if not any(name.rpartition(".")[2] in _POSITION_TABLES for name, _ in model.named_modules()):
+        return None
+    embeddings = getattr(model.base_model, "embeddings", None)
+    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
     return limit if padding is None else limit - padding - 1

@@ -22,12 +22,13 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from hf_dynmask import pseudo_log_likelihood, sparse_prediction
 from hf_dynmask.modeling.pseudo_likelihood import PseudoLogLikelihood
-from hf_dynmask.modeling.scored_texts import max_tokens
+from hf_dynmask.modeling.scored_texts import max_tokens, read_texts
 from hf_dynmask.modeling.sparse_prediction import KNOWN_TYPES
 
 TYPES = [type_ for type_ in KNOWN_TYPES if type_ in CONFIG_MAPPING_NAMES]
 FAST = [name for name in ZOO if name not in ("phobert", "byt5", "canine")]
 OTHER_TYPES = ["fnet", "xlm"]  # all of whose logits are computed; the first one has no attention mask
+WITHOUT_TABLE = ("modernbert", "eurobert", "nomic_bert", "esmc", "gte", "jina_embeddings_v3")  # of positions
 POSITIONS = {"nystromformer": {"max_position_embeddings": 30}}
 WORDS = ["the", "cats", "playing", "unbelievable", "flowers", "gardens", "quickly", "on"]
 GIVES_WARNINGS = pytest.mark.filterwarnings(
@@ -322,7 +323,7 @@ def test_scores_within_sparse_prediction_and_training_after_them(wordpiece) -> N
 
 
 @GIVES_WARNINGS
-@pytest.mark.parametrize("type_", every(4, TYPES))
+@pytest.mark.parametrize("type_", every(4, [type_ for type_ in TYPES if type_ not in WITHOUT_TABLE]))
 def test_the_longest_text_has_as_many_tokens_as_the_model_has_positions(wordpiece, type_) -> None:
     model = _model(wordpiece, type_, **{"max_position_embeddings": 32, **POSITIONS.get(type_, {})})
     limit = max_tokens(model)
@@ -339,6 +340,35 @@ def test_models_without_a_number_of_positions_have_no_limit() -> None:
     model = mlm_model()
     model.config.max_position_embeddings = -1
     assert max_tokens(model) is None
+
+
+@GIVES_WARNINGS
+@pytest.mark.parametrize(
+    ("type_", "sizes", "limit"),
+    [
+        ("xlm", {}, 16),
+        ("flaubert", {}, 16),
+        ("roberta", {}, 15),
+        ("deberta-v2", {}, 16),
+        ("esm", {}, 15),
+        ("esm", {"position_embedding_type": "rotary"}, None),
+        ("deberta-v2", {"position_biased_input": False, "relative_attention": True}, None),
+        ("modernbert", {}, None),
+        ("eurobert", {}, None),
+        ("nomic_bert", {}, None),
+    ],
+)
+def test_only_a_table_of_positions_limits_the_length(wordpiece, type_, sizes, limit) -> None:
+    if type_ not in CONFIG_MAPPING_NAMES:
+        pytest.skip("needs a later transformers")
+    model = _model(wordpiece, type_, **{"max_position_embeddings": 16, **sizes})
+    assert max_tokens(model) == limit
+    ids = [7] * (limit or 24)
+    _check(
+        pseudo_log_likelihood(model, wordpiece, [{"input_ids": ids, "labels": [1, *[-100] * (len(ids) - 2), 1]}]),
+        [_by_hand(model, wordpiece, ids, excluded=tuple(range(1, len(ids) - 1)))],
+        tolerance=1e-4,
+    )
 
 
 def test_texts_without_a_scored_token(wordpiece) -> None:
@@ -372,9 +402,15 @@ def test_tokens_that_are_certain_or_impossible(wordpiece) -> None:
         ([], ValueError, r"`texts` must be a list of at least one string.* but got \[\]"),
         (None, ValueError, "`texts` must be a list of at least one string"),
         (["the", None], ValueError, "must all be strings if one is, but text 1 is a NoneType"),
-        ([["the"]], ValueError, "must hold numbers"),
-        ({"the", "cats"}, ValueError, "must be a list of at least one example"),
-        (iter(["the"]), ValueError, "must be a list of at least one example"),
+        (
+            [["the"]],
+            ValueError,
+            r"`texts` must be strings or examples .* but text 0 is a list of strings\. .*`tokenizer`",
+        ),
+        ([("a", "b")], ValueError, r"`texts` must be strings or examples .* but text 0 is a tuple of strings\."),
+        ({"the", "cats"}, ValueError, r"`texts` must be a list .* but got one set\. Pass a list"),
+        ((text for text in ["the"]), ValueError, r"`texts` must be a list .* but got one generator\. Pass a list"),
+        (7, ValueError, r"`texts` must be a list .* but got one int\. Pass a list"),
         ({"text": ["the"]}, ValueError, "must have `input_ids`"),
         ([7, 8], TypeError, "must be mappings with `input_ids`, or sequences of token ids"),
         ([[7, 8.5]], ValueError, "`input_ids` must be integers"),
@@ -403,6 +439,7 @@ def test_bad_texts_are_refused(wordpiece, texts, error, message) -> None:
         ({"model": BertForTokenClassification(BertConfig(**SIZES))}, "but got a `BertForTokenClassification`"),
         ({"model": AutoModelForCausalLM.from_config(BertConfig(**SIZES, is_decoder=True))}, "a `BertLMHeadModel`"),
         ({"model": DataParallel(mlm_model())}, r"got a `DataParallel`\. Pass the one inside, such as `model.module`"),
+        ({"model": torch.compile(mlm_model())}, r"got a `OptimizedModule`\. .* `model._orig_mod` of `torch.compile`"),
         ({"model": mlm_model(vocab_size=30)}, "that of the model, which has 30 token ids, but got the id 41"),
     ],
 )
@@ -410,6 +447,15 @@ def test_bad_arguments_are_refused(wordpiece, options, message) -> None:
     options = {"model": _model(wordpiece), "tokenizer": wordpiece, "texts": ["the", "un"], **options}
     with pytest.raises(ValueError, match=message):
         pseudo_log_likelihood(**options)
+
+
+def test_a_new_mask_token_is_no_remedy(wordpiece) -> None:
+    """The model has not learned what it stands for."""
+    tokenizer = copy.deepcopy(wordpiece)
+    tokenizer.mask_token = None
+    with pytest.raises(ValueError, match=r"`tokenizer` must have a mask token.* of a masked language model") as error:
+        read_texts(["the"], tokenizer, None, ())
+    assert "add_special_tokens" not in str(error.value)
 
 
 def test_decoders_are_refused(wordpiece) -> None:

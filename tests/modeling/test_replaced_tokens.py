@@ -97,7 +97,7 @@ def test_padding_and_the_other_columns_stay(wordpiece) -> None:
     for layout in LAYOUTS:
         batch = _collated(wordpiece, [[5, 6, 7, 8, 9, 10], [6], [7, 8]], layout, return_mask_rate=True)
         before = copy.deepcopy(dict(batch))
-        replaced = replaced_token_batch(batch, _logits(batch))
+        replaced = replaced_token_batch(batch, _logits(batch), epoch=0)
         assert type(replaced) is BatchEncoding
         assert replaced["input_ids"].dtype == replaced["labels"].dtype == torch.int64
         assert set(replaced) == set(batch) - {"mask_rate"}
@@ -123,7 +123,9 @@ def test_the_samples_follow_seed_and_epoch(wordpiece) -> None:
         assert type(replaced) is dict
         return replaced["input_ids"][0].tolist()
 
-    assert ids() == ids(seed=0, epoch=0) == ids(epoch=torch.tensor(0))
+    assert ids(epoch=0) == ids(seed=0, epoch=0) == ids(epoch=torch.tensor(0))
+    with pytest.raises(ValueError, match="`epoch` must be given with `logits`"):
+        ids()
     assert len({tuple(ids(seed=seed, epoch=epoch)) for seed in range(3) for epoch in range(3)}) == 9
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -132,13 +134,13 @@ def test_a_sample_that_equals_the_original_counts_as_original(wordpiece) -> None
     batch = _collated(wordpiece, [[5 + (start + i) % 40 for i in range(60)] for start in range(20)])
     original = _original(batch)
     logits = torch.nn.functional.one_hot(original, VOCABULARY + 1).float() * 4.0
-    replaced = replaced_token_batch(batch, logits)
+    replaced = replaced_token_batch(batch, logits, epoch=0)
     assert torch.equal(replaced["labels"], (replaced["input_ids"] != original).long())
     masked = batch["labels"] != -100
     prob = logits.softmax(-1).gather(-1, original[..., None])[0, 0, 0].item()
     kept = int((replaced["labels"][masked] == 0).sum())
     assert binomtest(kept, int(masked.sum()), prob).pvalue > 0.001
-    assert not replaced_token_batch(batch, logits, temperature=1e-3)["labels"].any()
+    assert not replaced_token_batch(batch, logits, temperature=1e-3, epoch=0)["labels"].any()
 
 
 @pytest.mark.parametrize("layout", ["right", "left"])
@@ -148,16 +150,18 @@ def test_sparse_logits_give_the_samples_of_all_logits(wordpiece, layout) -> None
     with sparse_prediction(generator):
         sparse = generator(**batch).logits
     assert sparse.shape[:2] == (1, int((batch["labels"] != -100).sum()))
-    samples = [replaced_token_batch(batch, logits)["input_ids"] for logits in (generator(**batch).logits, sparse)]
+    samples = [
+        replaced_token_batch(batch, logits, epoch=0)["input_ids"] for logits in (generator(**batch).logits, sparse)
+    ]
     assert torch.equal(*samples)
-    assert torch.equal(replaced_token_batch(batch, sparse[0])["input_ids"], samples[0])
+    assert torch.equal(replaced_token_batch(batch, sparse[0], epoch=0)["input_ids"], samples[0])
     assert not samples[0].requires_grad
 
 
 def test_a_batch_without_masked_tokens(wordpiece) -> None:
     batch = _collated(wordpiece, [[1], [1, 1]], min_masked=0)  # unknown tokens
     for logits in (torch.zeros(2, 4, VOCABULARY), torch.zeros(1, 0, VOCABULARY), None):
-        replaced = replaced_token_batch(batch, logits)
+        replaced = replaced_token_batch(batch, logits, epoch=0)
         assert torch.equal(replaced["input_ids"], batch["input_ids"])
         assert replaced["labels"].tolist() == [[0, 0, 0, -100], [0, 0, 0, 0]]
 
@@ -178,7 +182,7 @@ def test_random_token_substitution(wordpiece, layout) -> None:
 @pytest.mark.parametrize("layout", ["right", "left"])
 def test_the_losses_of_both_heads_leave_padding_out(wordpiece, layout) -> None:
     batch = _collated(wordpiece, [[5, 6, 7, 8, 9], [10, 11], [7] * 9], layout)
-    replaced = replaced_token_batch(batch, _logits(batch))
+    replaced = replaced_token_batch(batch, _logits(batch), epoch=0)
     seen = replaced["attention_mask"].bool()
     sizes = {**SIZES, "vocab_size": VOCABULARY + 1}
     torch.manual_seed(0)
@@ -201,7 +205,7 @@ def test_the_loss_of_packed_rows_is_that_of_padded_ones(wordpiece) -> None:
     packed = _collated(wordpiece, rows, packing=packed_attention(model))
     assert packed["input_ids"].shape[0] < len(rows)
     assert (packed["seq_idx"] < 0).any()
-    losses = [model(**replaced_token_batch(batch, _logits(batch))).loss for batch in (padded, packed)]
+    losses = [model(**replaced_token_batch(batch, _logits(batch), epoch=0)).loss for batch in (padded, packed)]
     torch.testing.assert_close(*losses)
 
 
@@ -234,4 +238,4 @@ BATCH = {"input_ids": IDS, "labels": torch.tensor([[-100, 6, -100]])}
 )
 def test_errors(batch, arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
-        replaced_token_batch(batch, **arguments)
+        replaced_token_batch(batch, **{"epoch": 0, **arguments})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from support.tokenizers_zoo import ZOO
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -99,6 +100,17 @@ def test_diffusion_samples_follow_the_model(wordpiece) -> None:
     assert masked_diffusion.generate(model, wordpiece, length=5, steps=3) == "cat cat cat cat cat"
 
 
+@pytest.mark.parametrize("name", ["bert_cased", "roberta", "modernbert", "deberta_v3"])
+def test_diffusion_samples_start_from_nothing_but_masks(name) -> None:
+    """Also where the tokenizer puts a token between two mask tokens of a text."""
+    tokenizer, seen = ZOO[name](), []
+    model = _tiny_bert(len(tokenizer))
+    model.register_forward_pre_hook(lambda *args: seen.append(args[2]["input_ids"].tolist()), with_kwargs=True)
+    masked_diffusion.generate(model, tokenizer, length=5, steps=2)
+    first, last = tokenizer("")["input_ids"]
+    assert seen[0] == [[first, *[tokenizer.mask_token_id] * 5, last]]
+
+
 @pytest.fixture
 def run(wordpiece, tmp_path, monkeypatch):
     """Runs an example on a tiny model, `model`, and a text, `corpus.txt`."""
@@ -166,7 +178,7 @@ def test_a_discriminator_learns_to_detect_replaced_tokens(run, wordpiece) -> Non
     assert get_last_checkpoint("out") is not None
     discriminator = ElectraForPreTraining.from_pretrained("out").eval()
     batch = trainer.data_collator([wordpiece(text) for text in texts], epoch=0)
-    replaced = replaced_token_batch(batch, torch.zeros(*batch["labels"].shape, len(wordpiece)))
+    replaced = replaced_token_batch(batch, torch.zeros(*batch["labels"].shape, len(wordpiece)), epoch=0)
     with torch.no_grad():
         assert trainer.model.generator(**batch).loss < 0.7 * math.log(len(wordpiece))  # that of a guess
         scores = discriminator(**replaced).logits
@@ -273,7 +285,8 @@ def test_real_sentences_score_above_shuffled_ones(run, wordpiece, monkeypatch, c
         """Knows the order of the words: predicts each from the one before it."""
 
         def forward(self, input_ids, attention_mask=None):
-            logits = 9.0 * torch.nn.functional.one_hot(following[input_ids.roll(1, 1)], len(wordpiece))
+            known = following.to(input_ids.device)[input_ids.roll(1, 1)]
+            logits = 9.0 * torch.nn.functional.one_hot(known, len(wordpiece))
             return {"logits": logits}
 
     model = Successor(_tiny_bert(len(wordpiece)).config)
@@ -287,4 +300,35 @@ def test_real_sentences_score_above_shuffled_ones(run, wordpiece, monkeypatch, c
         assert all(line.startswith(f"{mean:7.2f} (shuffled: -") for line in lines[:-2])
         assert lines[0].endswith(f"  {_texts()[0]}")
         assert lines[-1] == "100.0% of 11 sentences score above their shuffled words"
-    assert score_sentences.shuffled(["a b c"] * 2, 1) == score_sentences.shuffled(["a b c"] * 2, 1)
+
+
+def test_shuffled_words_have_another_order() -> None:
+    sentences = ["a b", "a a b", "a b c"] * 20
+    found = score_sentences.shuffled(sentences, 1)
+    assert found == score_sentences.shuffled(sentences, 1) != score_sentences.shuffled(sentences, 2)
+    for sentence, other in zip(sentences, found, strict=True):
+        assert other != sentence
+        assert sorted(other.split()) == sorted(sentence.split())
+    assert score_sentences.shuffled(["a", "a a", ""], 1) == ["a", "a a", ""]
+
+
+def test_long_sentences_are_truncated_and_scored_on_an_accelerator(run, monkeypatch) -> None:
+    devices, lengths, move, forward = [], set(), BertForMaskedLM.to, BertForMaskedLM.forward
+
+    def to(self, device):
+        devices.append(device)
+        return move(self, "cpu")
+
+    @functools.wraps(forward)
+    def noting(self, input_ids=None, **rest):
+        lengths.add(input_ids.shape[1])
+        return forward(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(BertForMaskedLM, "to", to)
+    monkeypatch.setattr(BertForMaskedLM, "forward", noting)
+    Path("long.txt").write_text(" ".join(WORDS * 4))
+    run(score_sentences, *MODEL, "--text_file", "long.txt", "--max_length", 8)
+    assert devices == [torch.device("cuda")]
+    assert lengths == {8}
