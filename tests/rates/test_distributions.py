@@ -235,8 +235,8 @@ class TestBlocks:
         with pytest.raises(ValueError, match=message):
             DataCollatorForDynamicMasking(wordpiece, uniform_rate(block_size=4), **arguments)
         collator = DataCollatorForDynamicMasking(wordpiece, **arguments)
+        collator.mlm_probability = uniform_rate(block_size=4)
         with pytest.raises(ValueError, match=message):
-            collator.mlm_probability = uniform_rate(block_size=4)
             collator([{**wordpiece("the cat"), "labels": [0] * 4}], epoch=0)
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, True, "4"])
