@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hf_dynmask.core.draws import example_hashes, stream_keys
@@ -35,7 +33,7 @@ def draw_keys_and_rates(
         other `rate` itself.
     """
     keys = sequence_keys(tokens, pattern, seed)
-    return keys, _draw_rates(rate, keys, tokens.lengths)
+    return keys, _draw_rates(rate, keys, tokens.lengths) if isinstance(rate, RateDistribution) else rate
 
 
 def draw_rates_in_pairs(
@@ -46,14 +44,14 @@ def draw_rates_in_pairs(
     Without `low_discrepancy`, sequences that are the same share it anyway. For the arguments and the result, see
     [`draw_keys_and_rates`].
     """
+    if not isinstance(rate, RateDistribution):
+        return rate
     lengths = tokens.lengths[::2]
     rates = _draw_rates(rate, sequence_keys(tokens, pattern, seed)[::2], lengths)
     if isinstance(rates, TokenRates):
         return TokenRates(rates.values[repeat_rows(lengths, 2)])
-    return rates.repeat(2) if isinstance(rates, np.ndarray) else rates
+    return rates.repeat(2)
 
 
-def _draw_rates(rate: FixedRate | np.ndarray | TokenRates, keys: np.ndarray, lengths: np.ndarray) -> Any:
-    if not isinstance(rate, RateDistribution):
-        return rate
+def _draw_rates(rate: RateDistribution, keys: np.ndarray, lengths: np.ndarray) -> np.ndarray | TokenRates:
     return rate.draw(keys) if rate.block_size is None else rate.draw_in_blocks(keys, lengths)

@@ -71,12 +71,9 @@ class MaskingPlan:
 
     def maskable_by_ids(self, tokens: RaggedTokens) -> np.ndarray:
         """Which tokens are maskable as far as the ids and their positions tell: bool `[tokens]`."""
-        return self.without_unpredictable(self.vocabulary.maskable.take(tokens.input_ids), tokens)
-
-    def without_unpredictable(self, maskable: np.ndarray, tokens: RaggedTokens) -> np.ndarray:
-        """`maskable`, bool `[tokens]`, changed in place: False at tokens that no token before them predicts."""
+        maskable = self.vocabulary.maskable.take(tokens.input_ids)
         if self.mntp:
-            maskable[tokens.row_starts] = False
+            keep_first_tokens(maskable, tokens)
         return maskable
 
     def try_rate(self, rate: FixedRate) -> None:
@@ -97,6 +94,11 @@ class MaskingPlan:
                 f"sequence of one token: {type(error).__name__}: {error}. A custom function takes `MaskingTokens` and "
                 "returns a bool for each token."
             ) from error
+
+
+def keep_first_tokens(maskable: np.ndarray, tokens: RaggedTokens) -> None:
+    """Makes `maskable`, bool `[tokens]`, False at the first token of each sequence, which no token predicts."""
+    maskable[tokens.row_starts] = False
 
 
 class Masked(NamedTuple):
@@ -131,9 +133,13 @@ def mask_batch(batch: RaggedBatch, rate: FixedRate | np.ndarray, pattern: int, p
     If the plan has several views, the batch contains each sequence as many times, in place.
     """
     read, tokens, rows = plan.strategy.columns, batch.tokens, len(batch.lengths)
-    maskable = plan.without_unpredictable(maskable_tokens(batch, plan.vocabulary, read), tokens)
+    maskable = maskable_tokens(batch, plan.vocabulary, read)
+    if plan.mntp:
+        keep_first_tokens(maskable, tokens)
     unlabeled = unlabeled_tokens(batch, plan.vocabulary, read)
     columns = {name: strategy_column(batch, name) for name in read}
+    if plan.views.count == 1:
+        return mask_tokens(tokens, maskable, rate, pattern, plan, columns, unlabeled)
     patterns, complemented = plan.views.patterns(pattern, rows), plan.views.complemented(rows)
     rates = rate if complemented is None else draw_rates_in_pairs(tokens, rate, pattern, plan.seed)
     return mask_tokens(tokens, maskable, rates, patterns, plan, columns, unlabeled, complemented)

@@ -34,7 +34,7 @@ class Views:
 
     def patterns(self, pattern: int, rows: int) -> int | np.ndarray:
         """The pattern of each row: one number, or uint64 `[rows]`."""
-        if self.complementary or self.count == 1:
+        if self.complementary:
             return pattern
         views = np.arange(self.count, dtype=np.uint64) + np.uint64(pattern * self.count % 2**64)  # wraps around
         return np.resize(views, rows)
