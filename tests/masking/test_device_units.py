@@ -234,7 +234,10 @@ def test_other_strategies_are_refused(wordpiece, strategy, message) -> None:
             "`cu_seq_lens` must be None with `seq_idx`",
         ),
         ({"mlm_probability": RateDistribution(lambda draws: draws)}, "a distribution of this package without"),
-        ({"mlm_probability": uniform_rate(low_discrepancy=True)}, "without `low_discrepancy` on a device, but got"),
+        (
+            {"mlm_probability": uniform_rate(low_discrepancy=True)},
+            "without `low_discrepancy` and `block_size` on",
+        ),
     ],
     ids=["floats", "shape", "list", "rows", "float ends", "list of ends", "both", "custom", "low discrepancy"],
 )

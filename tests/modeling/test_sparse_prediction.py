@@ -214,7 +214,7 @@ def _trained(wordpiece: Any, folder: str, sparse: bool, **options: Any) -> list[
         Numbered(16),
         compute_metrics=lambda prediction: {"shape": float(prediction.predictions.shape[1])},
         compute_loss_func=compute_loss,
-        callbacks=[MaskRateCallback(audit="every_step")],
+        callbacks=[MaskRateCallback(eval_mlm_probability=0.15, audit="every_step")],
     )
     if sparse:
         with sparse_prediction(trainer.model):

@@ -134,7 +134,9 @@ def test_a_trainer_is_freed_with_its_last_use(made) -> None:
     gc.collect()
     gc.disable()
     try:
-        trainer = made(MaskRateCallback(), dataloader_num_workers=1, dataloader_persistent_workers=True)
+        trainer = made(
+            MaskRateCallback(eval_mlm_probability=0.15), dataloader_num_workers=1, dataloader_persistent_workers=True
+        )
         trainer.evaluate()
         trainer.train()
         let_go = weakref.ref(trainer), weakref.ref(trainer.model)
