@@ -12,16 +12,15 @@ from support.extended import pairs
 from support.tokenizers_zoo import TEXTS, ZOO
 from support.variants import VARIANTS, tags, variant
 from support.witness import witnessed
-from transformers import BertConfig, BertForMaskedLM
 
 from hf_dynmask import (
     DataCollatorForDynamicMasking,
     MaskRateCallback,
     audit_batch,
     linear_schedule,
-    packed_attention,
     uniform_rate,
 )
+from hf_dynmask.batching.packing import Packing
 from hf_dynmask.trainer.batch_audit import restore_batch
 
 SENTENCES = ["the cat sat on a mat and the dog ran to the house", "the dog", "unbelieving, the cat ran on a mat"]
@@ -90,19 +89,12 @@ def test_views_of_one_example_are_consecutive_whatever_the_layout(wordpiece, vie
     wordpiece = copy.deepcopy(wordpiece)
     wordpiece.padding_side = side
     examples = [dict(wordpiece(text)) for text in SENTENCES]
-    model = BertForMaskedLM(
-        BertConfig(
-            vocab_size=len(wordpiece), hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
-        )
-    )
     settings = {"mlm_probability": 0.4, "seed": 1, "views": views}
     padded = DataCollatorForDynamicMasking(wordpiece, **settings)(examples, "np", epoch=2)
     flat = DataCollatorForDynamicMasking(wordpiece, **settings, padding_free=True, return_seq_idx=True)(
         examples, "np", epoch=2
     )
-    rows = DataCollatorForDynamicMasking(wordpiece, **settings, packing=packed_attention(model))(
-        examples, "np", epoch=2
-    )
+    rows = DataCollatorForDynamicMasking(wordpiece, **settings, packing=Packing(one_row=False))(examples, "np", epoch=2)
     for number in range(2 * len(examples)):
         attended = padded["attention_mask"][number] == 1
         for column in ("input_ids", "labels"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from typing import Any
 
@@ -50,6 +51,8 @@ def _model(tokenizer: Any, type_: str = "bert", **sizes: Any) -> Any:
 def _log_prob(model: Any, ids: list[int], masked: list[int], mask: int, **columns: Any) -> float:
     """That of the first masked token, from all logits of one row."""
     row = torch.tensor([[mask if position in masked else id_ for position, id_ in enumerate(ids)]])
+    if "attention_mask" in inspect.signature(model.forward).parameters:  # or XLM takes [CLS] for its padding
+        columns = {"attention_mask": torch.ones_like(row), **columns}
     with torch.no_grad():
         logits = model(input_ids=row, **columns).logits[0, masked[0]]
     return logits.double().log_softmax(-1)[ids[masked[0]]].item()
