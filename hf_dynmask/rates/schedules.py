@@ -153,18 +153,16 @@ def phase_schedule(phases: Sequence[tuple[float | Schedule, float]]) -> Schedule
     >>> stable_then_decay(0.5), round(stable_then_decay(0.9), 6)
     (0.3, 0.2)
     """
-    is_list = isinstance(phases, Sequence | np.ndarray) and not isinstance(phases, str) and len(phases) > 0
-    if not is_list or not all(isinstance(phase, tuple | list | np.ndarray) and len(phase) == 2 for phase in phases):
+    rows = phases.tolist() if isinstance(phases, np.ndarray) else phases
+    is_list = isinstance(rows, Sequence) and not isinstance(rows, str) and len(rows) > 0
+    if not is_list or not all(isinstance(phase, tuple | list) and len(phase) == 2 for phase in rows):
         raise ValueError(
             f"`phases` must be a list of pairs, a rate or a schedule and a length, but got {phases!r}. Pass "
             "`[(0.30, 3), (0.15, 1)]`, for example."
         )
-    return PhaseCurve(
-        tuple(
-            (as_schedule(rate, "rate` in `phases"), checked_positive(length, "length` in `phases"))
-            for rate, length in phases
-        )
-    )
+    schedules = [as_schedule(rate, "rate` in `phases") for rate, _ in rows]
+    lengths = [checked_positive(length, "length` in `phases") for _, length in rows]
+    return PhaseCurve(tuple(zip(schedules, lengths, strict=True)))
 
 
 def cyclic_schedule(schedule: float | Schedule, cycles: float) -> Schedule:
