@@ -107,19 +107,19 @@ class Masked(NamedTuple):
     Attributes:
         indices: int64 `[masked]`, the indices of masked tokens, in rising order.
         rates: the mask rate of each sequence; one number, float64 `[sequences]`, or the rates of tokens.
-        units: the units of the sequences.
+        tokens: the sequences, with the keys of their draws.
         plan: the plan of the masks.
     """
 
     indices: np.ndarray
     rates: float | np.ndarray | TokenRates
-    units: Units
+    tokens: MaskingTokens
     plan: MaskingPlan
 
     @property
-    def tokens(self) -> MaskingTokens:
-        """The sequences, with the keys of their draws."""
-        return self.units.tokens
+    def units(self) -> Units:
+        """The units of the sequences. Made at each access: kept, their arrays would slow down every batch."""
+        return partition_units(self.tokens, self.plan.strategy.partition)
 
     @property
     def ids(self) -> np.ndarray:
@@ -179,7 +179,7 @@ def mask_tokens(
     indices = select_units(units, rates, plan.strategy, plan.exact_count, plan.min_masked)
     if complemented is not None:
         indices, rates = complement(units, indices, rates, complemented)
-    return Masked(indices, rates, units, plan)
+    return Masked(indices, rates, masking_tokens, plan)
 
 
 def replacement_ids(tokens: MaskingTokens, masked: np.ndarray, plan: MaskingPlan) -> np.ndarray:
