@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -14,8 +15,17 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from hf_dynmask import DataCollatorForDynamicMasking, audit_batch
+from hf_dynmask.collators import base
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 
+VOCABULARY = functools.cache(read_vocabulary)
 SENTENCES = ["the cat sat on a mat and the dog ran to the house", "the dog", "unbelieving"]
+
+
+@pytest.fixture
+def _once_a_tokenizer(monkeypatch) -> None:
+    """Some vocabularies take a second to read."""
+    monkeypatch.setattr(base, "read_vocabulary", VOCABULARY)
 
 
 def _bare(tokenizer, texts=SENTENCES) -> list[dict[str, list[int]]]:
@@ -24,6 +34,7 @@ def _bare(tokenizer, texts=SENTENCES) -> list[dict[str, list[int]]]:
     return [{**each, "tags": tags(np.array(each["input_ids"])).tolist()} for each in examples if each["input_ids"]]
 
 
+@pytest.mark.usefixtures("_once_a_tokenizer")
 @pytest.mark.parametrize(("strategy", "name"), pairs(VARIANTS, ZOO))
 def test_the_first_token_is_never_masked_and_all_others_can_be(strategy, name) -> None:
     tokenizer = ZOO[name]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -21,9 +22,18 @@ from hf_dynmask import (
     uniform_rate,
 )
 from hf_dynmask.batching.packing import Packing
+from hf_dynmask.collators import base
 from hf_dynmask.trainer.batch_audit import restore_batch
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 
+VOCABULARY = functools.cache(read_vocabulary)
 SENTENCES = ["the cat sat on a mat and the dog ran to the house", "the dog", "unbelieving, the cat ran on a mat"]
+
+
+@pytest.fixture(autouse=True)
+def _once_a_tokenizer(monkeypatch) -> None:
+    """Some vocabularies take a second to read."""
+    monkeypatch.setattr(base, "read_vocabulary", VOCABULARY)
 
 
 def _examples(tokenizer, texts=SENTENCES) -> list[dict[str, list[int]]]:
@@ -48,12 +58,14 @@ def test_independent_views_are_the_masks_of_as_many_epochs(wordpiece, strategy, 
 
 
 @pytest.mark.parametrize(("strategy", "name"), pairs(VARIANTS, ZOO))
-@pytest.mark.parametrize(
-    ("rate", "exact_count"), [(0.0, False), (0.15, True), (0.6, False), (1.0, True), (uniform_rate(0.2, 0.9), False)]
-)
-def test_complementary_views_mask_each_maskable_token_once(strategy, name, rate, exact_count) -> None:
+def test_complementary_views_mask_each_maskable_token_once(strategy, name) -> None:
     tokenizer = ZOO[name]()
     examples = _examples(tokenizer, list(TEXTS.values()))
+    for rate, exact_count in ((0.0, False), (0.15, True), (0.6, False), (1.0, True), (uniform_rate(0.2, 0.9), False)):
+        _check_complements(tokenizer, examples, strategy, rate, exact_count)
+
+
+def _check_complements(tokenizer, examples, strategy, rate, exact_count) -> None:
     settings = {"mlm_probability": rate, "exact_count": exact_count, "return_mask_rate": True}
     batch = _collator(tokenizer, strategy, views="complementary", **settings)(examples, "np", epoch=3)
     first = _collator(tokenizer, strategy, **settings)(examples, "np", epoch=3)
