@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import os
 import signal
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # loaders' workers are forked from processes that have tokenized
@@ -108,6 +109,14 @@ def report_figure(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Called by tests of guarantees: `report_figure("draws", "1,000,000")` is printed when all tests are done."""
     figures = request.config.stash.setdefault(FIGURES, [])
     return lambda promise, figure: figures.append((promise, figure))
+
+
+@pytest.fixture(autouse=True)
+def no_loader_in_progress() -> None:
+    """Forgets the passes that earlier tests did not finish, which accelerate counts for as long as a loader lives."""
+    state = sys.modules.get("accelerate.state")
+    if state is not None and state.GradientState._shared_state:
+        state.GradientState().dataloader_references = [None]
 
 
 @pytest.fixture
