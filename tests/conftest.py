@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 from support.trained import train
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -117,6 +118,15 @@ def no_loader_in_progress() -> None:
     state = sys.modules.get("accelerate.state")
     if state is not None and state.GradientState._shared_state:
         state.GradientState().dataloader_references = [None]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they give where a model is tiny."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -6,20 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.core.draws import Purpose, as_draws, below, draw_in_rows
+from hf_dynmask.core.draws import as_draws, below
 from hf_dynmask.core.rows import count_per_row
 from hf_dynmask.masking.exact_counts import select_count, select_systematically
 from hf_dynmask.masking.ranking import argsort_in_rows, sum_before_in_rows
 from hf_dynmask.rates.distributions import TokenRates
 from hf_dynmask.strategies import Strategy
-from hf_dynmask.strategies.units import Units
+from hf_dynmask.strategies.units import Units, independent_draws
 from hf_dynmask.strategies.weights import (
-    Weights,
     checked_unit_values,
-    checked_weights,
     proportional,
     relative_weights,
     sum_by_row,
+    unit_weights,
 )
 
 _MIN_SORT_WEIGHT = 2.0**-64  # avoids division by 0 where the probability is 0; such units are last, by their draws
@@ -89,7 +88,7 @@ def _draws_and_probs(units: Units, rates: float | np.ndarray | TokenRates, strat
         probs = checked_unit_values(values, units, "probs", strategy)
         return _UnitDraws(draws, probs, probs)
     if strategy.weights is not None:
-        weights = relative_weights(units, _unit_weights(units, strategy.weights))
+        weights = relative_weights(units, unit_weights(strategy.weights, units))
         return _UnitDraws(draws, proportional(units, weights, _row_rates(units, rates)), weights)
     if isinstance(rates, TokenRates):
         return _UnitDraws(draws, units.at_first_token(rates.values))
@@ -111,23 +110,12 @@ def _row_rates(units: Units, rates: float | np.ndarray | TokenRates) -> np.ndarr
     return rates if isinstance(rates, np.ndarray) else np.full(len(units.counts), rates, dtype=np.float64)
 
 
-def _unit_weights(units: Units, weights: Weights) -> np.ndarray:
-    values = checked_weights(weights(units.tokens, units))
-    if len(values) != len(units):
-        raise ValueError(
-            f"`weights` must return a number for each of {len(units)} units, but returned {len(values)}. Return an "
-            "array of `len(units)`."
-        )
-    return values
-
-
 def _unit_draws(units: Units, rates: float | np.ndarray | TokenRates, strategy: Strategy) -> np.ndarray:
     """uint32 `[units]`: the draw of the first token of each unit, or those of the strategy."""
-    tokens = units.tokens
-    if strategy.draws is not None:
-        values = strategy.draws(tokens, units, _row_rates(units, rates))
-        return as_draws(checked_unit_values(values, units, "draws", strategy))
-    return draw_in_rows(tokens.keys, units.counts, units.at_first_token(tokens.positions), Purpose.SELECTION)
+    if strategy.draws is None:
+        return independent_draws(units)
+    values = strategy.draws(units.tokens, units, _row_rates(units, rates))
+    return as_draws(checked_unit_values(values, units, "draws", strategy))
 
 
 def _first_units(units: Units, sort_keys: np.ndarray, rows: np.ndarray, min_masked: int) -> np.ndarray:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_dynmask.core.draws import RANGE, Purpose, as_fraction, draw_in_rows, draw_per_row
+from hf_dynmask.core.draws import RANGE, Purpose, as_fraction, draw_per_row
 from hf_dynmask.strategies.masking_tokens import MaskingTokens, Pieces
 from hf_dynmask.strategies.partitions import words
 from hf_dynmask.strategies.strategy import Strategy
-from hf_dynmask.strategies.units import Units, every_token, partition_units
-from hf_dynmask.strategies.weights import checked_unit_values, checked_weights, proportional, relative_weights
+from hf_dynmask.strategies.units import Units, every_token, independent_draws, partition_units
+from hf_dynmask.strategies.weights import checked_unit_values, proportional, relative_weights, unit_weights
 
 
 class Components(NamedTuple):
@@ -64,17 +64,17 @@ def mixed_word_starts(tokens: MaskingTokens, mixed: Components) -> np.ndarray:
 
 def mixed_weights(tokens: MaskingTokens, units: Units, mixed: Components) -> np.ndarray:
     """`Strategy.weights` of the mixture: float64 `[units]`."""
-    return _by_component(units, np.zeros(len(tokens.lengths)), mixed, _component_weights)
+    return _by_component(units, mixed, lambda strategy, own, rows: _component_weights(strategy, own))
 
 
 def mixed_probs(tokens: MaskingTokens, units: Units, rates: np.ndarray, mixed: Components) -> np.ndarray:
     """`Strategy.probs` of the mixture: float64 `[units]`."""
-    return _by_component(units, rates, mixed, _component_probs)
+    return _by_component(units, mixed, lambda strategy, own, rows: _component_probs(strategy, own, rates[rows]))
 
 
 def mixed_draws(tokens: MaskingTokens, units: Units, rates: np.ndarray, mixed: Components) -> np.ndarray:
     """`Strategy.draws` of the mixture: float64 `[units]`."""
-    return _by_component(units, rates, mixed, _component_draws)
+    return _by_component(units, mixed, lambda strategy, own, rows: _component_draws(strategy, own, rates[rows]))
 
 
 def uniform_sequences(tokens: MaskingTokens, mixed: Components) -> np.ndarray:
@@ -86,44 +86,36 @@ def uniform_sequences(tokens: MaskingTokens, mixed: Components) -> np.ndarray:
 
 
 def _by_component(
-    units: Units,
-    rates: np.ndarray,
-    mixed: Components,
-    values_of: Callable[[Strategy, Units, np.ndarray], np.ndarray],
+    units: Units, mixed: Components, values_of: Callable[[Strategy, Units, np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """The values `[units]` that the component of each sequence gives to its units."""
+    """The values `[units]` that the component of each sequence gives to its units.
+
+    `values_of` takes a component, the units of its sequences, and which sequences these are, bool `[sequences]`.
+    """
     values = np.empty(len(units))
     for strategy, rows in _drawn(units.tokens, mixed):
-        values[rows.repeat(units.counts)] = values_of(strategy, _select_units(units, rows), rates[rows])
+        values[rows.repeat(units.counts)] = values_of(strategy, _select_units(units, rows), rows)
     return values
 
 
-def _component_weights(strategy: Strategy, units: Units, rates: np.ndarray) -> np.ndarray:
-    if strategy.weights is None:
-        return np.ones(len(units))
-    weights = checked_weights(strategy.weights(units.tokens, units))
-    if len(weights) != len(units):
-        raise ValueError(
-            f"`weights` of {strategy!r} must return a number for each of {len(units)} units, but returned "
-            f"{len(weights)}. Return an array of `len(units)`."
-        )
-    return weights
+def _component_weights(strategy: Strategy, units: Units) -> np.ndarray:
+    return (
+        np.ones(len(units)) if strategy.weights is None else unit_weights(strategy.weights, units, f" of {strategy!r}")
+    )
 
 
 def _component_probs(strategy: Strategy, units: Units, rates: np.ndarray) -> np.ndarray:
     if strategy.probs is not None:
         return checked_unit_values(strategy.probs(units.tokens, units, rates), units, "probs", strategy)
     if strategy.weights is not None:
-        return proportional(units, relative_weights(units, _component_weights(strategy, units, rates)), rates)
+        return proportional(units, relative_weights(units, _component_weights(strategy, units)), rates)
     return units.from_sequences(rates)
 
 
 def _component_draws(strategy: Strategy, units: Units, rates: np.ndarray) -> np.ndarray:
-    tokens = units.tokens
-    if strategy.draws is not None:
-        return checked_unit_values(strategy.draws(tokens, units, rates), units, "draws", strategy)
-    positions = units.at_first_token(tokens.positions)
-    return as_fraction(draw_in_rows(tokens.keys, units.counts, positions, Purpose.SELECTION))
+    if strategy.draws is None:
+        return as_fraction(independent_draws(units))
+    return checked_unit_values(strategy.draws(units.tokens, units, rates), units, "draws", strategy)
 
 
 def draw_components(keys: np.ndarray, shares: Sequence[float]) -> np.ndarray:

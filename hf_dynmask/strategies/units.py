@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hf_dynmask.core.draws import Purpose, draw_in_rows
 from hf_dynmask.core.rows import count_per_row, positions_in_rows
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
 
@@ -136,6 +137,12 @@ def every_token(tokens: MaskingTokens) -> np.ndarray:
     <Strategy common ids>
     """
     return np.ones(len(tokens.input_ids), dtype=bool)
+
+
+def independent_draws(units: Units) -> np.ndarray:
+    """uint32 `[units]`: the draw of the first token of each unit."""
+    positions = units.at_first_token(units.tokens.positions)
+    return draw_in_rows(units.tokens.keys, units.counts, positions, Purpose.SELECTION)
 
 
 def partition_units(tokens: MaskingTokens, partition: Partition) -> Units:

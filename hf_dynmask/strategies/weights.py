@@ -92,6 +92,21 @@ def checked_weights(weights: Any, argument: str = "weights") -> np.ndarray:
     return values
 
 
+def unit_weights(weights: Weights, units: Units, owner: str = "") -> np.ndarray:
+    """The weights that a function of a strategy returns, float64 `[units]`. `owner` follows its name in errors.
+
+    Raises:
+        ValueError: if there is not one finite, non-negative number for each unit.
+    """
+    values = checked_weights(weights(units.tokens, units))
+    if len(values) != len(units):
+        raise ValueError(
+            f"`weights`{owner} must return a number for each of {len(units)} units, but returned {len(values)}. Return "
+            "an array of `len(units)`."
+        )
+    return values
+
+
 def checked_unit_values(values: Any, units: Units, argument: str, strategy: object) -> np.ndarray:
     """The values that a function of a strategy returns, as float64 `[units]`; 0 where a unit cannot be masked.
 

@@ -32,6 +32,7 @@ class Vocabulary:
         state: the state of the tokenizer when it was read, from [`_tokenizer_state`].
         count: the number of tokens at that time.
         marked: the ids that were marked as special at that time, with or without a role.
+        unmaskable: ordinary ids that are never masked.
     """
 
     special: np.ndarray
@@ -44,6 +45,7 @@ class Vocabulary:
     state: tuple[Any, ...] = ()
     count: int = 0
     marked: frozenset[int] = frozenset()
+    unmaskable: frozenset[int] = frozenset()
 
     @cached_property
     def words(self) -> WordTable | None:
@@ -52,8 +54,10 @@ class Vocabulary:
 
     @cached_property
     def maskable(self) -> np.ndarray:
-        """bool `[ids]`: the opposite of `special`, except for [`with_unmaskable`]."""
-        return ~self.special
+        """bool `[ids]`: False for `special` and `unmaskable` ids."""
+        maskable = ~self.special
+        maskable[list(self.unmaskable)] = False
+        return maskable
 
     @cached_property
     def size(self) -> int:
@@ -73,11 +77,8 @@ class Vocabulary:
             return self
         for id_ in ids:
             checked_integer(id_, "id` in `unmaskable_ids", 0, remedy, self.size - 1)
-        clone = dataclasses.replace(self, read_words=partial(getattr, self, "words"))  # which are read once for both
-        maskable = self.maskable.copy()
-        maskable[list(ids)] = False
-        clone.__dict__["maskable"] = maskable
-        return clone
+        words = partial(getattr, self, "words")  # which are read once for both
+        return dataclasses.replace(self, unmaskable=frozenset(map(int, ids)), read_words=words)
 
     def is_current(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         """Whether the tokenizer has no new tokens, and the same tokens have roles. Takes a microsecond."""

@@ -427,15 +427,6 @@ class TestErrors:
             _collator(tokenizer)([[5, 6], [7]])
 
 
-@pytest.fixture
-def one_thread():
-    """Threads cost more than they give where a model is tiny."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_a_model_learns_under_trainer(t5, tmp_path) -> None:
     """With `Trainer`'s own defaults; noise is annealed, and evaluation is fixed."""

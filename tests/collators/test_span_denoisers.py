@@ -306,15 +306,6 @@ class TestAudit:
         assert not audit_batch(collator, batch, epoch=1, columns=["special_tokens_mask"]).matches
 
 
-@pytest.fixture
-def one_thread():
-    """Threads cost more than they give where a model is tiny."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 class TestTrainer:
     def _trainer(self, tokenizer, folder, callback) -> Trainer:

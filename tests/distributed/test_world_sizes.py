@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import resumable
 from support.extended import every
+from support.launched import launched
 from transformers import trainer_pt_utils
 
-ROOT = Path(__file__).parents[2]
 BALANCES = hasattr(trainer_pt_utils, "BatchRebalanceSampler")
 EXAMPLES, EPOCHS, STOP = 44, 2, 15  # 11 steps an epoch at a global batch of 4
 FALLING, FIXED = (0.4, 0.1), (0.3, 0.3)  # the first and the last rate
@@ -61,17 +58,7 @@ def _launch(
     settings = {"tokenizer": str(tokenizer), "output_dir": str(output_dir), "record": record, "examples": examples}
     settings |= {"arguments": {"max_steps": EPOCHS * 11, "save_strategy": "no", **arguments}, "rates": rates}
     settings["stream"] = "stream" in way
-    config = ROOT / "benchmarks" / "ner" / "config" / "launch" / f"cpu_{processes}_fp32.yaml"
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-    done = subprocess.run(
-        [*launch, str(ROOT / "tests" / "support" / "training.py"), json.dumps({**settings, "stop": stop})],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    launched(processes, "support/training.py", json.dumps({**settings, "stop": stop}), timeout=300)
     records = list(output_dir.glob(f"{record}-*.jsonl"))
     assert len(records) == processes
     lines = [json.loads(line) for path in records for line in path.read_text().splitlines()]

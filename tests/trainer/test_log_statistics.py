@@ -6,9 +6,6 @@ import itertools
 import json
 import logging
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from hypothesis import strategies as st
 from support import resumable
 from support.corpora import Numbered, Stream, example
 from support.extended import every
+from support.launched import launched
 from support.mlm_models import mlm_model
 from support.recount import SPECIAL, AnyBatch, Recount, statistics
 from transformers import (
@@ -46,7 +44,6 @@ from hf_dynmask.loading.batch_position import BatchPosition
 from hf_dynmask.loading.loaders import torch_loader
 from hf_dynmask.trainer import log_statistics
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES, BATCH = 22, 2  # 11 batches an epoch: its last step is incomplete with accumulation
 NAMES = ("masked_fraction", "num_labels", "padding_fraction")
 SCHEDULE = linear_schedule(0.6, 0.1)
@@ -483,18 +480,8 @@ def test_a_later_iteration_that_overwrites_is_noticed() -> None:
 def test_two_ranks_sum_what_both_received(wordpiece, tmp_path) -> None:
     """A dataset in shards, and a stream that rank 0 collates for both, whose epoch ends with half a batch."""
     wordpiece.save_pretrained(tmp_path)
-    config = ROOT / "benchmarks" / "ner" / "config" / "launch" / "cpu_2_fp32.yaml"
-    script = ROOT / "tests" / "distributed" / "log_statistics.py"
-    done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config, script, tmp_path],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("STATISTICS ")]
+    printed = launched(2, "distributed/log_statistics.py", str(tmp_path))
+    (line,) = [line for line in printed.splitlines() if line.startswith("STATISTICS ")]
     for name, (logged, recounted, steps_left_out) in json.loads(line.removeprefix("STATISTICS ")).items():
         assert [entry for entry in recounted if entry["step"] not in steps_left_out] == logged, name
         assert len(logged) == len(recounted) - len(steps_left_out) > 1, name
