@@ -52,7 +52,7 @@ def _masked(rows, rate: float, seed: int = 0, pattern: int = 0, mix=(0.8, 0.1)) 
 def _weakly(monkeypatch, weak: Generator) -> None:
     monkeypatch.setattr("hf_dynmask.masking.keys.stream_keys", weak.keys)
     monkeypatch.setattr("hf_dynmask.masking.keys.example_hashes", weak.hashes)
-    monkeypatch.setattr("hf_dynmask.masking.unit_selection.draw_in_rows", weak.draws)
+    monkeypatch.setattr("hf_dynmask.strategies.units.draw_in_rows", weak.draws)
     monkeypatch.setattr("hf_dynmask.masking.replacement.draw_in_rows", weak.draws)
 
 
