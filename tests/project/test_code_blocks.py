@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, TrainingArguments, masking_utils
 
 import hf_dynmask
@@ -46,6 +49,7 @@ def blocks_of(page: Path) -> list[Block]:
 def names(with_sentinels, tmp_path, monkeypatch) -> dict[str, Any]:
     """What blocks take for granted."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "composer", SimpleNamespace(Callback=object))  # which needs another torch
     if not hasattr(masking_utils, "create_bidirectional_mask"):  # transformers 4, whose models cannot be packed
         monkeypatch.setattr(hf_dynmask, "packed_attention", lambda model: Packing(one_row=False), raising=False)
     tokenizer = with_sentinels
@@ -161,6 +165,19 @@ def test_the_changes_to_run_mlm(names) -> None:
     assert isinstance(trainer.data_collator, DataCollatorForDynamicMasking)
     rates = [entry["mask_rate"] for entry in trainer.state.log_history if "mask_rate" in entry]
     assert rates == pytest.approx([0.30, 0.25])
+
+
+def test_the_callback_for_composer_sets_epoch_and_rate(names) -> None:
+    for block in blocks_of(ROOT / "docs/migration.md"):
+        run(block.text, names)
+    collator = names["collator"]
+    loader = DataLoader([dict(names["tokenizer"]("the cat sat on a mat"))] * 8, batch_size=2, collate_fn=collator)
+    callback = names["StartEpoch"](collator, total_steps=8)
+    collator.return_mask_rate = True
+    for epoch in range(2):
+        callback.epoch_start(SimpleNamespace(dataloader=loader, timestamp=SimpleNamespace(epoch=epoch)), logger=None)
+        rates = [float(batch["mask_rate"][0]) for batch in loader]
+        assert rates == pytest.approx([0.30 - 0.15 * (4 * epoch + step) / 8 for step in range(4)])
 
 
 def test_the_guide_lists_what_the_stock_collator_has_and_ours_has_not(with_sentinels) -> None:
