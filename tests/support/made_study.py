@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.ner.experiments.arguments import make_budget
+from benchmarks.ner.experiments.argument_checks import make_budget
 from benchmarks.ner.experiments.grid import GridCell
 from benchmarks.ner.experiments.result import configuration, run_id
 from benchmarks.ner.experiments.study import STUDIES, Study

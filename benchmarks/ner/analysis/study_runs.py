@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.ner.analysis.pairing import Pair
-from benchmarks.ner.experiments.arguments import make_budget
+from benchmarks.ner.experiments.argument_checks import make_budget
 from benchmarks.ner.experiments.grid import GridCell
 from benchmarks.ner.experiments.result import DIVERGED, HARNESS_VERSION, Result, canonical_json, configuration
 from benchmarks.ner.experiments.study import Study

@@ -15,6 +15,8 @@ from datasets import Dataset, DatasetInfo, Features, Value
 from datasets import Sequence as SequenceFeature
 
 from benchmarks.ner.data.display import shorten
+from benchmarks.ner.data.file_format import FileFormat
+from benchmarks.ner.data.tag_schemes import BIOES, to_iob2
 
 WORD_COLUMNS = ("words", "tokens")
 TAG_COLUMNS = ("tags", "ner_tags")
@@ -46,12 +48,12 @@ def document_lengths(split: Dataset) -> list[int] | None:
     return [len(list(sentences)) for _, sentences in groupby(split["document"])]
 
 
-def from_rows(words: list[Any], tags: list[Any], names: list[str] | None, where: str) -> Dataset:
+def from_rows(words: list[Any], tags: list[Any], names: list[str] | None, form: FileFormat, where: str) -> Dataset:
     if names is not None:
         tags = [_named(row, names, f"{where}:{number}") for number, row in enumerate(tags, start=1)]
-    for row, pair in enumerate(zip(words, tags, strict=True), start=1):
-        check_sentence(*pair, where=f"{where}:{row}")
-    return ner_dataset(words, tags)
+    pairs = enumerate(zip(words, tags, strict=True), start=1)
+    sentences = [read_sentence(*pair, form, where=f"{where}:{row}") for row, pair in pairs]
+    return ner_dataset([words for words, _ in sentences], [tags for _, tags in sentences])
 
 
 def _named(numbers: Any, names: list[str], where: str) -> list[str]:
@@ -62,41 +64,63 @@ def _named(numbers: Any, names: list[str], where: str) -> list[str]:
     return [names[number] for number in numbers]
 
 
-def one_of(names: tuple[str, str], found: list[str], where: str) -> str:
-    present = [name for name in found if name in names]
+def named_columns(found: list[str], form: FileFormat, where: str) -> tuple[str, str]:
+    """Returns the names of the columns of words and tags among those found."""
+    return (
+        _named_column("word_column", form.word_column, WORD_COLUMNS, found, where),
+        _named_column("tag_column", form.tag_column, TAG_COLUMNS, found, where),
+    )
+
+
+def _named_column(option: str, chosen: str | None, names: Sequence[str], found: list[str], where: str) -> str:
+    present = [name for name in found if name == chosen or (chosen is None and name in names)]
     if len(present) != 1:
-        rule = f"there must be exactly one column of {' and '.join(names)}"
-        raise ValueError(
-            f"{where}: {rule}; got {', '.join(map(shorten, found[:10])) or 'none'}; rename or drop columns"
-        )
+        rule = f"exactly one column of {' and '.join(names)}" if chosen is None else f"a column {shorten(chosen)}"
+        received = ", ".join(map(shorten, found[:10])) or "none"
+        raise ValueError(f"{where}: there must be {rule}; got {received}; pass the name of one as --{option}")
     return present[0]
 
 
-def check_sentence(words: Any, tags: Any, where: str) -> None:
+def read_sentence(words: Any, tags: Any, form: FileFormat, where: str) -> tuple[list[str], list[str]]:
+    """Returns the words and the IOB2 tags of a sentence in a format; raises `ValueError` for a malformed one."""
     for name, values in (("words", words), ("tags", tags)):
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise ValueError(f"{where}: {name} must be a list of strings; got {_offending(values)}; write strings")
     if len(words) != len(tags):
         received = f"{len(words)} words and {len(tags)} tags"
         raise ValueError(f"{where}: each word must have one tag; got {received}; align them")
-    for word, tag, previous in zip(words, tags, ["O", *tags[:-1]], strict=True):
-        check_word(word, where)
-        check_tag(tag, previous, where)
+    converted = ["O"]
+    for tag in tags:
+        converted.append(read_tag(tag, converted[-1], form.tag_scheme, where))
+    return [read_word(word, form.word_pattern, where) for word in words], converted[1:]
 
 
-def check_word(word: str, where: str) -> None:
+def read_word(word: str, pattern: str | None, where: str) -> str:
+    """Returns the part of a word that a pattern keeps."""
+    if pattern is not None:
+        found = re.fullmatch(pattern, word)
+        if found is None:
+            rule = f"a word must match {shorten(pattern)}"
+            raise ValueError(f"{where}: {rule}; got {shorten(word)}; change --word_pattern or the word")
+        word = found[1] or ""
     if not word.strip(" "):
         raise ValueError(f"{where}: a word must not be empty; got {shorten(word)}; remove it or fill it in")
     if LONE_SURROGATE.search(word):
         raise ValueError(f"{where}: a word must be valid Unicode; got {shorten(word)}; write complete surrogate pairs")
+    return word
 
 
-def check_tag(tag: str, previous: str, where: str) -> None:
+def read_tag(tag: str, previous: str, scheme: str, where: str) -> str:
+    """Returns a tag in IOB2, given the IOB2 tag of the word before it, or "O"."""
+    tag = to_iob2(tag, previous, scheme)
     if not TAG.fullmatch(tag) or LONE_SURROGATE.search(tag):
-        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {shorten(tag)}; convert the tags to IOB2")
+        remedy = "pass --tag_scheme bioes" if tag[:2] in BIOES else "convert the tags to IOB2"
+        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {shorten(tag)}; {remedy}")
     if tag.startswith("I-") and previous[2:] != tag[2:]:
         rule = f"in IOB2 {_bare(tag)} must follow B-{_bare(tag[2:])} or {_bare(tag)}"
-        raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; convert the tags to IOB2 if they are IOB1")
+        further = "pass --tag_scheme iob1 if an entity begins there, or " if scheme == "iob2" else ""
+        raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; {further}correct the tag")
+    return tag
 
 
 def _bare(tag: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 from datasets import Dataset, DatasetDict
 
+from benchmarks.ner.data.file_format import DEFAULT, FileFormat
 from benchmarks.ner.data.hub_or_path import check_hub_or_path
 from benchmarks.ner.data.readers import from_columns, read_file
 from benchmarks.ner.data.synthetic import embedded_corpus
@@ -21,16 +22,18 @@ def load_ner(
     train_file: str | Path | None = None,
     validation_file: str | Path | None = None,
     test_file: str | Path | None = None,
+    form: FileFormat = DEFAULT,
 ) -> DatasetDict:
     """Returns the splits `train`, `validation` and `test` with the columns `words` and `tags`, both `list[str]`.
 
     Files take precedence over `dataset`, which is "embedded", a dataset on the Hub, or a local folder.
+    `form` is the format of the files, or of the dataset.
     Raises `ValueError` if only some files are given, if a split or a column is missing, or if tags are not IOB2.
     """
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     if any(file is not None for file in files.values()):
-        return _load_files(files)
-    return embedded_corpus() if dataset == EMBEDDED else _load_hub(dataset)
+        return _load_files(files, form)
+    return embedded_corpus() if dataset == EMBEDDED else _load_hub(dataset, form)
 
 
 def tag_names(dataset: DatasetDict) -> list[str]:
@@ -54,15 +57,15 @@ def fingerprint(dataset: DatasetDict) -> str:
     return digest.hexdigest()
 
 
-def _load_files(files: dict[str, str | Path | None]) -> DatasetDict:
+def _load_files(files: dict[str, str | Path | None], form: FileFormat) -> DatasetDict:
     missing = [f"{name}_file" for name, file in files.items() if file is None]
     if missing:
         rule = "train_file, validation_file and test_file must be given together"
         raise ValueError(f"{rule}; {', '.join(missing)} is missing; pass all three files or none")
-    return DatasetDict({name: read_file(file) for name, file in files.items() if file is not None})
+    return DatasetDict({name: read_file(file, form) for name, file in files.items() if file is not None})
 
 
-def _load_hub(name: str) -> DatasetDict:
+def _load_hub(name: str, form: FileFormat) -> DatasetDict:
     check_hub_or_path("dataset", name, EMBEDDED)
     loaded = datasets.load_dataset(name)
     splits = {
@@ -70,7 +73,7 @@ def _load_hub(name: str) -> DatasetDict:
         "validation": _one_split(loaded, VALIDATION_NAMES, name),
         "test": _one_split(loaded, ("test",), name),
     }
-    return DatasetDict({split: from_columns(found, f"{name}/{split}") for split, found in splits.items()})
+    return DatasetDict({split: from_columns(found, f"{name}/{split}", form) for split, found in splits.items()})
 
 
 def _one_split(loaded: DatasetDict, names: tuple[str, ...], dataset: str) -> Dataset:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
+from benchmarks.ner.data.file_format import DEFAULT, FileFormat
 from benchmarks.ner.data.readers import read_file
 
 PART = re.compile(r"(?P<file>.+)\[(?P<start>\d+%)?:(?P<stop>\d+%)?\]")
@@ -39,7 +40,7 @@ def parse_part(text: str) -> Part:
     return Part(found["file"], start, stop)
 
 
-def read_text(sources: Sequence[str], split_seed: int) -> Dataset:
+def read_text(sources: Sequence[str], split_seed: int, form: FileFormat = DEFAULT) -> Dataset:
     """Reads the `words` of files, or of parts of their documents, one after the other.
 
     Parts of a file with the same `split_seed` are disjoint if their percentages are. Chosen sentences keep their order.
@@ -47,7 +48,7 @@ def read_text(sources: Sequence[str], split_seed: int) -> Dataset:
 
     Raises `ValueError` for a malformed file, and for a part without documents.
     """
-    return concatenate_datasets([_read_part(parse_part(source), split_seed) for source in sources])
+    return concatenate_datasets([_read_part(parse_part(source), split_seed, form) for source in sources])
 
 
 def text_identity(sources: Sequence[str], split_seed: int, text: Dataset) -> dict[str, object]:
@@ -59,8 +60,8 @@ def text_identity(sources: Sequence[str], split_seed: int, text: Dataset) -> dic
     return {"files": names, "split_seed": split_seed, "fingerprint": digest.hexdigest(), "sentences": len(text)}
 
 
-def _read_part(part: Part, split_seed: int) -> Dataset:
-    sentences = read_file(part.file)
+def _read_part(part: Part, split_seed: int, form: FileFormat) -> Dataset:
+    sentences = read_file(part.file, form)
     if (part.start, part.stop) == (0, 100):
         return sentences.select_columns("words")
     numbered = "document" in sentences.column_names

@@ -8,29 +8,30 @@ import pyarrow.parquet
 from datasets import Dataset
 
 from benchmarks.ner.data.display import shorten
-from benchmarks.ner.data.iob2 import TAG_COLUMNS, WORD_COLUMNS, check_exists, from_rows, non_empty, one_of
+from benchmarks.ner.data.file_format import DEFAULT, FileFormat
+from benchmarks.ner.data.iob2 import check_exists, from_rows, named_columns, non_empty
 from benchmarks.ner.data.strict_json import loads
 
 
-def read_parquet(path: str | Path) -> Dataset:
-    """Reads the columns `words` or `tokens`, and `tags` or `ner_tags`, one sentence per row.
+def read_parquet(path: str | Path, form: FileFormat = DEFAULT) -> Dataset:
+    """Reads the columns `words` or `tokens`, and `tags` or `ner_tags`, or those of `form`, one sentence per row.
 
     Parquet is compressed, so the memory that a file needs is not bounded by its size.
     """
     check_exists(path)
     try:
-        words, tags, names = _columns(path)
+        words, tags, names = _columns(path, form)
     except (pyarrow.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
         received = ascii(str(error)[:200])[1:-1]
         raise ValueError(f"{path}:1: the file must be parquet; {received}; rename or convert it") from error
-    return non_empty(from_rows(words, tags, names, str(path)), path)
+    return non_empty(from_rows(words, tags, names, form, str(path)), path)
 
 
-def _columns(path: str | Path) -> tuple[list[Any], list[Any], list[str] | None]:
+def _columns(path: str | Path, form: FileFormat) -> tuple[list[Any], list[Any], list[str] | None]:
     """Returns the rows of both columns, and the label names if the tags are ids."""
     with pyarrow.parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        word_column, tag_column = (one_of(names, schema.names, f"{path}:1") for names in (WORD_COLUMNS, TAG_COLUMNS))
+        word_column, tag_column = named_columns(schema.names, form, f"{path}:1")
         for column in (word_column, tag_column):
             _check_type(schema.field(column), f"{path}:1")
         table = file.read(columns=[word_column, tag_column])

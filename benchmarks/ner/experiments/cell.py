@@ -18,13 +18,14 @@ from benchmarks.ner.experiments.launch import mismatch
 from benchmarks.ner.experiments.result import DIVERGED, HARNESS_VERSION, SCHEMA, result_path, run_id
 from benchmarks.ner.experiments.storage import non_finite, without_non_finite
 from benchmarks.ner.training.arms import Arm
-from benchmarks.ner.training.budget import Budget, RuntimeConfig
+from benchmarks.ner.training.budget import Budget
 from benchmarks.ner.training.fine_tuning import FineTuning, fine_tune, pooled_quality
 from benchmarks.ner.training.models import classifier, initial_model
 from benchmarks.ner.training.observed_launch import observed_launch
 from benchmarks.ner.training.pretraining import pretrain
 from benchmarks.ner.training.seeds import fine_tuning_seeds
 from benchmarks.ner.training.stages import Progress, Stage
+from benchmarks.ner.training.trainer_arguments import RuntimeConfig
 from hf_dynmask.modeling.sparse_prediction import has_known_head, sparse_prediction
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from benchmarks.ner.experiments.environment import environment
 from benchmarks.ner.experiments.grid import Grid
 from benchmarks.ner.experiments.launch_configs import unsupported_reason
-from benchmarks.ner.experiments.plan import PlannedCell, SweepArguments, stored_result
+from benchmarks.ner.experiments.plan import PlannedCell, stored_result
 from benchmarks.ner.experiments.process_tree import last_lines, process_mark, run_and_clean_up
 from benchmarks.ner.experiments.result import run_id
 from benchmarks.ner.experiments.storage import save_result
+from benchmarks.ner.experiments.sweep_arguments import SweepArguments
 
 
 def run_cell_process(planned: PlannedCell, grid: Grid, arguments: SweepArguments) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name
+from benchmarks.ner.data.file_format import FileFormat
+from benchmarks.ner.experiments.harness_arguments import HarnessArguments, dataset_name
 from benchmarks.ner.experiments.launch_configs import LAUNCH_OPTIONS, Launch, combine_launches, load_launch
 from benchmarks.ner.experiments.yaml_checks import (
     is_count,
@@ -23,7 +24,7 @@ from benchmarks.ner.training.budget import LEARNING_FIELDS, Budget, violated_rul
 
 KEYS = ("arms", "seeds", "datasets", "models", "launches", "workers", "time_limit", "arguments")
 DEFAULTS = {"datasets": ["embedded"], "models": ["tiny"], "workers": [0], "time_limit": 3600, "arguments": {}}
-FILES = ("train_file", "validation_file", "test_file", "dataset_name")
+FILES = ("train_file", "validation_file", "test_file", "dataset_name", *FileFormat.__dataclass_fields__)
 WORKERS = {
     0: {"dataloader_num_workers": 0},
     2: {"dataloader_num_workers": 2},

@@ -8,39 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ner.data.unseen_entity_types import unseen_types
-from benchmarks.ner.experiments.arguments import HarnessArguments, load_task, make_budget, to_command_line, with_text
+from benchmarks.ner.experiments.argument_checks import file_format, make_budget
+from benchmarks.ner.experiments.arguments import load_task, with_text
 from benchmarks.ner.experiments.base import Base, base_folder, is_saved
 from benchmarks.ner.experiments.cell import Task, configuration
 from benchmarks.ner.experiments.cli_errors import print_message
 from benchmarks.ner.experiments.grid import Grid, GridCell
+from benchmarks.ner.experiments.harness_arguments import HarnessArguments, to_command_line
 from benchmarks.ner.experiments.launch import parse_launch
 from benchmarks.ner.experiments.launch_configs import unsupported_reason
 from benchmarks.ner.experiments.result import result_path, run_id
 from benchmarks.ner.experiments.result_reader import RejectedResult, read_result
+from benchmarks.ner.experiments.sweep_arguments import PROGRAM, SweepArguments
 from benchmarks.ner.training.arms import load_arm
 
-PROGRAM = "python -m benchmarks.ner.sweep"
 LAUNCHER = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
 HARNESS = ["-m", "benchmarks.ner"]
-
-
-@dataclass
-class SweepArguments:
-    """The output folder of a sweep, and the machines that run it."""
-
-    output_dir: str = field(default="runs", metadata={"help": "Folder of the results, one JSON file per cell."})
-    dry_run: bool = field(default=False, metadata={"help": "Print the action for each cell and do nothing."})
-    num_machines: int = field(default=1, metadata={"help": "Machines that run each cell together."})
-    machine_rank: int = field(default=0, metadata={"help": "Index of this machine; machine 0 writes the results."})
-    main_process_ip: str = field(default="127.0.0.1", metadata={"help": "The address of machine 0."})
-    main_process_port: int = field(
-        default=29500, metadata={"help": "First port of machine 0; each cell uses the next one."}
-    )
-    own_machine: bool = field(
-        default=False, metadata={"help": "Nothing else runs on the machine, so seconds can be compared."}
-    )
-    num_shards: int = field(default=1, metadata={"help": "Sweeps that share the cells, side by side."})
-    shard: int = field(default=0, metadata={"help": "Index of this sweep; it runs every num_shards-th seed, or base."})
 
 
 @dataclass(frozen=True)
@@ -92,7 +75,8 @@ def _with_base(own: HarnessArguments, base: PlannedCell) -> HarnessArguments:
 
 def _load_text(own: HarnessArguments, requested: dict[str, Any], loaded: dict[tuple, Task]) -> Task:
     """Returns the task of a cell with its text; `loaded` has the tasks of earlier cells."""
-    files = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
+    names = (own.model, own.dataset, own.train_file, own.validation_file, own.test_file, own.dataset_name)
+    files = (*names, file_format(own))
     if files not in loaded:
         loaded[files] = _load_task(own, requested)
     text = (*files, *own.mlm_train_file, own.split_seed)

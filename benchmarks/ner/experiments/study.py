@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.experiments.arguments import HarnessArguments
 from benchmarks.ner.experiments.grid import Grid, GridCell, budget_arguments, dataset_files
+from benchmarks.ner.experiments.harness_arguments import HarnessArguments
 from benchmarks.ner.experiments.launch_configs import Launch, load_launch
 from benchmarks.ner.experiments.yaml_checks import (
     is_count,

@@ -3,11 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks.ner.experiments.cli_errors import exit_with_error
-from benchmarks.ner.report.blocks import terminal
-from benchmarks.ner.report.write import write_report
+from benchmarks.ner.experiments.cli_errors import exit_with_error, print_start
 
 PROGRAM = "python -m benchmarks.ner.report"
 
@@ -19,6 +15,12 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, help="folder of the report; the default is DIRECTORY/report")
     arguments = parser.parse_args()
     folder = arguments.output_dir or arguments.directory / "report"
+    print_start(PROGRAM, "importing matplotlib and scipy")
+    from rich.console import Console
+
+    from benchmarks.ner.report.blocks import terminal
+    from benchmarks.ner.report.write import write_report
+
     try:
         blocks = write_report(arguments.directory, folder)
     except OSError as error:

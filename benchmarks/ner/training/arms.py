@@ -1,19 +1,17 @@
-"""The arms of the comparison. Each is a file with its differences from `config/presets/defaults.yaml`."""
+"""The arms of the comparison: how each masks, in pre-training and in fine-tuning."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
 import hf_dynmask
+from benchmarks.ner.training.presets import preset
 from benchmarks.ner.training.seeds import derived_seed
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorWithTokenDropout, MaskRateCallback
 
 EVALUATION_RATE = 0.15
 OPTIONAL = ("fine_tuning", "mask_seed")
-PRESETS = Path(__file__).parents[1] / "config" / "presets"
 
 
 @dataclass(frozen=True)
@@ -91,29 +89,6 @@ def _rate(rate: float | dict[str, list[float]]) -> Any:
     return getattr(hf_dynmask, f"{schedule}_schedule")(*arguments)
 
 
-def arm_names() -> list[str]:
-    """Returns the names of all presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem != "defaults")
-
-
 def load_arm(name: str) -> Arm:
-    """Loads the arm of a preset.
-
-    Raises:
-        ValueError: if there is no such preset, or if it has a key that the defaults lack.
-    """
-    if name not in arm_names():
-        raise ValueError(
-            f"`arms` must be among {', '.join(arm_names())}, but got {name!r}. Add config/presets/{name}.yaml."
-        )
-    defaults, own = _read("defaults"), _read(name)
-    unknown = sorted(own.keys() - defaults.keys())
-    if unknown:
-        raise ValueError(
-            f"config/presets/{name}.yaml may set {', '.join(defaults)}, but sets {', '.join(unknown)}. Remove them."
-        )
-    return Arm(name=name, **{**defaults, **own})
-
-
-def _read(name: str) -> dict[str, Any]:
-    return yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    """Loads the arm of a preset. Raises `ValueError` as [`preset`] does."""
+    return Arm(name=name, **preset(name))

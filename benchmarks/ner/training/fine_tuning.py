@@ -12,12 +12,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from benchmarks.ner.data.encoding import check_complete, encode_for_ner, join_predictions
 from benchmarks.ner.data.iob2 import document_lengths
 from benchmarks.ner.training.arms import Arm
-from benchmarks.ner.training.budget import Budget, RuntimeConfig, keep_order, training_arguments
+from benchmarks.ner.training.budget import Budget
 from benchmarks.ner.training.metrics import EntityF1, sentence_counts
 from benchmarks.ner.training.speed import StepTimer
 from benchmarks.ner.training.stages import Stage, end_tracking, trained
 from benchmarks.ner.training.token_counts import ner_counts
 from benchmarks.ner.training.trainer import TimedTrainer
+from benchmarks.ner.training.trainer_arguments import RuntimeConfig, keep_order, training_arguments
 
 TRAINED = ("train_loss", "steps")
 SCORED = {"dev": "validation", "test": "test"}

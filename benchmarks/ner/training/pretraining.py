@@ -10,12 +10,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from benchmarks.ner.data.encoding import encode_for_mlm
 from benchmarks.ner.training.arms import Arm
-from benchmarks.ner.training.budget import Budget, RuntimeConfig, training_arguments
+from benchmarks.ner.training.budget import Budget
 from benchmarks.ner.training.curve import curve
 from benchmarks.ner.training.speed import StepTimer
 from benchmarks.ner.training.stages import Stage, end_tracking, trained
 from benchmarks.ner.training.token_counts import mlm_counts
 from benchmarks.ner.training.trainer import TimedTrainer
+from benchmarks.ner.training.trainer_arguments import RuntimeConfig, training_arguments
 
 
 def pretrain(

@@ -7,11 +7,11 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 
-from benchmarks.ner.training.budget import RuntimeConfig
 from benchmarks.ner.training.memory import PeakMemory
 from benchmarks.ner.training.observed_launch import ComputeDtype, training_strategy
 from benchmarks.ner.training.speed import StepTimer, collate_time, speed_summary
 from benchmarks.ner.training.trainer import TimedTrainer
+from benchmarks.ner.training.trainer_arguments import RuntimeConfig
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,18 @@ import yaml
 from rich.console import Console
 from support.harness import ROOT
 
-from benchmarks.ner import sweep
+from benchmarks.ner import run_sweep, sweep
 from benchmarks.ner.experiments import process_tree
 from benchmarks.ner.experiments.base import RUN, WEIGHTS, base_folder
 from benchmarks.ner.experiments.cell_process import run_cell_process
 from benchmarks.ner.experiments.grid import Grid, parse_grid
-from benchmarks.ner.experiments.plan import PlannedCell, SweepArguments, action, plan_cells, stored_result
+from benchmarks.ner.experiments.plan import PlannedCell, action, plan_cells, stored_result
 from benchmarks.ner.experiments.process_tree import kill_marked
 from benchmarks.ner.experiments.result import configuration, result_path, run_id
 from benchmarks.ner.experiments.result_reader import load, read_results
+from benchmarks.ner.experiments.sweep_arguments import SweepArguments
 from benchmarks.ner.report.status_tables import not_run
-from benchmarks.ner.sweep import remaining_time
+from benchmarks.ner.run_sweep import remaining_time
 
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}
 RESULT = load(min((ROOT / "benchmarks" / "results").glob("static-*.json")))
@@ -74,7 +75,7 @@ class Folder:
 
     def sweep(self, *cells: PlannedCell, time_limit: float = 300) -> tuple[int, list[str]]:
         console = Console(file=io.StringIO(), width=200)
-        status = sweep.sweep(cells, Grid([], time_limit), self.arguments, console)
+        status = run_sweep.sweep(cells, Grid([], time_limit), self.arguments, console)
         return status, console.file.getvalue().splitlines()
 
     def started(self) -> list[str]:
@@ -174,7 +175,7 @@ def test_a_broken_result_is_set_aside_and_the_cell_run(folder) -> None:
 def test_ctrl_c_ends_the_cell_and_says_how_to_go_on(folder) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status, lines = folder.sweep(folder.cell(), folder.cell(INTERRUPT, config="other"))
-    assert status == sweep.STOPPED
+    assert status == run_sweep.STOPPED
     assert lines[1:] == ["Stopped: 1 of 2 cells are finished. Run the same command again to continue."]
     assert kill_marked(process_tree.process_mark(folder.path).__eq__) == 0, "nothing runs any more"
     status, lines = folder.sweep(folder.cell(), folder.cell(CRASH, config="other"))
@@ -191,7 +192,7 @@ def test_ctrl_c_twice_ends_the_cell_as_well(folder, monkeypatch) -> None:
         process_tree, "kill_marked", lambda belongs: belongs(mark) and signal.raise_signal(signal.SIGINT)
     )
     status, lines = folder.sweep(folder.cell(INTERRUPT))
-    assert (status, len(lines)) == (sweep.STOPPED, 1)
+    assert (status, len(lines)) == (run_sweep.STOPPED, 1)
     assert kill_marked(mark.__eq__) == 0, "nothing runs any more"
     assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
@@ -239,7 +240,8 @@ def test_what_is_wrong_is_said_on_one_line(tmp_path, monkeypatch, capsys, words,
     monkeypatch.setattr(sys, "argv", ["sweep", *words])
     with pytest.raises(SystemExit) as ended:
         sweep.main()
-    said = capsys.readouterr().err
+    start = "python -m benchmarks.ner.sweep: importing torch, transformers and datasets ...\n"
+    said = capsys.readouterr().err.removeprefix(start)
     assert ended.value.code == 2
     assert said.startswith("python -m benchmarks.ner.sweep: error: ")
     assert message in said

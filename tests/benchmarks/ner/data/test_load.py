@@ -8,6 +8,7 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
+from benchmarks.ner.data.file_format import FileFormat
 from benchmarks.ner.data.load import entity_count, fingerprint, load_ner, tag_names
 from benchmarks.ner.data.readers import ner_dataset
 from benchmarks.ner.data.synthetic import SIZES
@@ -41,6 +42,12 @@ def test_files_win_over_the_name(tmp_path: Path) -> None:
     assert {name: split["words"][0] for name, split in loaded.items()} == {name: [name] for name in SIZES}
 
 
+def test_one_format_holds_for_all_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1 B-X Ann\n")
+    loaded = load_ner("nowhere", *[tmp_path / "a.txt"] * 3, form=FileFormat(word_column="3", tag_column="2"))
+    assert [split[0] for split in loaded.values()] == [{"words": ["Ann"], "tags": ["B-X"]}] * 3
+
+
 def test_files_come_together() -> None:
     with pytest.raises(ValueError, match="must be given together; train_file, test_file is missing; pass all"):
         load_ner(validation_file="dev.txt")
@@ -62,6 +69,13 @@ def test_string_tags_of_a_named_dataset_stay(local_dataset: Callable[..., str]) 
     features = Features({"words": STRINGS, "tags": STRINGS})
     name = local_dataset("train", "validation", "test", features=features, words=[["a"]], tags=[["B-X"]])
     assert load_ner(name)["test"][0] == {"words": ["a"], "tags": ["B-X"]}
+
+
+def test_columns_of_a_named_dataset_are_chosen(local_dataset: Callable[..., str]) -> None:
+    features = Features({"text": STRINGS, "ner": Sequence(ClassLabel(names=["O", "I-PER"])), "tags": STRINGS})
+    name = local_dataset("train", "validation", "test", features=features, text=[["a"]], ner=[[1]], tags=[["x"]])
+    loaded = load_ner(name, form=FileFormat("text", "ner", tag_scheme="iob1"))
+    assert loaded["test"][0] == {"words": ["a"], "tags": ["B-PER"]}
 
 
 @pytest.mark.parametrize("validation", ["dev", "valid"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ner.data.file_format import FileFormat
 from benchmarks.ner.data.mlm_text import Part, parse_part, read_text, text_identity
 
 
@@ -66,6 +67,12 @@ def test_files_follow_one_another_and_those_without_documents_are_split_by_sente
     found = _documents([f"{corpus}[:10%]", f"{tmp_path}/other.txt[:40%]"])
     assert len(found) == 2 * 3 + 4
     assert [name.startswith("word") for name in found] == [True] * 6 + [False] * 4
+
+
+def test_the_text_has_a_format_too(tmp_path) -> None:
+    (tmp_path / "two.txt").write_text("1 O a\n\n1 O b\n", encoding="utf-8")
+    found = read_text([f"{tmp_path}/two.txt"], 0, FileFormat(word_column="3", tag_column="2"))
+    assert found["words"][:] == [["a"], ["b"]]
 
 
 def test_a_part_without_documents_is_named(tmp_path) -> None:

@@ -8,32 +8,17 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.ner_sentences import PLAIN_WORDS, Sentence, sentences
 
+from benchmarks.ner.data.file_format import FileFormat
 from benchmarks.ner.data.iob2 import document_lengths
 from benchmarks.ner.data.readers import ner_dataset, read_conll, read_file, read_json_lines, read_parquet
 
-Sentence = tuple[list[str], list[str]]
-
-WORDS = st.text(st.characters(exclude_characters="\n\t ", exclude_categories=["Cs"]), min_size=1, max_size=5)
-PLAIN_WORDS = WORDS.filter(lambda word: word != "-DOCSTART-" and word[0] != "\ufeff")
 BLANK = ["\n", "\t\n", " \n", "\r\n", "-DOCSTART- -X- O O\n"]
 
 
-@st.composite
-def sentences(draw: st.DrawFn) -> list[Sentence]:
-    """Sentences of any words, including exotic white space, with valid IOB2 tags."""
-    found = []
-    for words in draw(st.lists(st.lists(PLAIN_WORDS, min_size=1, max_size=6), min_size=1, max_size=4)):
-        tags: list[str] = []
-        for _ in words:
-            inside = ["I" + tags[-1][1:]] if tags and tags[-1] != "O" else []
-            tags.append(draw(st.sampled_from(["O", "B-PER", "B-a-b", *inside])))
-        found.append((words, tags))
-    return found
-
-
 @settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), expected=sentences())
+@given(data=st.data(), expected=sentences(PLAIN_WORDS.filter(lambda word: word[0] != "#")))
 def test_conll_comes_back_whatever_the_separators(
     tmp_path: Path, data: st.DataObject, expected: list[Sentence]
 ) -> None:
@@ -65,6 +50,21 @@ def test_json_lines_and_parquet_come_back(
     assert pairs(read_parquet(tmp_path / "train.parquet")) == expected
 
 
+@pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
+def test_columns_of_other_names_are_chosen(tmp_path: Path, name: str) -> None:
+    rows = [{"text": ["de:Ann"], "spans": ["S-PER"], "tags": ["O"]}]
+    (tmp_path / "train.jsonl").write_text(json.dumps(rows[0]))
+    Dataset.from_list(rows).to_parquet(str(tmp_path / "train.parquet"))
+    form = FileFormat("text", "spans", "de:(.+)", "bioes")
+    assert pairs(read_file(tmp_path / name, form)) == [(["Ann"], ["B-PER"])]
+    with pytest.raises(
+        ValueError, match=r":1: there must be a column 'words'; got 'text', 'spans', 'tags'; pass the na"
+    ):
+        read_file(tmp_path / name, FileFormat(word_column="words"))
+    with pytest.raises(ValueError, match=r"one column of words and tokens; .*; pass the name of one as --word_column"):
+        read_file(tmp_path / name)
+
+
 def test_a_word_may_hold_spaces_beside_tabs(tmp_path: Path) -> None:
     path = write(tmp_path, "New York\tNNP\tB-LOC\n\n\n  \nx O\n")
     assert pairs(read_file(path)) == [(["New York"], ["B-LOC"]), (["x"], ["O"])]
@@ -89,12 +89,12 @@ def test_sentences_know_the_document_they_are_from(tmp_path: Path, lengths: list
 @pytest.mark.parametrize(
     ("content", "line", "message"),
     [
-        ("a O\nword\n", 2, "a word and a tag column"),
+        ("a O\nword\n", 2, "at least 2 columns, for a word and a tag; got 'word'; add the tag"),
         ("\tO\n", 1, "a word must not be empty"),
         ("a\t\n", 1, "a tag must be O, B-TYPE or I-TYPE; got ''"),
         ("a O\nb PER\n", 2, "got 'PER'"),
         ("a B-\n", 1, "got 'B-'"),
-        ("a I-PER\n", 1, "in IOB2 I-PER must follow B-PER or I-PER; got it after O; convert the tags to IOB2"),
+        ("a I-PER\n", 1, "in IOB2 I-PER must follow B-PER or I-PER; got it after O; pass --tag_scheme iob1"),
         ("a B-PER\nb I-LOC\n", 2, "must follow B-LOC"),
         ("a B-PER\n\nb I-PER\n", 3, "after O"),
         (b"a O\n\xff O\n", 2, "must be UTF-8"),
@@ -117,7 +117,7 @@ def test_malformed_conll(tmp_path: Path, content: str | bytes, line: int, messag
         ('{"words": ["a"], "tags": [0]}', 1, "tags must be a list of strings"),
         ('{"words": ["a", "b"], "tags": ["O"]}', 1, "got 2 words and 1 tags"),
         ('{"words": [" "], "tags": ["O"]}', 1, "a word must not be empty"),
-        ('{"words": ["a"], "tags": ["I-X"]}', 1, "if they are IOB1"),
+        ('{"words": ["a"], "tags": ["I-X"]}', 1, "pass --tag_scheme iob1"),
         (b'{"words": ["\xff"]}', 1, "must be UTF-8"),
         ("\n", 1, "must contain a sentence"),
     ],
@@ -130,7 +130,7 @@ def test_malformed_parquet(tmp_path: Path) -> None:
     assert_refused(write(tmp_path, "a O\n", "no.parquet"), 1, "must be parquet")
     path = tmp_path / "train.parquet"
     ner_dataset([["a"], ["b"]], [["O"], ["I-PER"]]).to_parquet(str(path))
-    assert_refused(path, 2, "if they are IOB1")
+    assert_refused(path, 2, "pass --tag_scheme iob1")
     Dataset.from_dict({"words": [["a"]], "tags": [[0]]}).to_parquet(str(path))
     assert_refused(path, 1, "tags must be a list of strings")
     Dataset.from_dict({"text": ["a"]}).to_parquet(str(path))

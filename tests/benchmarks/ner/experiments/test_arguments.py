@@ -3,8 +3,11 @@
 import pytest
 
 from benchmarks.ner.data.encoding import check_encodable
+from benchmarks.ner.data.file_format import DEFAULT
 from benchmarks.ner.data.synthetic import embedded_corpus
-from benchmarks.ner.experiments.arguments import HarnessArguments, check_arguments, next_steps
+from benchmarks.ner.experiments.argument_checks import check_values, file_format
+from benchmarks.ner.experiments.arguments import check_launch, load_task, next_steps, with_text
+from benchmarks.ner.experiments.harness_arguments import HarnessArguments
 from benchmarks.ner.training.models import load_tokenizer
 
 
@@ -19,16 +22,49 @@ from benchmarks.ner.training.models import load_tokenizer
         ({"ner_epochs": -1.0}, r"`ner_epochs` must be a number >= 0, but got -1\.0"),
         ({"weight_decay": float("nan")}, r"`weight_decay` must be a number >= 0, but got nan"),
         ({"seeds": [0, -1]}, r"`seeds` must be integers from 0 to 2\^32 - 1, but got -1\. Change it"),
+        ({"arms": ["statik"]}, r"`arms` must be among anneal, .*, but got 'statik'"),
+        ({"train_file": "no/train.txt"}, r"`train_file` must be a file, but there is none at 'no/train\.txt'\. Check"),
+        ({"tag_scheme": "iob"}, r"`tag_scheme` must be among iob2, iob1, bioes, but got 'iob'"),
         ({"report_to": ["tensorbord"]}, r"`report_to` must be among .*tensorboard.*, but got 'tensorbord'"),
     ],
 )
 def test_arguments_that_no_run_can_have_are_refused(asked, message) -> None:
     with pytest.raises(ValueError, match=message):
-        check_arguments(HarnessArguments(**asked), num_processes=2)
+        _check(HarnessArguments(**asked), num_processes=2)
+
+
+def _check(asked: HarnessArguments, num_processes: int) -> None:
+    check_values(asked)
+    check_launch(asked, num_processes)
+
+
+def test_files_are_read_in_the_format_that_is_asked_for(tmp_path) -> None:
+    (tmp_path / "train.txt").write_bytes("S-LOC x:Köln\n".encode("latin-1"))
+    file = str(tmp_path / "train.txt")
+    asked = HarnessArguments(
+        train_file=file,
+        validation_file=file,
+        test_file=file,
+        mlm_train_file=[file],
+        word_column="2",
+        tag_column="1",
+        word_pattern="x:(.+)",
+        tag_scheme="bioes",
+        encoding="latin-1",
+    )
+    _check(asked, num_processes=1)
+    task = with_text(load_task(asked, {"mixed_precision": "no"}, use_cpu=True, num_processes=1), asked)
+    assert task.data["test"][0] == {"words": ["Köln"], "tags": ["B-LOC"]}
+    assert task.text["words"][:] == [["Köln"]]
+    assert task.dataset["name"] == tmp_path.name
+
+
+def test_the_format_of_files_is_the_default() -> None:
+    assert file_format(HarnessArguments()) == DEFAULT
 
 
 def test_the_defaults_can_be_run() -> None:
-    check_arguments(HarnessArguments(report_to=["tensorboard"]), num_processes=2)
+    _check(HarnessArguments(report_to=["tensorboard"]), num_processes=2)
 
 
 def test_a_run_ends_with_what_to_look_at_and_how() -> None:

@@ -7,8 +7,8 @@ import yaml
 from support.harness import ROOT
 from transformers import HfArgumentParser
 
-from benchmarks.ner.experiments.arguments import HarnessArguments, to_command_line
 from benchmarks.ner.experiments.grid import parse_grid, read_grid
+from benchmarks.ner.experiments.harness_arguments import HarnessArguments, to_command_line
 
 GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}

@@ -9,12 +9,14 @@ import pytest
 from support.harness import ROOT
 
 from benchmarks.ner.experiments import plan
-from benchmarks.ner.experiments.arguments import HarnessArguments, dataset_name, make_budget
+from benchmarks.ner.experiments.argument_checks import make_budget
 from benchmarks.ner.experiments.cell import Task
 from benchmarks.ner.experiments.grid import read_grid
-from benchmarks.ner.experiments.plan import PlannedCell, SweepArguments, plan_cells
+from benchmarks.ner.experiments.harness_arguments import HarnessArguments, dataset_name
+from benchmarks.ner.experiments.plan import PlannedCell, plan_cells
 from benchmarks.ner.experiments.result import file_name, result_path, run_id
 from benchmarks.ner.experiments.result_reader import read_results
+from benchmarks.ner.experiments.sweep_arguments import SweepArguments
 
 COMMITTED = ROOT / "benchmarks" / "results"
 GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"

@@ -8,11 +8,13 @@ from transformers import DataCollatorForTokenClassification
 from benchmarks.ner.data.load import tag_names
 from benchmarks.ner.data.synthetic import embedded_corpus
 from benchmarks.ner.experiments.result_reader import read_results
-from benchmarks.ner.training import arms, fine_tuning, stages
-from benchmarks.ner.training.arms import Arm, arm_names, load_arm
-from benchmarks.ner.training.budget import Budget, RuntimeConfig
+from benchmarks.ner.training import arms, fine_tuning, presets, stages
+from benchmarks.ner.training.arms import Arm, load_arm
+from benchmarks.ner.training.budget import Budget
 from benchmarks.ner.training.models import classifier, initial_model
+from benchmarks.ner.training.presets import arm_names
 from benchmarks.ner.training.tiny_bert import tiny_tokenizer
+from benchmarks.ner.training.trainer_arguments import RuntimeConfig
 from hf_dynmask.rates.schedules import rate_at
 
 RESULTS = Path(arms.__file__).parents[2] / "results"
@@ -149,8 +151,8 @@ def test_an_unknown_arm_is_named_with_those_there_are() -> None:
 
 
 def test_a_preset_with_an_unknown_key_is_named(tmp_path, monkeypatch) -> None:
-    (tmp_path / "defaults.yaml").write_text((arms.PRESETS / "defaults.yaml").read_text())
+    (tmp_path / "defaults.yaml").write_text((presets.PRESETS / "defaults.yaml").read_text())
     (tmp_path / "mine.yaml").write_text("mask_rate: 0.2")
-    monkeypatch.setattr(arms, "PRESETS", tmp_path)
+    monkeypatch.setattr(presets, "PRESETS", tmp_path)
     with pytest.raises(ValueError, match=r"config/presets/mine.yaml may set .*, but sets mask_rate"):
         load_arm("mine")

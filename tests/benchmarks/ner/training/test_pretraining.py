@@ -4,10 +4,11 @@ import pytest
 
 from benchmarks.ner.data.synthetic import embedded_corpus
 from benchmarks.ner.training.arms import load_arm
-from benchmarks.ner.training.budget import Budget, RuntimeConfig
+from benchmarks.ner.training.budget import Budget
 from benchmarks.ner.training.models import initial_model
 from benchmarks.ner.training.pretraining import pretrain
 from benchmarks.ner.training.tiny_bert import tiny_tokenizer
+from benchmarks.ner.training.trainer_arguments import RuntimeConfig
 
 
 @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (1, True)])

@@ -1,5 +1,6 @@
 """The tiny tokenizer and configuration: trained the same in every process, and fit for a BERT."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -48,11 +49,24 @@ def test_the_saved_tokenizer_is_the_same(tokenizer: PreTrainedTokenizerFast, tmp
     assert loaded.get_vocab() == tokenizer.get_vocab()
 
 
-def test_vocab_size_must_hold_the_characters() -> None:
-    split = ner_dataset([["abc"]], [["O"]])
-    assert len(tiny_tokenizer(split, vocab_size=12)) == 11
-    with pytest.raises(ValueError, match="must exceed the 11 special tokens and characters; got 11"):
-        tiny_tokenizer(split, vocab_size=11)
+def test_characters_that_leave_no_room_are_not_counted() -> None:
+    split = ner_dataset([["abc", "abc"]], [["O", "O"]])
+    sizes = {vocab_size: len(tiny_tokenizer(split, vocab_size)) for vocab_size in (1, 2, 11, 12, 13)}
+    assert sizes == {1: 12, 2: 13, 11: 13, 12: 12, 13: 13}, "5 special tokens, 3 characters twice, and pieces of abc"
+
+
+def test_every_character_of_a_large_alphabet_has_an_id() -> None:
+    alphabet = [chr(0x4E00 + i) for i in range(2500)]
+    tokenizer = tiny_tokenizer(ner_dataset([alphabet], [["O"] * len(alphabet)]))
+    ids = tokenizer(alphabet, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    assert len(set(ids)) == len(alphabet)
+    assert tokenizer.unk_token_id not in ids
+
+
+def test_the_vocabulary_of_a_small_alphabet_stays_as_it_was() -> None:
+    tokenizer = tiny_tokenizer(embedded_corpus(sizes=SIZES)["train"])
+    digest = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
+    assert digest == "6a9cc777a9fb08c7064b4c6bbff6a09a1b2bb8e5dc55b55570ca9c0a27054dd0"
 
 
 def test_config_makes_both_models(tokenizer: PreTrainedTokenizerFast) -> None:

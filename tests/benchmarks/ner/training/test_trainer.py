@@ -5,8 +5,8 @@ from datasets import Dataset
 from torch import nn
 from transformers import TrainingArguments
 
-from benchmarks.ner.training.budget import BY_LENGTH, GROUPED
 from benchmarks.ner.training.trainer import TimedTrainer
+from benchmarks.ner.training.trainer_arguments import BY_LENGTH, GROUPED
 
 
 def _epochs(folder, seed: int, global_seed: int) -> list[list[int]]:
