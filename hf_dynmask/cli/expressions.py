@@ -1,19 +1,14 @@
-"""Parses rates, schedules and strategies, such as `linear(0.3, 0.15)`. Nothing is executed as Python."""
+"""Parses rates, schedules and strategies, such as `linear(0.3, 0.15)`."""
 
 from __future__ import annotations
 
-import ast
-import difflib
-import inspect
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hf_dynmask import strategies
+from hf_dynmask.cli.calls import Functions, called_name, evaluate
 from hf_dynmask.core.checks import checked_fraction
 from hf_dynmask.rates import distributions
 from hf_dynmask.rates import schedules as rates
-
-Functions = Mapping[str, Callable[..., Any]]
 
 RATES: Functions = {
     f"{name}_rate": getattr(distributions, f"{name}_rate") for name in ("uniform", "truncated_normal", "cosine")
@@ -35,15 +30,16 @@ LENGTHS: Functions = {
     f"{name}_lengths": getattr(strategies, f"{name}_lengths") for name in ("fixed", "geometric", "poisson")
 }
 
+_NAMED_SCHEDULES: Functions = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
+
 
 def rate_from(text: str) -> rates.FixedRate:
     """Parses `--rate`: a number or a distribution. Raises a `ValueError` for anything else."""
-    numbers = "with arguments in parentheses, such as `uniform_rate(0.1, 1.0)` (schedules: `--schedule`)"
-    rule = f"a number such as 0.15, or {_either(RATES)} {numbers}"
-    rate = _value(text, RATES, "--rate", rule)
-    if isinstance(rate, distributions.RateDistribution):
-        return rate
-    return checked_fraction(rate, "--rate", "Pass 0.15 for 15 %.")
+    if called_name(text) in _NAMED_SCHEDULES:
+        raise ValueError(f"`--rate` must be a number or a distribution, but got {text!r}. Pass it as `--schedule`.")
+    rule = "a number such as 0.15, or a distribution such as `uniform_rate(0.1, 1.0)`"
+    rate = evaluate(text, RATES, "--rate", rule)
+    return rate if isinstance(rate, distributions.RateDistribution) else _fraction(rate, "--rate")
 
 
 def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
@@ -55,12 +51,8 @@ def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
     >>> schedule_from("linear(0.30, 0.10)")(0.5)
     0.2
     """
-    named = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
-    rule = f"{_either(SCHEDULES)} with arguments in parentheses, such as `linear(0.3, 0.15)`"
-    schedule = _value(text, named, argument, rule)
-    if callable(schedule):
-        return schedule
-    return rates.as_schedule(checked_fraction(schedule, argument, "Pass 0.15 for 15 %, or `linear(0.3, 0.15)`."))
+    schedule = evaluate(text, _NAMED_SCHEDULES, argument, "a schedule such as `linear(0.3, 0.15)`")
+    return schedule if callable(schedule) else rates.as_schedule(_fraction(schedule, argument))
 
 
 def strategy_from(text: str) -> strategies.Strategy:
@@ -72,75 +64,15 @@ def strategy_from(text: str) -> strategies.Strategy:
     >>> strategy_from("span(poisson_lengths(3))")
     <Strategy span>
     """
-    if _head(text) in ("entity", "adaptive", "weighted"):
+    if called_name(text) in ("entity", "adaptive", "weighted"):
         raise ValueError(
             f"`--strategy` must be a strategy that needs only text, but got {text!r}, which needs tags, a "
             "model or weights. Use this strategy from Python."
         )
-    rule = f"{_either(STRATEGIES)}, or one with arguments, such as `span(fixed_lengths(3))`"
-    return strategies.resolve_strategy(_value(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
+    rule = "a strategy such as whole_word or `span(fixed_lengths(3))`"
+    return strategies.resolve_strategy(evaluate(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
 
 
-def _value(text: str, functions: Functions, argument: str, rule: str) -> Any:
-    try:
-        node = _parsed(text)
-        if isinstance(node, ast.Name):
-            return _called(node.id, [], {}, functions)
-        return _evaluated(node, functions)
-    except SyntaxError as error:
-        why = error.msg + _meant(_head(text), functions)
-    except (TypeError, LookupError) as error:
-        why = str(error)
-    except (RecursionError, MemoryError):
-        why = "it is nested too deeply"
-    raise ValueError(f"`{argument}` must be {rule}, but got {text!r}: {why}{'' if why.endswith('?') else '.'}")
-
-
-def _parsed(text: str) -> ast.expr:
-    if "\0" in text:  # a ValueError in Python 3.10 and 3.11
-        raise SyntaxError("a null byte")
-    return ast.parse(text.strip(), mode="eval").body
-
-
-def _evaluated(node: ast.expr, functions: Functions) -> Any:
-    """Evaluates calls of these functions, lists and literals; refuses everything else."""
-    match node:
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if all(one.arg for one in keywords):
-            named = {str(one.arg): _evaluated(one.value, functions) for one in keywords}
-            return _called(name, [_evaluated(each, functions) for each in args], named, functions)
-        case ast.Name(id=name) if name in functions:
-            return _called(name, [], {}, functions)
-        case ast.Name(id=name):
-            raise LookupError(f"a word in parentheses needs quotes, {name!r}")
-        case ast.List(elts=each) | ast.Tuple(elts=each):
-            return [_evaluated(one, functions) for one in each]
-        case ast.Constant(value=value):
-            return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
-    raise SyntaxError("it is more than names, numbers, lists and words in quotes")
-
-
-def _called(name: str, args: list[Any], named: dict[str, Any], functions: Functions) -> Any:
-    if name not in functions:
-        raise LookupError(f"there is no {name!r}{_meant(name, functions)}")
-    form = inspect.signature(functions[name])
-    try:
-        form.bind(*args, **named)
-    except TypeError as error:
-        raise TypeError(f"`{name}({', '.join(form.parameters)})`, {error}") from error
-    return functions[name](*args, **named)
-
-
-def _head(text: str) -> str:
-    return text.partition("(")[0].strip()
-
-
-def _meant(name: str, functions: Functions) -> str:
-    near = [] if name in functions else difflib.get_close_matches(name, functions, n=1)
-    return f". Did you mean {near[0]!r}?" if near else ""
-
-
-def _either(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} or {last}"
+def _fraction(value: Any, argument: str) -> float:
+    percent = value if isinstance(value, int | float) and 1 < value <= 100 else 15
+    return checked_fraction(value, argument, f"Pass {percent / 100:g} for {percent:g} %.")

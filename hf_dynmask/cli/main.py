@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hf_dynmask import __version__
@@ -23,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options, left = parser.parse_known_args(arguments)
     if left:
-        _refuse(left, options, parser)
+        _refuse(left, options)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")  # characters that the terminal cannot show
     try:
         _run(options)
     except ModuleNotFoundError as error:
@@ -41,23 +43,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "schedule":
-        from hf_dynmask.cli.schedule_chart import show_schedule
-
+        with _loading("torch"):
+            from hf_dynmask.cli.schedule_chart import show_schedule
         show_schedule(options.schedule, options.steps, options.out)
     else:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # transformers prints nothing else
-        from hf_dynmask.cli.preview import show_preview
-
+        with _loading("transformers"):
+            from hf_dynmask.cli.preview import show_preview
         show_preview(options)
 
 
-def _refuse(left: Sequence[str], options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+@contextmanager
+def _loading(library: str) -> Iterator[None]:
+    """Says in a terminal what takes seconds, for as long as it takes."""
+    message = f"hf-dynmask: loading {library} ..."
+    if not sys.stderr.isatty():
+        yield
+        return
+    print(message, end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print(f"\r{' ' * len(message)}", end="\r", file=sys.stderr, flush=True)
+
+
+def _refuse(left: Sequence[str], options: argparse.Namespace) -> None:
     """Explains arguments that are left over: unknown options, or words of a text without quotes."""
-    if any(word.startswith("-") for word in left):
-        parser.error(f"unrecognized arguments: {' '.join(left)}")
-    argument = "schedule" if options.command == "schedule" else "text"
-    words = " ".join(filter(None, [getattr(options, argument), *left]))
-    _stop(f'`{argument}` must be a single argument, but got several. Put it in quotes: "{words}".')
+    for word in left:
+        if word.startswith("-"):
+            name = word.partition("=")[0]
+            known = [f"--{option}" for option in vars(options) if option not in ("command", "text")]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            remedy = f"Did you mean `{near[0]}`?" if near else f"See `hf-dynmask {options.command} --help`."
+            _stop(f"there is no option `{name}`. {remedy}")
+    if options.command == "schedule":
+        argument, quoted = "schedule", "linear(0.3, 0.15)"
+    else:
+        argument, quoted = "text", " ".join(filter(None, [options.text, *left]))
+    _stop(f'`{argument}` must be a single argument, but got several. Put it in quotes: "{quoted}".')
 
 
 def _stop(message: str) -> None:
@@ -70,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "hf-dynmask", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="{preview,schedule}", required=True)
 
     preview = commands.add_parser("preview", help="show the masks of a text in each epoch")
     preview.add_argument("text", nargs="?", help="the text to mask (default: the lines of standard input)")
@@ -84,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     rate.add_argument(
         "--rate",
         default="0.15",
-        help="the fraction of tokens to mask, or a distribution such as uniform_rate(0.1, 1.0) (default: %(default)s)",
+        help="the fraction of maskable tokens to mask, or a distribution such as uniform_rate(0.1, 1.0) "
+        "(default: %(default)s)",
     )
     rate.add_argument(
         "--schedule",

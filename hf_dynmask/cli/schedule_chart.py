@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 
 from hf_dynmask.cli.expressions import schedule_from
 from hf_dynmask.core.checks import checked_integer
@@ -27,7 +27,7 @@ def show_schedule(text: str, steps: int, out: Path | None) -> None:
     if out is not None:
         draw(schedule, steps, text, out)
     console = Console(emoji=False)
-    console.print(_lines(schedule, steps))
+    console.print(_bars(schedule, steps))
     if out is not None:
         console.print(f"Curve written to {out}.", markup=False, highlight=False, soft_wrap=True)
 
@@ -54,12 +54,15 @@ def _sampled_rates(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarra
     return at, np.array([rate_at(schedule, int(step), steps) for step in at])
 
 
-def _lines(schedule: Schedule, steps: int) -> Table:
+def _bars(schedule: Schedule, steps: int) -> Table:
+    """The rate at some steps. The highest of these rates has a bar of full width."""
     at, rates = _sampled_rates(schedule, steps, _LINES)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("step", "mask rate"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
+    highest = float(rates.max()) or 1.0
+    scale = Table.grid(Column(), Column(justify="right"), expand=True)
+    scale.add_row("0%", f"{100 * highest:.3g}%")
+    columns = Column("step", justify="right"), Column("mask rate", justify="right"), Column(scale, ratio=1)
+    table = Table(*columns, box=None, pad_edge=False, expand=True)
     for step, rate in zip(at, rates, strict=True):
-        table.add_row(f"{step:,}", f"{rate:.2%}", ProgressBar(1.0, float(rate), width=40))
+        bar = ProgressBar(highest, float(rate), complete_style="bar.complete", finished_style="bar.complete")
+        table.add_row(f"{step:,}", f"{rate:.2%}", bar)
     return table

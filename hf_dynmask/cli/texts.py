@@ -22,7 +22,8 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], bool]:
         raise ValueError("Pass `text` in quotes, `--file`, or text on standard input.")
     texts = list(islice(filter(None, _lines(options.text, options.file)), most + 1))
     if not texts:
-        raise ValueError("`text` must contain more than whitespace, but it is empty.")
+        source = "`text`" if options.text is not None else _source(options.file)
+        raise ValueError(f"{source} must contain more than whitespace, but contains no text. Pass a text to mask.")
     return texts[:most], len(texts) > most
 
 
@@ -35,7 +36,7 @@ def _lines(text: str | None, file: Path | None) -> Iterator[str]:
     else:
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="strict")  # some locales let all bytes pass
-        yield from _stripped(sys.stdin, "standard input")
+        yield from _stripped(sys.stdin, _source(file))
 
 
 def _hint_at_file(text: str) -> None:
@@ -45,8 +46,8 @@ def _hint_at_file(text: str) -> None:
 
 def _lines_of(file: Path) -> Iterator[str]:
     try:
-        with file.open(encoding="utf-8") as lines:
-            yield from _stripped(lines, f"`--file` {str(file)!r}")
+        with file.open(encoding="utf-8-sig") as lines:
+            yield from _stripped(lines, _source(file))
     except OSError as error:
         raise ValueError(f"`--file` must be a text file, but {str(file)!r} is unreadable: {error.strerror}.") from error
 
@@ -56,3 +57,7 @@ def _stripped(lines: Iterable[str], source: str) -> Iterator[str]:
         yield from map(str.strip, lines)
     except UnicodeDecodeError as error:
         raise ValueError(f"{source} must be text in {error.encoding}, but is not. Save it as UTF-8.") from error
+
+
+def _source(file: Path | None) -> str:
+    return "standard input" if file is None else f"`--file` {str(file)!r}"

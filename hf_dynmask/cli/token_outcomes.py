@@ -1,4 +1,4 @@
-"""The outcome for each token of a text, and how to show it."""
+"""The outcome for each token of a text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from hf_dynmask.vocabulary.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_AROUND = ("cls", "sep", "bos", "eos", "pad")  # special tokens around a text
+MASKED = {
+    "mask_token": "mask token",
+    "random_token": "random token",
+    "unchanged": "unchanged",
+}  # what the model receives
 
 
 @dataclass(frozen=True)
@@ -22,39 +26,44 @@ class Piece:
     """A token.
 
     Attributes:
-        text: the token without the marks of the vocabulary; for a replaced token, also its replacement.
+        text: the token without the marks of the vocabulary.
         begins_word: whether it begins a word.
-        outcome: `"masked"`, `"replaced"`, `"kept"` (unchanged but still predicted), or None if it was not selected.
+        outcome: for a masked token, which the model predicts, `"mask_token"`, `"random_token"` or `"unchanged"`;
+            otherwise `"unmaskable"` if it can never be masked, or None.
+        replacement: the random token that the model receives, or None.
     """
 
     text: str
     begins_word: bool
     outcome: str | None
+    replacement: str | None = None
 
 
-def marked_pieces(
+def pieces_of(
     tokenizer: PreTrainedTokenizerBase,
     vocabulary: Vocabulary,
     ids: Sequence[int],
-    masked: np.ndarray,
+    received: np.ndarray,
     labels: np.ndarray,
 ) -> Iterator[Piece]:
-    """The tokens of a text, except for the special tokens around it.
+    """The tokens of a text.
 
     Args:
+        tokenizer: reads the ids.
+        vocabulary: that of the tokenizer.
         ids: those of the text.
-        masked: int64 `[tokens]`, the ids that the model receives.
+        received: int64 `[tokens]`, the ids that the model receives.
         labels: int64 `[tokens]`, -100 where nothing is predicted.
     """
     tokens = RaggedTokens(np.asarray(ids, dtype=np.int64), np.array([len(ids)]))
     starts = np.ones(len(ids), dtype=bool) if vocabulary.words is None else vocabulary.words.starts(tokens)
-    around = {getattr(tokenizer, f"{role}_token_id") for role in _AROUND}
-    for id_, became, label, begins in zip(ids, masked.tolist(), labels.tolist(), starts.tolist(), strict=True):
-        if id_ in around:
-            continue
-        outcome = None if label == IGNORE_INDEX else _outcome(id_, became, vocabulary.mask_token_id)
-        text = surface(tokenizer, id_)
-        yield Piece(f"{text}>{surface(tokenizer, became)}" if outcome == "replaced" else text, begins, outcome)
+    for id_, after, label, begins in zip(ids, received.tolist(), labels.tolist(), starts.tolist(), strict=True):
+        if label == IGNORE_INDEX:
+            outcome = None if vocabulary.maskable[id_] else "unmaskable"
+        else:
+            outcome = _masked_outcome(id_, after, vocabulary.mask_token_id)
+        replacement = surface(tokenizer, after) if outcome == "random_token" else None
+        yield Piece(surface(tokenizer, id_), begins, outcome, replacement)
 
 
 def surface(tokenizer: PreTrainedTokenizerBase, id_: int) -> str:
@@ -62,15 +71,10 @@ def surface(tokenizer: PreTrainedTokenizerBase, id_: int) -> str:
     token = str(tokenizer.convert_ids_to_tokens(id_))
     text = tokenizer.convert_tokens_to_string([token]).strip().removeprefix("##")
     text = text.replace("Ġ", " ").replace("▁", " ").strip()  # where the tokenizer has no decoder
-    return "".join(map(_printable, token if not text or "\N{REPLACEMENT CHARACTER}" in text else text))
+    return token if not text or "\N{REPLACEMENT CHARACTER}" in text else text
 
 
-def _outcome(before: int, after: int, mask_token_id: int | None) -> str:
+def _masked_outcome(before: int, after: int, mask_token_id: int | None) -> str:
     if after == mask_token_id:
-        return "masked"
-    return "kept" if after == before else "replaced"
-
-
-def _printable(character: str) -> str:
-    """Escapes characters that would control the terminal."""
-    return character if character.isprintable() else f"\\u{ord(character):04x}"
+        return "mask_token"
+    return "unchanged" if after == before else "random_token"

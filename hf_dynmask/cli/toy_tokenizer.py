@@ -12,8 +12,8 @@ _SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mas
 
 
 def toy_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer like BERT's. Its vocabulary is the words of these texts, in pieces of five characters."""
-    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    """A cased WordPiece tokenizer like BERT's. Its vocabulary is the words of the texts, in pieces of 5 characters."""
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=False), pre_tokenizers.BertPreTokenizer()
     # "##s" makes every vocabulary mark its words, even if all are short
     words = (word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     tokens = [*_SPECIAL.values(), "##s", *dict.fromkeys(piece for word in words for piece in _pieces(word))]
