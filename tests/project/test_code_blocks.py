@@ -28,7 +28,6 @@ PAGES = [
 ]
 NOT_RUN = {
     "bash": "commands that install things, or run for long: continuous integration runs the README's",
-    "mermaid": "a picture",
     "yaml": "a grid: the tests of the sweep read such",
 }
 RUN = {"python", "console", "diff"}
@@ -110,10 +109,10 @@ def test_the_readmes_first_lines_anneal_the_rate_and_evaluate_on_one_mask(names)
 
 
 @pytest.mark.filterwarnings('ignore:`strategy="adaptive"` follows')
-def test_the_readmes_other_lines_make_what_they_say(names) -> None:
-    blocks = [block.text for block in blocks_of(ROOT / "README.md") if block.language == "python"]
-    for block in blocks:
-        run(block, names)
+def test_the_guide_trains_with_adaptive_masks(names) -> None:
+    for block in blocks_of(ROOT / "docs/guide.md"):
+        if "compute_loss_func" in block.text:
+            run("from hf_dynmask import DataCollatorForDynamicMasking\n" + block.text, names)
     trainer, collator = names["trainer"], names["collator"]
     trainer.train()
     assert collator.losses is not None
