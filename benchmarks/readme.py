@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.experiments.result_reader import read_results
-from benchmarks.ner.report.blocks import Paragraph, markdown
-from benchmarks.ner.report.document import judgements, summary
+from benchmarks.ner.report.blocks import Figure, Paragraph, markdown
+from benchmarks.ner.report.document import judgements, report
 from benchmarks.ner.report.finding import finding
 from benchmarks.ner.report.grouping import without_studies
 from benchmarks.speed import gpu, table
@@ -25,7 +25,7 @@ def parts() -> dict[Path, dict[str, str]]:
     return {
         README: {
             "finding": markdown([_finding(results)]),
-            "results": markdown(summary(results), results=None, figures="benchmarks/results/report/"),
+            "picture": markdown([_picture(results)], figures="benchmarks/results/report/"),
             "speed": table.highlights(speed),
         },
         BENCHMARKS: {"speed": table.markdown(speed), "gpu": gpu.markdown()},
@@ -35,6 +35,11 @@ def parts() -> dict[Path, dict[str, str]]:
 def _finding(results: Sequence[Result]) -> Paragraph:
     of_studies = judgements(results)
     return finding(of_studies[0] if of_studies else None, without_studies(results))
+
+
+def _picture(results: Sequence[Result]) -> Figure:
+    """Returns the first picture of the report: that of the study, or of the first exploratory comparison."""
+    return next(block for block in report(results, []) if isinstance(block, Figure))
 
 
 def insert_parts(text: str, parts: dict[str, str]) -> str:

@@ -1,18 +1,17 @@
 """The blocks of a report, and their representation in Markdown and in a terminal."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, JustifyMethod, RenderableType
-from rich.table import Table as RichTable
+from rich.console import Group, RenderableType
 from rich.text import Text
 
+from benchmarks.ner.report.terminal_table import TerminalTable
+
 MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are not markup
-WITHIN_80_COLUMNS = 0
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Table:
     headings: tuple[str, ...]
     rows: Sequence[tuple[str | RunLinks, ...]]
     words: bool = False  # all columns are text; otherwise numbers follow the first column
+    note: str = ""  # below the table: what its columns mean
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,18 @@ class Figure:
 
 
 Block = Heading | Paragraph | Table | Figure
+
+
+def notes_once(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yields the blocks, without the notes of tables that an earlier table has already."""
+    seen = {""}
+    for block in blocks:
+        if isinstance(block, Table) and block.note in seen:
+            yield replace(block, note="")
+            continue
+        if isinstance(block, Table):
+            seen.add(block.note)
+        yield block
 
 
 def markdown(blocks: Iterable[Block], results: str | None = "", figures: str = "") -> str:
@@ -79,7 +91,8 @@ def _block(block: Block, results: str | None, figures: str) -> str:
             rows = [[_cell(cell, results) for cell in row] for row in block.rows]
             lines = [[escaped(heading) for heading in block.headings], alignment, *rows]
             title = [f"**{escaped(block.title)}**", ""] if block.title else []
-            return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines)])
+            note = ["", escaped(block.note)] if block.note else []
+            return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines), *note])
 
 
 def _cell(cell: str | RunLinks, folder: str | None) -> str:
@@ -99,17 +112,15 @@ def _shown(cell: str | RunLinks) -> str:
 
 
 def _renderable(block: Block) -> RenderableType:
+    """Renders a block that ends with an empty line."""
     match block:
         case Heading():
-            return Text(f"\n{block.text}", style="bold")
+            return Text(f"{block.text}\n", style="bold")
         case Table():
-            table = RichTable(title=Text(block.title), title_justify="left", box=SIMPLE_HEAD, padding=WITHIN_80_COLUMNS)
-            for number, heading in enumerate(block.headings):
-                side: JustifyMethod = "left" if block.words or number == 0 else "right"
-                table.add_column(Text(heading), justify=side, overflow="fold")
-            for row in block.rows:
-                table.add_row(*map(Text, map(_shown, row)))
-            return table
+            table = TerminalTable(
+                block.title, block.headings, [list(map(_shown, row)) for row in block.rows], block.words
+            )
+            return Group(table, Text(f"{block.note}\n")) if block.note else table
         case Paragraph():
-            return Text(f"{block.mark} {block.text}" if block.mark else block.text)
+            return Text.assemble((f"{block.mark} ", "bold") if block.mark else "", block.text, "\n")
     raise AssertionError(block)

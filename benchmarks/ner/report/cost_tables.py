@@ -8,7 +8,7 @@ from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.blocks import RunLinks, Table
 from benchmarks.ner.report.number_text import number
 from benchmarks.ner.report.quality_tables import ArmRuns, runs_cell
-from benchmarks.ner.training.curve import columns
+from benchmarks.ner.training.curve import evaluations
 
 TOKENS = "num_input_tokens_seen"
 MASKED = "num_masked_tokens_seen"
@@ -19,9 +19,10 @@ COSTS = {
     "Seconds": (SECONDS, 1, "{:,.0f}"),
 }
 
-EXPLAINED = (
-    "A cost is the training that the arm in a row needs to reach the MLM evaluation loss of the arm in the heading, "
-    "which is the lowest loss that all runs of that arm reach; - means that a run does not reach it."
+NOTE = (
+    "A cell is the training, the mean over runs, after which the arm of the row first has the MLM loss in the "
+    "heading, interpolated between evaluations. That loss is the lowest that all runs of the named arm reach. '-' "
+    "means that a run of the row does not reach it."
 )
 
 
@@ -34,7 +35,7 @@ def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
     if len(timed) < 2:
         return
     losses = [(arm.label, reached_loss(arm.successful)) for arm in timed]
-    headings = ("arm", "runs", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
+    headings = ("arm", "seeds", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
     runs = [run for arm in timed for run in arm.successful if _timed(run)]
     for what, (name, unit, form) in COSTS.items():
         if not all(_counts(run, name) for run in runs):
@@ -47,12 +48,12 @@ def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
             )
             for arm in timed
         ]
-        yield Table(f"{what} of training until that MLM loss", headings, rows)
+        yield Table(f"{what} of training until that MLM loss", headings, rows, note=NOTE)
 
 
 def reached_loss(runs: Iterable[Result]) -> float:
     """Returns the lowest MLM evaluation loss that all runs reach."""
-    return float(max(columns(run, "eval_loss").min() for run in runs if _timed(run)))
+    return float(max(evaluations(run, TOKENS)[1].min() for run in runs if _timed(run)))
 
 
 def cost(result: Result, loss: float, name: str) -> float | None:
@@ -60,7 +61,7 @@ def cost(result: Result, loss: float, name: str) -> float | None:
 
     The value is interpolated linearly from the previous evaluation.
     """
-    costs, losses = columns(result, name, "eval_loss")
+    costs, losses = evaluations(result, name)
     below = losses <= loss
     if not below.any():
         return None
@@ -84,8 +85,8 @@ def _counts(run: Result, name: str) -> bool:
     """Whether a run knows this cost."""
     if name == SECONDS and not (run["env"] or {}).get("own_machine"):
         return False
-    return columns(run, name, "eval_loss").size > 0
+    return evaluations(run, name).size > 0
 
 
 def _timed(run: Result) -> bool:
-    return columns(run, TOKENS, "eval_loss").size > 0
+    return evaluations(run, TOKENS).size > 0

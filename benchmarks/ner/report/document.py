@@ -1,72 +1,56 @@
-"""The structure of a report: registered studies, then each task with its tables and figures, then what has not run."""
+"""The structure of a report: registered studies, what the other runs show, then tables, method, speed, environment."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks.ner.analysis.comparison import Comparison, comparisons, incomparable_reason
-from benchmarks.ner.analysis.pairing import conditions, groups
 from benchmarks.ner.analysis.registered import Judgement, judge
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.experiments.study import registered_studies
-from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph, Table
-from benchmarks.ner.report.cost_tables import EXPLAINED, cost_tables
-from benchmarks.ner.report.figures import draw_f1, draw_speeds, draw_training, has_curve
-from benchmarks.ner.report.grouping import launches, tasks, without_studies
-from benchmarks.ner.report.loss_tables import loss_blocks
-from benchmarks.ner.report.quality_tables import (
-    ArmRuns,
-    by_arm,
-    comparison_tables,
-    no_entities,
-    percentages,
-    quality_table,
-)
-from benchmarks.ner.report.speed_tables import STAGES, Speed, speed_table, speeds
+from benchmarks.ner.report.blocks import Block, Heading, Paragraph, notes_once
+from benchmarks.ner.report.environments import environments
+from benchmarks.ner.report.grouping import without_studies
+from benchmarks.ner.report.speed_tables import STAGES, speed_table, speeds
 from benchmarks.ner.report.status_tables import not_run
-from benchmarks.ner.report.study_tables import study_answer, study_section
+from benchmarks.ner.report.study_tables import study_section
+from benchmarks.ner.report.task_section import Task, speed_figure, task_finding, task_section, tasks_of
 
 TITLE = "Comparison of masking strategies"
 METHOD = (
-    "F1 is the strict IOB2 score of seqeval, micro-averaged over entities, in percent. ± is the standard "
-    "deviation over seeds; the interval is the 95 % confidence interval of their mean, for three seeds or more. "
-    "Differences compare runs of the same seed on the same sentences. They treat seeds as random samples, and for "
-    "F1 documents too; MLM loss is that of this validation text. A p-value is that of the interval, or of a "
-    "sign-flip permutation test if that is larger and there are pairs enough. Verdicts on contrasts that were "
-    "declared before any run come from registered studies alone. All other comparisons are exploratory: Holm's "
-    "method adjusts those of a table together. The column '80 % power for' has the difference that a test at 5 % "
-    f"finds with a power of 80 %, and its range, as the standard deviation is itself an estimate. {EXPLAINED}"
+    "Headings name the dataset, the model, and the epochs of pre-training and of fine-tuning. Differences are "
+    "those of runs with the same seed, which share initial weights, the order of examples, and the test "
+    "sentences. The intervals treat seeds as random samples and, for F1, the documents of the test split too; the "
+    "validation text of the MLM loss is fixed. A p-value is that of the interval, or of a sign-flip permutation "
+    "test if that is larger and there are pairs enough for it. Only registered studies, which declare their "
+    "comparisons before the first run, have verdicts that are not exploratory."
 )
+NOT_RUN = "Runs without a result"
+EMPTY = "This folder has no results of runs. Make some: python -m benchmarks.ner --output_dir FOLDER"
 
 
 def report(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> list[Block]:
     """Builds the report of the results of a folder."""
-    others = without_studies(results)
-    found = _comparisons(others)
+    judged, tasks = judgements(results), tasks_of(without_studies(results))
     blocks: list[Block] = [
         Heading(TITLE, level=1),
-        *(block for each in judgements(results) for block in study_section(each)),
+        *(block for each in judged for block in study_section(each)),
         *_unknown_studies(results),
-        *_method(others),
-        *(block for label, runs in tasks(others) for block in _task(label, runs, found)),
-        *not_run(results, rejected),
-        *_environments(results),
+        *_findings(tasks, is_headed=bool(judged)),
+        *_unfinished(results, rejected),
+        *(block for task in tasks for block in task_section(task)),
+        *_not_run(results, rejected),
+        *_method(tasks),
+        *_speed(tasks),
+        *environments(results),
     ]
-    return blocks
+    return list(notes_once(blocks))
 
 
-def summary(results: Sequence[Result]) -> list[Block]:
-    """Builds a summary: the answers of registered studies, and the tables of comparable arms."""
-    others = without_studies(results)
-    members = [(f"{label}, {name}", runs) for label, of_task in tasks(others) for name, runs in launches(of_task)]
-    return [
-        *(block for each in judgements(results) for block in study_answer(each)),
-        *(block for name, runs in members if len(by_arm(runs)) > 1 for block in _f1(name, runs)),
-        *not_run(results),
-    ]
+def judgements(results: Sequence[Result]) -> list[Judgement]:
+    """Judges the registered studies that have results here."""
+    names = {each.get("study") for each in results}
+    return [judge(study, results) for study in registered_studies() if study.name in names]
 
 
 def _unknown_studies(results: Sequence[Result]) -> Iterator[Paragraph]:
@@ -78,86 +62,46 @@ def _unknown_studies(results: Sequence[Result]) -> Iterator[Paragraph]:
         yield Paragraph(printable(text), mark="Unknown study:")
 
 
-def _method(others: Sequence[Result]) -> Iterator[Block]:
-    if others:
+def _findings(tasks: Sequence[Task], is_headed: bool) -> Iterator[Block]:
+    """Yields what each task shows; a heading separates it from studies."""
+    if tasks and is_headed:
         yield Heading("Exploratory comparisons")
+    for task in tasks:
+        yield from task_finding(task)
+
+
+def _method(tasks: Sequence[Task]) -> Iterator[Block]:
+    if tasks:
+        yield Heading("Method")
         yield Paragraph(METHOD)
 
 
-def judgements(results: Sequence[Result]) -> list[Judgement]:
-    """Judges the registered studies that have results here."""
-    names = {each.get("study") for each in results}
-    return [judge(study, results) for study in registered_studies() if study.name in names]
+def _unfinished(results: Sequence[Result], rejected: Sequence[object]) -> Iterator[Paragraph]:
+    """Counts the runs without a result at the top, as their reasons are far below."""
+    statuses = Counter(each["status"] for each in results)
+    counts = {"failed": statuses["failed"], "skipped": statuses["skipped"], "rejected": len(rejected)}
+    if not results and not rejected:
+        yield Paragraph(EMPTY)
+    elif any(counts.values()):
+        named = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        yield Paragraph(f"{named}; the reasons are under '{NOT_RUN}'.", mark="Without a result:")
 
 
-def _f1(name: str, runs: Sequence[Result]) -> Iterator[Block]:
-    yield quality_table(name, runs)
-    yield _figure(f"F1 by arm, {name}", lambda path: draw_f1(by_arm(runs), path))
+def _not_run(results: Sequence[Result], rejected: Sequence[tuple[Path, str]]) -> Iterator[Block]:
+    if tables := list(not_run(results, rejected)):
+        yield Heading(NOT_RUN)
+        yield from tables
 
 
-def _comparisons(results: Iterable[Result]) -> list[Comparison]:
-    return comparisons([each for members in groups(results) if not incomparable_reason(members) for each in members])
-
-
-def _task(label: str, results: Sequence[Result], found: Sequence[Comparison]) -> Iterator[Block]:
-    yield Heading(label)
-    for launched, runs in launches(results):
-        among = [comparison for comparison in found if comparison.conditions == conditions(runs[0])]
-        yield quality_table(launched, runs)
-        yield from _mixed_commits(runs)
-        yield from no_entities(runs)
-        yield from _arms(f"{label}, {launched}", by_arm(runs), among)
-        if reason := incomparable_reason([each for each in runs if each["status"] == "ok"]):
-            yield Paragraph(printable(f"These arms cannot be compared: {reason}."))
-    yield from _speed(label, {stage: speeds(results, stage) for stage in STAGES})
-
-
-def _arms(name: str, arms: Sequence[ArmRuns], found: Sequence[Comparison]) -> Iterator[Block]:
-    if len([arm for arm in arms if percentages(arm.successful, "test_f1")]) > 1:
-        yield _figure(f"F1 by arm, {name}", lambda path: draw_f1(arms, path))
-    yield from loss_blocks(arms)
-    yield from comparison_tables(found)
-    if any(map(has_curve, arms)):
-        yield _figure(f"MLM loss and mask rate, {name}", lambda path: draw_training(arms, path))
-    yield from cost_tables(arms)
-
-
-def _mixed_commits(runs: Iterable[Result]) -> Iterator[Paragraph]:
-    """Warns of runs under the same conditions that were made by several commits of this project."""
-    commits = Counter(str((each["env"] or {}).get("commit"))[:8] for each in runs if each["status"] == "ok")
-    if len(commits) > 1:
-        made = ", ".join(f"{commit} ({count})" for commit, count in commits.most_common())
-        text = f"these runs were made by several commits, so pairs may differ in more than their arm: {made}."
-        yield Paragraph(printable(text), mark="Mixed commits:")
-
-
-def _speed(label: str, by_stage: dict[str, list[Speed]]) -> Iterator[Block]:
-    if not any(by_stage.values()):
-        return
-    yield Heading("Speed", level=3)
-    yield from (speed_table(found, stage) for stage, found in by_stage.items() if found)
-    if any(len(found) > 1 for found in by_stage.values()):
-        yield _figure(f"Speed, {label}", lambda path: draw_speeds(by_stage, path))
-
-
-def _figure(about: str, draw: Callable[[Path], None]) -> Figure:
-    """Names the file after the content of the figure, so that further figures do not change it."""
-    name = f"{about.split(',')[0].lower().replace(' ', '-')}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.png"
-    return Figure(name, about, draw)
-
-
-def _environments(results: Iterable[Result]) -> Iterator[Block]:
-    made = Counter(_environment(each["env"]) for each in results if each["status"] != "skipped")
-    if made:
-        yield Heading("Environment")
-        yield Table(
-            "", ("software and machine", "runs"), [(maker, str(runs)) for maker, runs in made.most_common()], True
-        )
-
-
-def _environment(env: Any) -> str:
-    if not isinstance(env, Mapping) or not isinstance(env.get("packages"), Mapping):
-        return "unknown"
-    packages = [f"{name} {version}" for name, version in env["packages"].items()]
-    named = [f"Python {env.get('python')}", *packages, f"commit {env.get('commit')}", str(env.get("processor"))]
-    return printable(", ".join(named))
+def _speed(tasks: Sequence[Task]) -> Iterator[Block]:
+    """Yields one section with the speeds of all tasks."""
+    timed = [(task, {stage: speeds(task.runs, stage) for stage in STAGES}) for task in tasks]
+    timed = [(task, by_stage) for task, by_stage in timed if any(by_stage.values())]
+    if timed:
+        yield Heading("Speed")
+    for task, by_stage in timed:
+        if len(timed) > 1:
+            yield Heading(task.label, level=3)
+        yield from (speed_table(found, stage) for stage, found in by_stage.items() if found)
+        if any(len(found) > 1 for found in by_stage.values()):
+            yield speed_figure(task.label, by_stage)

@@ -14,9 +14,12 @@ def without_studies(results: Iterable[Result]) -> list[Result]:
 
 
 def tasks(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """Groups results by dataset, model and budget, with labels; skips runs without results, sorts by number of arms."""
+    """Groups results by dataset, model and budget, with labels, those with most arms and most runs first.
+
+    Skipped runs are left out.
+    """
     found = _group_with_labels([each for each in results if each["status"] != "skipped"], task, _task_settings)
-    return sorted(found, key=lambda named: -len({each["arm"]["name"] for each in named[1]}))
+    return sorted(found, key=lambda named: (-len({each["arm"]["name"] for each in named[1]}), -len(named[1])))
 
 
 def launches(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:

@@ -1,5 +1,6 @@
 """The labels of results in a report: task, launch and arm, disambiguated by their settings."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ ORDER = (
     *("none", "finetune_static", "finetune_dynamic"),
     *("static", "static4", "static10", "static20", "dynamic", "dynamic_again", "constant_mean", "anneal"),
 )
+FINGERPRINT = re.compile(r"[0-9a-f]{16,}")
+DIGITS = 8  # of a fingerprint: enough to tell two datasets of one name apart
 
 
 def task(result: Result) -> str:
@@ -62,7 +65,19 @@ def _differing_settings(flat: Sequence[Mapping[str, Any]], number: int, names: S
     own, absent = flat[number], object()
     namesakes = [other for other, name in zip(flat, names, strict=True) if name == names[number]]
     differing = [key for key in own if any(other.get(key, absent) != own[key] for other in namesakes)]
-    return "".join(printable(f", {key}={own[key]}") for key in differing)
+    return "".join(printable(f", {_setting(key, own[key])}") for key in _without_fingerprinted(differing))
+
+
+def _without_fingerprinted(keys: Sequence[str]) -> list[str]:
+    """Returns the keys without those, such as the number of sentences, that a fingerprint beside them covers."""
+    covered = tuple(key.removesuffix("fingerprint") for key in keys if key.endswith(".fingerprint"))
+    return [key for key in keys if key.endswith(".fingerprint") or not key.startswith(covered)]
+
+
+def _setting(key: str, value: object) -> str:
+    if isinstance(value, str) and FINGERPRINT.fullmatch(value):
+        return f"{key.removesuffix('.fingerprint').rpartition('.')[2]} {value[:DIGITS]}"
+    return f"{key}={value}"
 
 
 def _leaves(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,12 @@ from benchmarks.ner.report.blocks import Block, Paragraph, RunLinks, Table
 from benchmarks.ner.report.quality_tables import ArmRuns, runs_cell
 from benchmarks.ner.training.curve import columns
 
-HEADINGS = ("arm", "runs", "lowest", "reached after", "at the end", "rise")
+HEADINGS = ("arm", "seeds", "lowest", "reached after", "at the end", "rise")
+NOTE = (
+    "Evaluations use the same masks throughout. 'lowest' is the mean over runs of the lowest loss of each; "
+    "'reached after' is the share of the training steps at which it is reached; 'rise' is the range, over runs, "
+    "of how far the loss at the end is above the lowest."
+)
 RISE = 0.05  # nat; several times the difference of two evaluations with other masks
 
 
@@ -35,7 +40,7 @@ def loss_blocks(arms: Sequence[ArmRuns]) -> Iterator[Block]:
         for arm in arms
         if arm.label in courses
     ]
-    yield Table("MLM loss on fixed masks while it trains", HEADINGS, rows)
+    yield Table("MLM loss on fixed masks during pre-training", HEADINGS, rows, note=NOTE)
     yield from (_rises(label, found) for label, found in courses.items() if all(each.rise > RISE for each in found))
 
 
@@ -60,8 +65,8 @@ def _cells(courses: Sequence[Course]) -> tuple[str, ...]:
 def _rises(label: str, courses: Sequence[Course]) -> Paragraph:
     seeds = "with every seed" if len(courses) > 1 else "with its one seed"
     return Paragraph(
-        f"the loss of {label} rises again while it trains, {seeds}: by {_range([each.rise for each in courses])} nat "
-        f"from its lowest, which it reaches after {fmean(each.reached for each in courses):.0%} of the training.",
+        f"the loss of {label} is lowest after {fmean(each.reached for each in courses):.0%} of the training. Then it "
+        f"rises again, {seeds}, by {_range([each.rise for each in courses])} nat.",
         mark="Rising loss:",
     )
 

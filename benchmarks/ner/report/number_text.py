@@ -19,7 +19,7 @@ def percent(share: float) -> str:
 
 
 def p_text(p: float | None) -> str:
-    return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return NONE if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def detectable_range(found: Detectable | None, decimals: int) -> str:

@@ -12,11 +12,31 @@ from benchmarks.ner.experiments.result import Result, canonical_json, file_name
 from benchmarks.ner.report.blocks import Paragraph, RunLinks, Table
 from benchmarks.ner.report.labels import disambiguate, rank
 from benchmarks.ner.report.number_text import detectable_range, interval, number, p_text
+from benchmarks.ner.training.models import TINY
 
-HEADINGS = ("arm", "runs", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
+HEADINGS = ("arm", "seeds", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
 COMPARED = ("difference", "pairs", "{unit}", "95 % interval", "p", "80 % power for", "verdict")
-NO_ENTITIES = Paragraph(
-    "No run found an entity of the test split. Increase --ner_epochs, or pass a pre-trained --model."
+NOTE = (
+    "F1 counts whole entities (strict IOB2, micro-averaged, by seqeval), in percent. ± is the standard deviation "
+    "over seeds; the interval is the 95 % confidence interval of the mean test F1, from three seeds on. Accuracy "
+    "is the share of correct tags. MLM loss is that of the validation text with 15 % of its tokens masked, in "
+    "nat: lower is better."
+)
+COMPARED_NOTE = (
+    "A row is the first arm minus the second, over pairs of runs with the same seed. The first is better if its MLM "
+    "loss is lower, or its F1 higher. "
+)
+JUDGED_NOTE = (
+    "The interval is for this row alone. p and the verdict are adjusted for all rows of the table by Holm's method. "
+    "'80 % power for' is the size that a true difference needs for this test to find it in 80 % of such experiments, "
+    "with the range that the uncertain standard deviation allows."
+)
+NOT_JUDGED_NOTE = "Fewer than three seeds have no interval, no p and no verdict."
+NO_ENTITIES = "No run found an entity of the test split."
+FROM_SCRATCH = "A tiny model learns slowly: increase --ner_epochs, or pass a pre-trained --model."
+PRETRAINED = (
+    "With a pre-trained model, the likely causes are columns that are not words and tags (see --word_column and "
+    "--tag_column), too few --ner_epochs, or an unsuitable --ner_learning_rate; 5e-5 is usual."
 )
 
 
@@ -41,23 +61,29 @@ def _successful(runs: Iterable[Result]) -> list[Result]:
 
 
 def runs_cell(
-    successful: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"seed {run['seed']}"
+    successful: Sequence[Result], asked: int, label: Callable[[Result], str] = lambda run: f"{run['seed']}"
 ) -> RunLinks:
-    """Returns the cell with the number of successful runs and a link to each."""
+    """Returns the cell with the number of successful runs and a link to each, labeled by its seed."""
     text = str(len(successful)) if len(successful) == asked else f"{len(successful)} of {asked}"
     return RunLinks(text, tuple((printable(label(run)), file_name(run)) for run in successful))
 
 
 def quality_table(title: str, results: Iterable[Result]) -> Table:
     """Builds a table of F1 in percent, mean and standard deviation over seeds, under the same conditions."""
-    return Table(title, HEADINGS, [_row(arm) for arm in by_arm(results)])
+    arms = by_arm(results)
+    return Table(title, HEADINGS, list(map(_row, arms)), note=NOTE if any(arm.successful for arm in arms) else "")
 
 
-def no_entities(results: Iterable[Result]) -> Iterator[Paragraph]:
+def no_entities(results: Sequence[Result]) -> Iterator[Paragraph]:
     """Yields advice if every successful run has an F1 of 0."""
+    if found_no_entity(results):
+        is_tiny = all(run["model"]["name"] == TINY for run in results)
+        yield Paragraph(FROM_SCRATCH if is_tiny else PRETRAINED, mark=NO_ENTITIES)
+
+
+def found_no_entity(results: Iterable[Result]) -> bool:
     scores = percentages((run for run in results if run["status"] == "ok"), "test_f1")
-    if scores and not any(scores):
-        yield NO_ENTITIES
+    return bool(scores) and not any(scores)
 
 
 def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
@@ -69,7 +95,7 @@ def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
         with_deviation(test),
         interval(*spread(test)[2:], decimals=1) if test else "-",
         number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), "{:.1%}"),
-        number(_mean(run["mlm"]["eval_loss"] for run in arm.successful), "{:.3f}"),
+        number(mean_loss(arm.successful), "{:.3f}"),
     )
 
 
@@ -85,6 +111,10 @@ def with_deviation(values: list[float], form: str = "{:.2f}") -> str:
     return form.format(mean) + ("" if deviation is None else f" ± {form.format(deviation)}")
 
 
+def mean_loss(runs: Iterable[Result]) -> float | None:
+    return _mean(run["mlm"]["eval_loss"] for run in runs)
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
     there = [value for value in values if value is not None]
     return fmean(there) if there else None
@@ -95,7 +125,9 @@ def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
     for outcome, members in groupby(found, key=lambda comparison: comparison.outcome):
         headings = tuple(heading.format(unit=outcome.unit) for heading in COMPARED)
         title = f"Exploratory comparisons in {outcome.name}, p by Holm's method"
-        yield Table(title, headings, [_compared(comparison) for comparison in members])
+        rows = list(map(_compared, compared := list(members)))
+        judged = any(comparison.p is not None for comparison in compared)
+        yield Table(title, headings, rows, note=COMPARED_NOTE + (JUDGED_NOTE if judged else NOT_JUDGED_NOTE))
 
 
 def _compared(comparison: Comparison) -> tuple[str, ...]:

@@ -12,6 +12,12 @@ from benchmarks.ner.report.number_text import number
 from benchmarks.ner.report.quality_tables import runs_cell
 
 HEADINGS = ("launch", "tokens/s", "ms/step", "scaling", "vs fp32", "data wait", "peak GB", "runs")
+NOTE = (
+    "Tokens are counted without padding, over all processes; 'ms/step' is the time of an optimizer step. "
+    "'scaling' is the speed of each process relative to a single process, 'vs fp32' the speed relative to fp32 "
+    "with the same launch, 'data wait' the share of the time that training waits for batches, and 'peak GB' the "
+    "memory of all processes."
+)
 STAGES = {"mlm": "Pre-training", "ner": "Fine-tuning"}
 
 
@@ -45,7 +51,7 @@ def settings(result: Result) -> dict[str, Any]:
 
 
 def speed_table(found: Sequence[Speed], stage: str) -> Table:
-    return Table(f"{STAGES[stage]}, medians over runs", HEADINGS, [_row(speed, found) for speed in found])
+    return Table(f"{STAGES[stage]}, medians over runs", HEADINGS, [_row(speed, found) for speed in found], note=NOTE)
 
 
 def scaling(speed: Speed, found: Iterable[Speed]) -> float | None:

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import Result, file_name
-from benchmarks.ner.report.blocks import Block, RunLinks, Table
+from benchmarks.ner.report.blocks import Block, RunLinks, Table, notes_once
 from benchmarks.ner.report.grouping import launches, tasks, without_studies
 from benchmarks.ner.report.labels import run
 from benchmarks.ner.report.loss_tables import loss_blocks
@@ -18,6 +17,10 @@ def overview(results: Sequence[Result]) -> Iterator[Block]:
     """Builds tables of F1 and of the MLM loss for each dataset, model, budget and launch, with advice if no entity was
     found; then the runs without results. Runs of a study have no table here, as no number is shown before a look.
     """
+    yield from notes_once(_overview(results))
+
+
+def _overview(results: Sequence[Result]) -> Iterator[Block]:
     for label, members in tasks(without_studies(results)):
         for launched, runs in launches(members):
             yield quality_table(f"{label}, {launched}", runs)
@@ -30,12 +33,12 @@ def not_run(results: Iterable[Result], rejected: Iterable[tuple[Path, str]] = ()
     """Builds tables of failed runs, of skip reasons with the number of runs, and of rejected files."""
     failed = [each for each in results if each["status"] == "failed"]
     skipped = Counter(printable(str(each["reason"])) for each in results if each["status"] == "skipped")
-    tables: dict[str, tuple[tuple[str, ...], list[Any]]] = {
-        "Failed": (("run", "file", "reason"), [_failure(each) for each in failed]),
-        "Skipped": (("reason", "runs"), [(reason, str(count)) for reason, count in sorted(skipped.items())]),
-        "Rejected": (("file", "reason"), [(printable(path.name), printable(why)) for path, why in rejected]),
-    }
-    return (Table(title, headings, rows, words=True) for title, (headings, rows) in tables.items() if rows)
+    tables = (
+        Table("Failed", ("run", "file", "reason"), [_failure(each) for each in failed], words=True),
+        Table("Skipped", ("reason", "runs"), [(reason, str(count)) for reason, count in sorted(skipped.items())]),
+        Table("Rejected", ("file", "reason"), [(printable(file.name), printable(why)) for file, why in rejected], True),
+    )
+    return (table for table in tables if table.rows)
 
 
 def _failure(result: Result) -> tuple[str | RunLinks, ...]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.ner.analysis.registered import Dose, LookResult
-from benchmarks.ner.report.figures import save_figure
+from benchmarks.ner.report.axes import NATS, save_figure, widened
 from benchmarks.ner.report.number_text import percent
 
 SIZE = (7.0, 4.2)  # inches: readable on a page of 400 pixels
@@ -23,6 +23,7 @@ def draw_doses(look: LookResult, path: Path) -> None:
     places = np.arange(len(doses) + 1)
     _pairs(axes, places, doses)
     _means(axes, places, doses)
+    axes.set_ylim(widened(axes.get_ylim(), NATS))
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xlim(-0.25, len(doses) + 0.6)  # room for the last number
     axes.set_xticks(places, ["1", *(f"{dose.passes:g}" for dose in doses)])

@@ -54,3 +54,18 @@ def columns(result: Mapping[str, Any], *names: str) -> np.ndarray:
     """Returns the values of the names, `[names, steps]`, at the steps that have all of them."""
     found = [[entry[name] for name in names] for entry in by_step(result) if all(name in entry for name in names)]
     return np.array(found, dtype=float).reshape(-1, len(names)).T
+
+
+def evaluations(result: Mapping[str, Any], cost: str) -> np.ndarray:
+    """Returns a cost, such as `num_input_tokens_seen`, and the loss at each evaluation, `[2, evaluations]`.
+
+    Trainer evaluates after the last step even if it does not log that step, so this evaluation, often the best, can
+    lack a cost. The cost of the steps before continues there in proportion. There are no evaluations without any cost.
+    """
+    steps, losses = columns(result, "step", "eval_loss")
+    logged, costs = columns(result, "step", cost)
+    if not steps.size or not logged.size:
+        return np.empty((2, 0))
+    beyond = max(steps[-1] / logged[-1], 1.0)
+    known = np.interp(steps, [0, *logged, beyond * logged[-1]], [0, *costs, beyond * costs[-1]])
+    return np.array([known, losses])

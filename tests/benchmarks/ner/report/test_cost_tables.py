@@ -1,9 +1,15 @@
 """What it costs an arm to reach the loss that another reaches."""
 
+from pathlib import Path
+
 from support.made_results import make_result
 
+from benchmarks.ner.experiments.result_reader import read_results
 from benchmarks.ner.report.cost_tables import cost, cost_tables
+from benchmarks.ner.report.grouping import launches, tasks, without_studies
 from benchmarks.ner.report.quality_tables import by_arm
+
+COMMITTED = Path(__file__).parents[4] / "benchmarks" / "results"
 
 
 def at(loss_to_step):
@@ -36,7 +42,7 @@ def test_each_arm_is_held_against_what_the_others_reach_in_all_of_their_runs():
         tokens.headings
         == labels.headings
         == seconds.headings
-        == ("arm", "runs", "to 4.500, as static", "to 2.000, as dynamic")
+        == ("arm", "seeds", "to 4.500, as static", "to 2.000, as dynamic")
     )
     # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3; 2 is where one ends, and half of 3 to 1.
     assert [(row[0], *row[2:]) for row in tokens.rows] == [("static", "0.020", "-"), ("dynamic", "0.014", "0.028")]
@@ -58,3 +64,24 @@ def test_a_single_arm_has_no_loss_of_another_to_reach():
 
 def test_runs_without_a_curve_have_no_cost():
     assert list(cost_tables(by_arm([make_result("none", 0, mlm={"eval_loss": 8.0})]))) == []
+
+
+def test_the_loss_after_the_last_step_has_a_cost_even_if_trainer_did_not_log_that_step():
+    entries = [{"step": 12, "eval_loss": 2.0}] * 2  # Trainer's evaluation at the end, and the one that follows
+    runs = [
+        make_result(arm, 0, mlm={"eval_loss": 2.0, "curve": [*at({10: last})["mlm"]["curve"], *entries]})
+        for arm, last in (("static", 3.0), ("dynamic", 2.5))
+    ]
+    assert cost(runs[0], 2.0, "num_input_tokens_seen") == 12_000
+    (tokens, labels) = cost_tables(by_arm(runs))
+    assert [row[2:] for row in tokens.rows] == [("0.012", "0.012"), ("0.012", "0.012")]
+    assert [row[2:] for row in labels.rows] == [("0.002", "0.002"), ("0.002", "0.002")]
+
+
+def test_every_arm_of_the_committed_results_reaches_its_own_lowest_loss():
+    results, _ = read_results(COMMITTED)
+    members = [runs for _, of_task in tasks(without_studies(results)) for _, runs in launches(of_task)]
+    tables = [table for runs in members for table in cost_tables(by_arm(runs))]
+    own = [row[2 + number] for table in tables for number, row in enumerate(table.rows)]
+    assert len(own) >= 10
+    assert "-" not in own

@@ -15,12 +15,12 @@ from benchmarks.ner.experiments.result import file_name
 from benchmarks.ner.experiments.storage import write_result
 from benchmarks.ner.experiments.study import STUDIES, read_study
 from benchmarks.ner.report import __main__ as command
-from benchmarks.ner.report.blocks import Figure, Heading, Paragraph, Table, markdown, terminal
-from benchmarks.ner.report.document import METHOD, report, summary
-from benchmarks.ner.report.figures import f1_range
+from benchmarks.ner.report.blocks import Figure, Heading, Paragraph, Table, markdown, notes_once, terminal
+from benchmarks.ner.report.document import EMPTY, METHOD, report
 from benchmarks.ner.report.html_page import to_html
-from benchmarks.ner.report.quality_tables import HEADINGS, NO_ENTITIES
+from benchmarks.ner.report.quality_tables import FROM_SCRATCH, HEADINGS, NO_ENTITIES, PRETRAINED
 from benchmarks.ner.report.status_tables import not_run, overview
+from benchmarks.ner.report.write import write_report
 
 RESULTS = [
     with_scores(make_result("dynamic", 0), 0.80),
@@ -61,7 +61,7 @@ def test_a_row_is_the_mean_and_sample_deviation_over_sound_seeds():
     seeds, *cells = rows(RESULTS)["dynamic"]
     assert cells == ["50.00 ± 0.00", "81.00 ± 1.41", "-", "90.0%", "2.500"]
     assert seeds.text == "2 of 3"
-    assert seeds.files == (("seed 0", file_name(RESULTS[0])), ("seed 1", file_name(RESULTS[1])))
+    assert seeds.files == (("0", file_name(RESULTS[0])), ("1", file_name(RESULTS[1])))
 
 
 def test_one_seed_has_no_spread():
@@ -111,11 +111,10 @@ def test_arms_that_share_a_name_are_told_apart_and_not_compared():
     results = [make_result("dynamic", 0), make_result("dynamic", 0, rate=0.3), make_result("static10", 0)]
     assert list(rows(results)) == ["static10", "dynamic, mlm_probability=0.15", "dynamic, mlm_probability=0.3"]
     text = markdown(report(results, []))
-    assert "These arms cannot be compared: " in text
-    assert "one run per arm and seed" in text
+    assert "these arms cannot be compared.** results must have one run per arm and seed" in text
 
 
-# -- Runs that found nothing, and axes of their scores ----------------------------------------------------------------
+# -- Runs that found nothing ------------------------------------------------------------------------------------------
 
 
 def test_runs_that_found_no_entity_have_no_verdict_and_the_report_says_what_to_do():
@@ -126,22 +125,26 @@ def test_runs_that_found_no_entity_have_no_verdict_and_the_report_says_what_to_d
     assert compared.rows == [
         ("anneal minus dynamic", "3", "+0.00", "-", "-", "-", "no verdict: the difference is the same with every seed")
     ]
-    assert NO_ENTITIES in blocks
-    assert "Increase --ner_epochs, or pass a pre-trained --model." in NO_ENTITIES.text
-    assert list(overview(results))[1] == NO_ENTITIES
+    advice = Paragraph(PRETRAINED, mark=NO_ENTITIES)
+    assert advice in blocks
+    assert list(overview(results))[1] == advice
+    assert "no run found an entity of the test split" in blocks[1].mark
+
+
+def test_advice_on_runs_that_found_no_entity_depends_on_the_model():
+    tiny, trained = (make_result("anneal", 0, found=0, model={"name": name}) for name in ("tiny", "models/toy"))
+    (advice,) = (block for block in overview([tiny]) if isinstance(block, Paragraph) and block.mark == NO_ENTITIES)
+    assert advice.text == FROM_SCRATCH
+    assert "pass a pre-trained --model" in advice.text
+    (advice,) = (block for block in overview([trained]) if isinstance(block, Paragraph) and block.mark == NO_ENTITIES)
+    assert "--word_column" in advice.text
+    assert "pass a pre-trained" not in advice.text
 
 
 def test_runs_of_which_one_found_an_entity_have_no_such_line():
     results = [make_result("anneal", 0, found=0), make_result("anneal", 1)]
-    assert NO_ENTITIES not in report(results, [])
-    assert NO_ENTITIES not in overview([*results, make_result("static", 0, status="failed", reason="")])
-
-
-@pytest.mark.parametrize(
-    ("drawn", "shown"), [((-0.04, 0.04), (0, 1)), ((-1.6, 4.2), (0, 4.2)), ((30, 50), (30, 50)), ((95, 104), (95, 100))]
-)
-def test_the_axis_of_f1_shows_no_score_that_cannot_be(drawn, shown):
-    assert f1_range(*drawn) == shown
+    for blocks in (report(results, []), overview([*results, make_result("static", 0, status="failed", reason="")])):
+        assert not [block for block in blocks if getattr(block, "mark", None) == NO_ENTITIES]
 
 
 # -- What did not run -------------------------------------------------------------------------------------------------
@@ -206,7 +209,7 @@ def test_a_folder_is_reported_in_the_terminal_and_in_files(tmp_path, monkeypatch
 
 def test_every_run_is_linked_and_every_link_leads_to_a_file(tmp_path, compared):
     folder = stored(tmp_path / "results", compared)
-    command.write_report(folder, tmp_path / "elsewhere")
+    write_report(folder, tmp_path / "elsewhere")
     parsed = Links((tmp_path / "elsewhere" / "report.html").read_text(encoding="utf-8"))
     found = {(tmp_path / "elsewhere" / link).resolve() for link in parsed.links}
     assert found == {(folder / file_name(result)).resolve() for result in compared}
@@ -214,7 +217,7 @@ def test_every_run_is_linked_and_every_link_leads_to_a_file(tmp_path, compared):
 
 def test_the_page_is_whole_and_shows_what_the_markdown_shows(tmp_path, compared):
     folder = stored(tmp_path / "results", compared)
-    blocks = command.write_report(folder, tmp_path)
+    blocks = write_report(folder, tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {Path(name).name for name in shown} == {path.name for path in tmp_path.glob("*.png")}
@@ -227,13 +230,55 @@ def test_a_report_of_the_same_results_is_the_same(tmp_path, compared):
     folder = stored(tmp_path / "results", compared)
     texts = []
     for name in ("one", "two"):
-        command.write_report(folder, tmp_path / name)
+        write_report(folder, tmp_path / name)
         texts.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert texts[0] == texts[1]
 
 
 def test_no_results_are_a_short_report():
-    assert [block.text for block in report([], [])] == ["Comparison of masking strategies"]
+    assert [block.text for block in report([], [])] == ["Comparison of masking strategies", EMPTY]
+
+
+def test_a_report_begins_with_what_was_found_and_ends_with_method_and_speed(compared):
+    blocks = report(compared, [])
+    assert isinstance(blocks[1], Paragraph)
+    assert blocks[1].mark.startswith("tiny, toy, 12 + 6.5 epochs: ")
+    headings = [block.text for block in blocks if isinstance(block, Heading)]
+    task = "tiny, toy, 12 + 6.5 epochs"
+    assert headings[:5] == ["Comparison of masking strategies", task, "Runs without a result", "Method", "Speed"]
+    after_task = blocks[blocks.index(Heading(task)) + 1 :]
+    assert isinstance(after_task[0], Figure)
+    assert after_task[0].alt.startswith("Differences")
+    assert headings.count("Speed") == 1
+
+
+def test_runs_without_a_result_are_counted_at_the_top():
+    failed = make_result("static", 0, status="failed", reason="out of memory", mlm={"eval_loss": None})
+    blocks = report([failed, make_result("dynamic", 1, status="skipped", reason="no GPU")], [(Path("x.json"), "bad")])
+    assert blocks[1].mark == "Without a result:"
+    assert blocks[1].text.startswith("1 failed, 1 skipped, 1 rejected; ")
+
+
+def test_what_columns_mean_is_said_below_the_first_table_of_a_kind(compared):
+    notes = [block.note for block in report(compared, []) if isinstance(block, Table) and block.note]
+    assert len(notes) == len(set(notes)) > 3
+    first, second = notes_once([Table("a", ("x",), [], note="An x."), Table("b", ("x",), [], note="An x.")])
+    assert (first.note, second.note) == ("An x.", "")
+    assert markdown([first, second]).count("\n\nAn x.\n") == 1
+    assert printed([first, second]).count("An x.") == 1
+
+
+def test_datasets_of_one_name_are_told_apart_by_the_first_digits_of_their_fingerprint():
+    prints = ("0123456789abcdef" * 4, "fedcba9876543210" * 4)
+    results = [
+        make_result("dynamic", 0, dataset={"name": "tiny", "fingerprint": each, "sentences": {"train": number}})
+        for number, each in enumerate(prints)
+    ]
+    blocks = report(results, [])
+    headings = [block.text for block in blocks if isinstance(block, Heading) and block.text.startswith("tiny")]
+    assert headings[:2] == [f"tiny, toy, 12 + 6.5 epochs, dataset {each[:8]}" for each in prints]
+    assert len({block.file for block in blocks if isinstance(block, Figure)}) == 2
+    assert not any(each in markdown(blocks) for each in prints)
 
 
 def test_verdicts_of_comparisons_say_that_they_are_exploratory(compared):
@@ -248,7 +293,7 @@ def test_runs_of_several_commits_are_named():
     of_two = [make_result("dynamic", seed, env={"commit": "0123456789"[seed:]}) for seed in (0, 0, 1)]
     (said,) = (block for block in report(of_two, []) if getattr(block, "mark", None) == "Mixed commits:")
     assert said.text.endswith("01234567 (2), 12345678 (1).")
-    assert not [block for block in report(of_two[:2], []) if getattr(block, "mark", None)]
+    assert not [block for block in report(of_two[:2], []) if getattr(block, "mark", None) == "Mixed commits:"]
 
 
 def test_runs_of_two_versions_of_the_harness_have_their_own_tables():
@@ -290,10 +335,9 @@ def test_a_study_answers_in_its_first_sentence_and_shows_it(study, tmp_path):
 
 def test_a_study_shows_no_number_before_its_first_look(study):
     results = all_results(study, 6)[:-1]
-    blocks = [*report(results, []), *summary(results)]
-    (said, again) = (block for block in blocks if getattr(block, "mark", "") == "Not known yet.")
+    blocks = report(results, [])
+    (said,) = (block for block in blocks if getattr(block, "mark", "") == "Not known yet.")
     assert said.text.startswith("59 of 114 runs are finished; the first look is at 6 pairs.")
-    assert said == again
     assert not [block for block in blocks if isinstance(block, Figure) or (isinstance(block, Table) and block.title)]
 
 
@@ -346,8 +390,9 @@ def test_a_folder_that_is_none_is_named_on_one_line(tmp_path, monkeypatch, capsy
         command.main()
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (2, "")
-    assert said.err.startswith(f"python -m benchmarks.ner.report: error: {message}")
-    assert said.err.count("\n") == 1
+    begun, error = said.err.splitlines()
+    assert begun.startswith("python -m benchmarks.ner.report: importing")
+    assert error.startswith(f"python -m benchmarks.ner.report: error: {message}")
 
 
 def test_the_tables_fit_eighty_columns_uncut(compared):

@@ -29,8 +29,8 @@ def test_a_loss_that_rises_with_every_seed_is_said() -> None:
     assert [(each.mark, each.text) for each in said] == [
         (
             "Rising loss:",
-            "the loss of static rises again while it trains, with every seed: by 0.20 to 0.24 nat from its lowest, "
-            "which it reaches after 38% of the training.",
+            "the loss of static is lowest after 38% of the training. Then it rises again, with every seed, by 0.20 to "
+            "0.24 nat.",
         )
     ]
 

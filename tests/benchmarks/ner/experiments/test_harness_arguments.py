@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HEAVY = {"accelerate", "datasets", "matplotlib", "numpy", "torch", "transformers"}
 WITHOUT_RESULT = {
     "ner": ["--help", "--epochs 3", "--seeds one", "--arms", "--arms statik", "--ner_epochs -1", "--train_file no.txt"],

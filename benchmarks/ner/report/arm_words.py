@@ -1,0 +1,38 @@
+"""What an arm does, in words, from the settings in its results."""
+
+from benchmarks.ner.experiments.result import Result
+from benchmarks.ner.report.number_text import percent
+from benchmarks.ner.training.arms import EVALUATION_RATE
+
+MOST_PATTERNS = 10**6  # of a preset; a result file can have any number
+
+
+def is_pretrained(run: Result) -> bool:
+    return run["arm"].get("pretrain") is not False
+
+
+def is_repeated(run: Result) -> bool:
+    """Whether the masks of pre-training repeat."""
+    return is_pretrained(run) and run["arm"].get("num_mask_patterns") is not None
+
+
+def arm_words(run: Result) -> str:
+    """Returns what the arm of a run does; "" for settings without words.
+
+    Such as "10 masks for each example, each seen 4 times".
+    """
+    match run["arm"]:
+        case {"pretrain": False, "fine_tuning": {}}:
+            return "no pre-training, masks in fine-tuning"
+        case {"pretrain": False}:
+            return "no pre-training"
+        case {"num_mask_patterns": int(patterns)} if 0 < patterns < MOST_PATTERNS:
+            passes = run["budget"]["mlm_epochs"] / patterns
+            seen = f"seen {passes:.3g} times" if passes > 1 else "seen once at most"
+            masks = "one mask for each example," if patterns == 1 else f"{patterns} masks for each example, each"
+            return f"{masks} {seen}"
+        case {"num_mask_patterns": None, "mlm_probability": float(rate)}:
+            return "new masks in each epoch" + ("" if rate == EVALUATION_RATE else f", {percent(rate)} of tokens")
+        case {"num_mask_patterns": None, "mlm_probability": {"linear": [float(first), float(last)]}}:
+            return f"new masks in each epoch, {percent(first)} down to {percent(last)} of tokens"
+    return ""

@@ -1,0 +1,105 @@
+"""The sentence that says what the runs of a task show."""
+
+from __future__ import annotations
+
+import pytest
+from support.made_results import make_result
+
+from benchmarks.ner.analysis.comparison import comparisons
+from benchmarks.ner.report.blocks import Paragraph
+from benchmarks.ner.report.finding import comparison_finding, finding
+
+STATIC = {"name": "static", "pretrain": True, "mlm_probability": 0.15, "num_mask_patterns": 1}
+STATIC4 = {"name": "static4", "pretrain": True, "mlm_probability": 0.15, "num_mask_patterns": 4}
+DYNAMIC = {"name": "dynamic", "pretrain": True, "mlm_probability": 0.15, "num_mask_patterns": None}
+NONE = {"name": "none", "pretrain": False, "mlm_probability": 0.15, "num_mask_patterns": None}
+
+
+def runs_of(arm: dict, losses: list[float], found: float = 0.6) -> list[dict]:
+    """A run for each loss, with seeds 0, 1, ..."""
+    return [
+        {**make_result(arm["name"], seed, found, mlm={"eval_loss": loss}), "arm": arm}
+        for seed, loss in enumerate(losses)
+    ]
+
+
+def found_in(runs: list[dict]) -> Paragraph:
+    return comparison_finding("wnut17, tiny", runs, comparisons(runs))
+
+
+def test_a_difference_has_its_interval_and_says_what_the_arms_do() -> None:
+    shown = found_in([*runs_of(STATIC, [3.0, 3.1, 3.25, 3.3, 3.1]), *runs_of(DYNAMIC, [2.0, 2.1, 2.2, 2.35, 2.1])])
+    # The differences are -1, -1, -1.05, -0.95 and -1: mean -1, standard error 0.035355 / sqrt(5), t(4) = 2.776.
+    assert shown.mark.startswith(
+        "wnut17, tiny: the MLM loss of dynamic (new masks in each epoch) is 1.000 nat (0.956 to 1.044) below that of "
+        "static (one mask for each example, seen 12 times); "
+    )
+    assert shown.text == "Exploratory: 5 seeds, 95 % intervals. 12 epochs of pre-training, 6.5 of fine-tuning."
+
+
+def test_a_difference_that_is_not_found_is_signed_with_its_interval() -> None:
+    shown = found_in([*runs_of(STATIC, [2.1, 2.1, 2.1]), *runs_of(DYNAMIC, [2.0, 2.1, 2.2])])
+    assert (
+        "no difference in MLM loss was found between dynamic (new masks in each epoch) and static (one mask for each "
+        "example, seen 12 times; +0.000 nat, -0.248 to 0.248)"
+    ) in shown.mark
+    assert "no difference in test F1 was found between dynamic and static (" in shown.mark
+
+
+@pytest.mark.parametrize(("losses", "seeds"), [([2.5], "1 seed is"), ([2.5, 2.7], "2 seeds are")])
+def test_few_seeds_have_no_interval_and_that_is_said(losses: list[float], seeds: str) -> None:
+    shown = found_in([*runs_of(STATIC, [loss + 0.25 for loss in losses]), *runs_of(DYNAMIC, losses)])
+    assert "is 0.250 nat below that of static (one mask for each example, seen 12 times); the test F1" in shown.mark
+    assert " to " not in shown.mark
+    assert shown.text.startswith(f"Exploratory: {seeds} too few for an interval, so this can be chance.")
+
+
+def test_one_arm_with_too_few_seeds_does_not_take_the_intervals_of_the_others() -> None:
+    runs = [*runs_of(STATIC, [3.0, 3.1, 3.2]), *runs_of(STATIC4, [2.6, 2.9]), *runs_of(DYNAMIC, [2.0, 2.1, 2.3])]
+    shown = found_in(runs)
+    assert "0.700 nat below that of static4 (4 masks for each example, each seen 3 times)" in shown.mark
+    assert "nat (0.823 to 1.110) below that of static (" in shown.mark
+    assert shown.text.startswith(
+        "Exploratory: 2 to 3 seeds, 95 % intervals, from three seeds on; verdicts are adjusted"
+    )
+
+
+def test_an_interval_without_zero_is_no_finding_if_the_adjusted_verdict_is_none() -> None:
+    losses = {"a": [3.3, 2.6, 3.0], "b": [2.4, 3.3, 3.0], "c": [3.2, 2.5, 2.6], "anneal": [2.19, 2.45, 2.61]}
+    arms = [runs_of({**DYNAMIC, "name": name}, values) for name, values in losses.items()]
+    shown = found_in([*runs_of(DYNAMIC, [2.0, 2.2, 2.3]), *(run for runs in arms for run in runs)])
+    assert "once adjusted, a difference in MLM loss is not certain between dynamic" in shown.mark
+    assert "anneal (new masks in each epoch; -0.250 nat, -0.399 to -0.101)" in shown.mark
+    assert "verdicts are adjusted for 10 comparisons of arms" in shown.text
+
+
+def test_only_f1_is_told_against_an_arm_without_pretraining() -> None:
+    shown = found_in([*runs_of(NONE, [8.0, 8.1, 8.2], 0.1), *runs_of(DYNAMIC, [2.0, 2.1, 2.2], 0.9)])
+    assert "MLM loss" not in shown.mark
+    assert shown.mark.startswith("wnut17, tiny: the test F1 of dynamic (new masks in each epoch) is ")
+    assert " above that of none (no pre-training)." in shown.mark
+
+
+def test_arms_whose_masks_repeat_come_before_all_others() -> None:
+    runs = [*runs_of(NONE, [8.0, 8.1, 8.2]), *runs_of(STATIC, [3.0, 3.1, 3.2]), *runs_of(DYNAMIC, [2.0, 2.1, 2.3])]
+    assert "none" not in found_in(runs).mark
+    assert "static" in found_in(runs).mark
+
+
+def test_runs_that_found_no_entity_have_no_difference_in_f1() -> None:
+    shown = found_in([*runs_of(STATIC, [3.0, 3.1, 3.2], 0.0), *runs_of(DYNAMIC, [2.0, 2.1, 2.3], 0.0)])
+    assert shown.mark.endswith("; no run found an entity of the test split.")
+    assert "test F1" not in shown.mark
+
+
+def test_the_same_loss_in_all_pairs_is_said_to_be_the_same() -> None:
+    shown = found_in([*runs_of(STATIC, [2.0, 2.1, 2.2]), *runs_of(DYNAMIC, [2.0, 2.1, 2.2])])
+    assert "is the same as that of static (one mask for each example, seen 12 times)" in shown.mark
+
+
+def test_a_readme_shows_the_task_with_most_seeds_of_repeated_masks() -> None:
+    few = [*runs_of(STATIC, [3.0, 3.1, 3.2]), *runs_of(DYNAMIC, [2.0, 2.1, 2.3])]
+    many = [
+        {**run, "dataset": {"name": "many"}} for arm in (STATIC, DYNAMIC) for run in runs_of(arm, [2.0, 2.1, 2.2, 2.3])
+    ]
+    assert finding(None, [*few, *many]).mark.startswith("many, toy, 12 + 6.5 epochs: the MLM loss")
