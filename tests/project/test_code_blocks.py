@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -171,12 +172,13 @@ def test_the_callback_for_composer_sets_epoch_and_rate(names) -> None:
         run(block.text, names)
     collator = names["collator"]
     loader = DataLoader([dict(names["tokenizer"]("the cat sat on a mat"))] * 8, batch_size=2, collate_fn=collator)
-    callback = names["StartEpoch"](collator, total_steps=8)
+    callback = names["StartEpoch"](collator, total_steps=6)
     collator.return_mask_rate = True
-    for epoch in range(2):
-        callback.epoch_start(SimpleNamespace(dataloader=loader, timestamp=SimpleNamespace(epoch=epoch)), logger=None)
-        rates = [float(batch["mask_rate"][0]) for batch in loader]
-        assert rates == pytest.approx([0.30 - 0.15 * (4 * epoch + step) / 8 for step in range(4)])
+    for epoch in range(2):  # which end after three of the four batches, as with `train_subset_num_batches`
+        now = SimpleNamespace(epoch=epoch, batch=3 * epoch)
+        callback.epoch_start(SimpleNamespace(dataloader=loader, timestamp=now), logger=None)
+        rates = [float(batch["mask_rate"][0]) for batch in islice(loader, 3)]
+        assert rates == pytest.approx([0.30 - 0.15 * (3 * epoch + step) / 6 for step in range(3)])
 
 
 def test_the_guide_lists_what_the_stock_collator_has_and_ours_has_not(with_sentinels) -> None:
