@@ -2,15 +2,11 @@
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.experiments.result_reader import read_results
-from benchmarks.ner.report.blocks import Figure, Paragraph, markdown
-from benchmarks.ner.report.document import judgements, report
-from benchmarks.ner.report.finding import finding
-from benchmarks.ner.report.grouping import without_studies
+from benchmarks.ner.report.blocks import markdown
+from benchmarks.ner.report.front_page import front_page
 from benchmarks.speed import gpu, table
 
 HERE = Path(__file__).parent
@@ -21,25 +17,16 @@ RESULTS = HERE / "results"
 def parts() -> dict[Path, dict[str, str]]:
     """Returns the Markdown of each part by file and name."""
     results, _ = read_results(RESULTS)
+    finding, picture = front_page(results)
     speed = json.loads(table.RESULT.read_text(encoding="utf-8"))
     return {
         README: {
-            "finding": markdown([_finding(results)]),
-            "picture": markdown([_picture(results)], figures="benchmarks/results/report/"),
+            "finding": markdown([finding]),
+            "picture": markdown([picture], figures="benchmarks/results/report/"),
             "speed": table.highlights(speed),
         },
         BENCHMARKS: {"speed": table.markdown(speed), "gpu": gpu.markdown()},
     }
-
-
-def _finding(results: Sequence[Result]) -> Paragraph:
-    of_studies = judgements(results)
-    return finding(of_studies[0] if of_studies else None, without_studies(results))
-
-
-def _picture(results: Sequence[Result]) -> Figure:
-    """Returns the first picture of the report: that of the study, or of the first exploratory comparison."""
-    return next(block for block in report(results, []) if isinstance(block, Figure))
 
 
 def insert_parts(text: str, parts: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ Units = Sequence[object]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is compared.
+    """An outcome in which arms are compared.
 
     Attributes:
         name: its name in a report.

@@ -15,7 +15,11 @@ REFERENCE = "dynamic"
 
 
 class Difference(NamedTuple):
-    """An outcome of `reference` minus that of `other`. The 95 % interval is None for fewer than three seeds."""
+    """An outcome of `reference` minus that of `other`.
+
+    The 95 % interval is None for fewer than three seeds, and if the difference is the same with every seed: there is no
+    verdict then.
+    """
 
     reference: str
     other: str
@@ -24,30 +28,29 @@ class Difference(NamedTuple):
     difference: float
     low: float | None
     high: float | None
-    is_found: bool  # False if the verdict, which is adjusted for all comparisons, is that no difference was found
+    is_found: bool  # whether the verdict, which is adjusted for all comparisons, is that there is a difference
 
 
 def differences(runs: Sequence[Result], found: Sequence[Comparison]) -> dict[Outcome, list[Difference]]:
     """Returns the differences from the reference in each outcome, in the order of the arms.
 
-    The reference is `dynamic` or, if it was not run, the last arm. MLM loss is that of pre-trained arms alone, because
-    that of an untrained model says nothing about masks.
+    The reference is `dynamic` or, if it is not compared, the last arm. MLM loss is that of pre-trained arms alone,
+    because that of an untrained model says nothing about masks.
 
     Args:
         runs: successful runs under the same conditions.
         found: their comparisons.
     """
-    names = sorted({name for each in found for name in (each.first, each.second)}, key=rank)
+    untrained = {run["arm"]["name"] for run in runs if not is_pretrained(run)}
+    compared = [each for each in found if each.outcome != LOSS or not {each.first, each.second} & untrained]
+    names = sorted({name for each in compared for name in (each.first, each.second)}, key=rank)
     if not names:
         return {}
     reference = REFERENCE if REFERENCE in names else names[-1]
-    untrained = {run["arm"]["name"] for run in runs if not is_pretrained(run)}
     by_outcome: dict[Outcome, list[Difference]] = {}
     for outcome in OUTCOMES:
-        left_out = untrained if outcome == LOSS else set()
         measured = [run for run in runs if outcome.is_measured(run)]
-        compared = [each for each in found if each.outcome == outcome and not {each.first, each.second} & left_out]
-        if own := list(_from_reference(measured, compared, reference)):
+        if own := list(_from_reference(measured, [each for each in compared if each.outcome == outcome], reference)):
             by_outcome[outcome] = own
     return by_outcome
 
@@ -66,7 +69,7 @@ def _from_reference(runs: Sequence[Result], compared: Sequence[Comparison], refe
             sign * comparison.difference,
             low,
             high,
-            not comparison.verdict.endswith(NO_DIFFERENCE),
+            comparison.p is not None and not comparison.verdict.endswith(NO_DIFFERENCE),
         )
 
 

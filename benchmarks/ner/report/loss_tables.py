@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.blocks import Block, Paragraph, RunLinks, Table
+from benchmarks.ner.report.number_text import percent
 from benchmarks.ner.report.quality_tables import ArmRuns, runs_cell
 from benchmarks.ner.training.curve import columns
 
@@ -56,7 +57,7 @@ def _course(run: Result) -> Course:
 def _cells(courses: Sequence[Course]) -> tuple[str, ...]:
     return (
         f"{fmean(each.lowest for each in courses):.3f}",
-        f"{fmean(each.reached for each in courses):.0%}",
+        _reached(courses),
         f"{fmean(each.last for each in courses):.3f}",
         _range([each.rise for each in courses]),
     )
@@ -65,10 +66,14 @@ def _cells(courses: Sequence[Course]) -> tuple[str, ...]:
 def _rises(label: str, courses: Sequence[Course]) -> Paragraph:
     seeds = "with every seed" if len(courses) > 1 else "with its one seed"
     return Paragraph(
-        f"the loss of {label} is lowest after {fmean(each.reached for each in courses):.0%} of the training. Then it "
+        f"the loss of {label} is lowest after {_reached(courses)} of the training. Then it "
         f"rises again, {seeds}, by {_range([each.rise for each in courses])} nat.",
         mark="Rising loss:",
     )
+
+
+def _reached(courses: Sequence[Course]) -> str:
+    return percent(fmean(each.reached for each in courses), decimals=0)
 
 
 def _range(values: Sequence[float]) -> str:

@@ -1,6 +1,7 @@
 """Tables of quality: F1 over seeds, and exploratory comparisons."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from statistics import fmean
 from typing import NamedTuple
@@ -11,14 +12,14 @@ from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.result import Result, canonical_json, file_name
 from benchmarks.ner.report.blocks import Paragraph, RunLinks, Table
 from benchmarks.ner.report.labels import disambiguate, rank
-from benchmarks.ner.report.number_text import detectable_range, interval, number, p_text
+from benchmarks.ner.report.number_text import detectable_range, interval, number, p_text, percent
 from benchmarks.ner.training.models import TINY
 
 HEADINGS = ("arm", "seeds", "dev F1", "test F1", "interval", "accuracy", "MLM loss")
 COMPARED = ("difference", "pairs", "{unit}", "95 % interval", "p", "80 % power for", "verdict")
 NOTE = (
     "F1 counts whole entities (strict IOB2, micro-averaged, by seqeval), in percent. ± is the standard deviation "
-    "over seeds; the interval is the 95 % confidence interval of the mean test F1, from three seeds on. Accuracy "
+    "over seeds; the interval is the 95 % confidence interval of the mean test F1 over three seeds or more. Accuracy "
     "is the share of correct tags. MLM loss is that of the validation text with 15 % of its tokens masked, in "
     "nat: lower is better."
 )
@@ -94,7 +95,7 @@ def _row(arm: ArmRuns) -> tuple[str | RunLinks, ...]:
         with_deviation(dev),
         with_deviation(test),
         interval(*spread(test)[2:], decimals=1) if test else "-",
-        number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), "{:.1%}"),
+        number(_mean(run["quality"].get("test_accuracy") for run in arm.successful), partial(percent, decimals=1)),
         number(mean_loss(arm.successful), "{:.3f}"),
     )
 

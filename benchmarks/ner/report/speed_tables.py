@@ -2,13 +2,14 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from benchmarks.ner.experiments.result import Result, canonical_json
 from benchmarks.ner.report.blocks import RunLinks, Table
 from benchmarks.ner.report.labels import disambiguate, launch
-from benchmarks.ner.report.number_text import number
+from benchmarks.ner.report.number_text import number, percent
 from benchmarks.ner.report.quality_tables import runs_cell
 
 HEADINGS = ("launch", "tokens/s", "ms/step", "scaling", "vs fp32", "data wait", "peak GB", "runs")
@@ -99,9 +100,9 @@ def _row(speed: Speed, found: Sequence[Speed]) -> tuple[str | RunLinks, ...]:
         speed.label,
         f"{speed.tokens_per_second:,.0f}",
         f"{1000 * speed.step_time:,.0f}",
-        number(scaling(speed, found), "{:.0%}"),
+        number(scaling(speed, found), partial(percent, decimals=0)),
         number(precision_gain(speed, found), "{:.2f} x"),
-        f"{speed.data_wait_share:.1%}",
+        percent(speed.data_wait_share, decimals=1),
         f"{speed.peak_bytes / 1e9:.2f}",
         runs_cell(speed.runs, len(speed.runs), lambda run: f"{run['arm']['name']} {run['seed']}"),
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.ner.analysis.comparison import Comparison, comparisons, incomparable_reason
+from benchmarks.ner.analysis.outcomes import Outcome
 from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph
 from benchmarks.ner.report.cost_tables import cost_tables
-from benchmarks.ner.report.differences import differences
+from benchmarks.ner.report.differences import Difference, differences
 from benchmarks.ner.report.environments import mixed_commits
 from benchmarks.ner.report.figures import draw_differences, draw_f1, draw_speeds, draw_training, has_curve
 from benchmarks.ner.report.finding import comparison_finding
@@ -32,6 +33,10 @@ class Launched(NamedTuple):
     def successful(self) -> list[Result]:
         return [run for run in self.runs if run["status"] == "ok"]
 
+    @property
+    def differences(self) -> dict[Outcome, list[Difference]]:
+        return differences(self.successful, self.found)
+
 
 class Task(NamedTuple):
     """The runs of a task, by launch."""
@@ -51,7 +56,7 @@ def tasks_of(results: Sequence[Result]) -> list[Task]:
 
 def task_finding(task: Task) -> Iterator[Paragraph]:
     """Yields what each launch shows, or why nothing is compared."""
-    compared = [each for each in task.launches if each.found]
+    compared = [each for each in task.launches if each.differences]
     for each in compared:
         label = each.name if len(compared) > 1 else task.label
         yield comparison_finding(label, each.successful, each.found)
@@ -66,6 +71,10 @@ def task_section(task: Task) -> Iterator[Block]:
         yield from _arms(each)
 
 
+def difference_figure(launched: Launched) -> Figure:
+    return _figure(f"Differences, {launched.name}", lambda path: draw_differences(launched.differences, path))
+
+
 def speed_figure(label: str, by_stage: dict[str, list[Speed]]) -> Figure:
     return _figure(f"Speed, {label}", lambda path: draw_speeds(by_stage, path))
 
@@ -78,8 +87,8 @@ def _launched(label: str, launch: str, runs: list[Result]) -> Launched:
 
 def _arms(launched: Launched) -> Iterator[Block]:
     arms = by_arm(launched.runs)
-    if by_outcome := differences(launched.successful, launched.found):
-        yield _figure(f"Differences, {launched.name}", lambda path: draw_differences(by_outcome, path))
+    if launched.differences:
+        yield difference_figure(launched)
     yield quality_table(launched.launch, launched.runs)
     yield from no_entities(launched.runs)
     yield from mixed_commits(launched.runs)

@@ -1,4 +1,4 @@
-"""What it costs an arm to reach the loss that another reaches."""
+"""The cost at which an arm reaches the loss that another reaches."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ from support.made_results import make_result
 
 from benchmarks.ner.analysis.comparison import comparisons
 from benchmarks.ner.report.blocks import Paragraph
-from benchmarks.ner.report.finding import comparison_finding, finding
+from benchmarks.ner.report.finding import comparison_finding
 
 STATIC = {"name": "static", "pretrain": True, "mlm_probability": 0.15, "num_mask_patterns": 1}
 STATIC4 = {"name": "static4", "pretrain": True, "mlm_probability": 0.15, "num_mask_patterns": 4}
@@ -46,22 +46,42 @@ def test_a_difference_that_is_not_found_is_signed_with_its_interval() -> None:
     assert "no difference in test F1 was found between dynamic and static (" in shown.mark
 
 
-@pytest.mark.parametrize(("losses", "seeds"), [([2.5], "1 seed is"), ([2.5, 2.7], "2 seeds are")])
-def test_few_seeds_have_no_interval_and_that_is_said(losses: list[float], seeds: str) -> None:
+@pytest.mark.parametrize(("losses", "seeds"), [([2.5], "1 seed"), ([2.5, 2.7], "2 seeds")])
+def test_few_seeds_have_no_interval_and_no_verdict(losses: list[float], seeds: str) -> None:
     shown = found_in([*runs_of(STATIC, [loss + 0.25 for loss in losses]), *runs_of(DYNAMIC, losses)])
-    assert "is 0.250 nat below that of static (one mask for each example, seen 12 times); the test F1" in shown.mark
+    assert shown.mark.startswith(
+        f"wnut17, tiny: with {seeds} and no verdict, the MLM loss of dynamic (new masks in each epoch) is 0.250 nat "
+        f"below that of static (one mask for each example, seen 12 times); with {seeds} and no verdict, the test F1 "
+    )
     assert " to " not in shown.mark
-    assert shown.text.startswith(f"Exploratory: {seeds} too few for an interval, so this can be chance.")
+    assert shown.text.startswith(f"Exploratory: {seeds}. A difference of fewer than three seeds has no interval and ")
+
+
+def test_the_weakest_evidence_stands_last_and_can_be_chance() -> None:
+    runs = [*runs_of(STATIC, [2.1, 2.1, 2.1]), *runs_of(STATIC4, [2.05]), *runs_of(DYNAMIC, [2.0, 2.1, 2.2])]
+    shown = found_in(runs)
+    loss, *_ = shown.mark.split("; no difference in test F1")
+    assert loss == (
+        "wnut17, tiny: no difference in MLM loss was found between dynamic (new masks in each epoch) and static (one "
+        "mask for each example, seen 12 times; +0.000 nat, -0.248 to 0.248); with 1 seed and no verdict, the MLM loss "
+        "of dynamic is 0.050 nat below that of static4 (4 masks for each example, each seen 3 times)"
+    )
+    assert shown.text.startswith(
+        "Exploratory: 1 to 3 seeds, 95 % intervals; verdicts are adjusted for 3 comparisons of arms. A difference of "
+        "fewer than three seeds has no interval and can be chance: run three or more, --seeds 0 1 2. 12 epochs"
+    )
 
 
 def test_one_arm_with_too_few_seeds_does_not_take_the_intervals_of_the_others() -> None:
     runs = [*runs_of(STATIC, [3.0, 3.1, 3.2]), *runs_of(STATIC4, [2.6, 2.9]), *runs_of(DYNAMIC, [2.0, 2.1, 2.3])]
     shown = found_in(runs)
-    assert "0.700 nat below that of static4 (4 masks for each example, each seen 3 times)" in shown.mark
+    assert "with 2 seeds and no verdict, the MLM loss of dynamic is 0.700 nat below that of static4 (" in shown.mark
     assert "nat (0.823 to 1.110) below that of static (" in shown.mark
-    assert shown.text.startswith(
-        "Exploratory: 2 to 3 seeds, 95 % intervals, from three seeds on; verdicts are adjusted"
-    )
+
+
+def test_a_difference_that_is_less_than_its_decimals_is_not_zero() -> None:
+    shown = found_in([*runs_of(STATIC, [2.0001]), *runs_of(DYNAMIC, [2.0])])
+    assert "is less than 0.001 nat below that of static (" in shown.mark
 
 
 def test_an_interval_without_zero_is_no_finding_if_the_adjusted_verdict_is_none() -> None:
@@ -86,20 +106,26 @@ def test_arms_whose_masks_repeat_come_before_all_others() -> None:
     assert "static" in found_in(runs).mark
 
 
+def test_an_outcome_without_an_arm_that_is_asked_about_is_left_out() -> None:
+    not_tuned = {"quality": dict.fromkeys(("dev_f1", "test_f1", "test_accuracy"))}
+    static = [{**run, **not_tuned} for run in runs_of(STATIC, [3.0, 3.1, 3.2])]
+    shown = found_in([*runs_of(NONE, [8.0, 8.1, 8.2]), *static, *runs_of(DYNAMIC, [2.0, 2.1, 2.3])])
+    assert shown.mark.endswith(" below that of static (one mask for each example, seen 12 times).")
+
+
 def test_runs_that_found_no_entity_have_no_difference_in_f1() -> None:
     shown = found_in([*runs_of(STATIC, [3.0, 3.1, 3.2], 0.0), *runs_of(DYNAMIC, [2.0, 2.1, 2.3], 0.0)])
     assert shown.mark.endswith("; no run found an entity of the test split.")
     assert "test F1" not in shown.mark
 
 
-def test_the_same_loss_in_all_pairs_is_said_to_be_the_same() -> None:
-    shown = found_in([*runs_of(STATIC, [2.0, 2.1, 2.2]), *runs_of(DYNAMIC, [2.0, 2.1, 2.2])])
-    assert "is the same as that of static (one mask for each example, seen 12 times)" in shown.mark
-
-
-def test_a_readme_shows_the_task_with_most_seeds_of_repeated_masks() -> None:
-    few = [*runs_of(STATIC, [3.0, 3.1, 3.2]), *runs_of(DYNAMIC, [2.0, 2.1, 2.3])]
-    many = [
-        {**run, "dataset": {"name": "many"}} for arm in (STATIC, DYNAMIC) for run in runs_of(arm, [2.0, 2.1, 2.2, 2.3])
-    ]
-    assert finding(None, [*few, *many]).mark.startswith("many, toy, 12 + 6.5 epochs: the MLM loss")
+@pytest.mark.parametrize(
+    ("more", "side"), [(0.0, "the same as that of static"), (0.25, "0.250 nat below that of static")]
+)
+def test_a_difference_that_is_the_same_in_all_pairs_has_no_verdict(more: float, side: str) -> None:
+    losses = [2.0, 2.1, 2.2]
+    shown = found_in([*runs_of(STATIC, [loss + more for loss in losses]), *runs_of(DYNAMIC, losses)])
+    assert (
+        "with the same difference in each of 3 seeds and no verdict, the MLM loss of dynamic (new masks in each epoch) "
+        f"is {side} (one mask for each example, seen 12 times)"
+    ) in shown.mark

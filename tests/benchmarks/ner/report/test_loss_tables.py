@@ -23,14 +23,14 @@ def test_a_loss_that_rises_with_every_seed_is_said() -> None:
     ]
     table, *said = loss_blocks(by_arm(runs))
     assert [(row[0], row[1].text, *row[2:]) for row in table.rows] == [
-        ("static", "2", "5.600", "38%", "5.820", "0.20 to 0.24"),
-        ("dynamic", "2", "5.350", "88%", "5.400", "0.00 to 0.10"),
+        ("static", "2", "5.600", "38 %", "5.820", "0.20 to 0.24"),
+        ("dynamic", "2", "5.350", "88 %", "5.400", "0.00 to 0.10"),
     ]
     assert [(each.mark, each.text) for each in said] == [
         (
             "Rising loss:",
-            "the loss of static is lowest after 38% of the training. Then it rises again, with every seed, by 0.20 to "
-            "0.24 nat.",
+            "the loss of static is lowest after 38 % of the training. Then it rises again, with every seed, by 0.20 "
+            "to 0.24 nat.",
         )
     ]
 

@@ -15,7 +15,7 @@ def test_a_launch_has_the_medians_of_its_runs():
     (one,) = speeds([timed(100.0, 0), timed(300.0, 1), timed(120.0, 2)], "mlm")
     assert (one.tokens_per_second, one.step_time, one.data_wait_share, one.peak_bytes) == (120.0, 0.05, 0.01, 1e9)
     (row,) = speed_table([one], "mlm").rows
-    assert row[:7] == ("1 process, fp32", "120", "50", "100%", "1.00 x", "1.0%", "1.00")
+    assert row[:7] == ("1 process, fp32", "120", "50", "100 %", "1.00 x", "1.0 %", "1.00")
     assert [label for label, _ in row[7].files] == ["dynamic 0", "dynamic 1", "dynamic 2"]
 
 
