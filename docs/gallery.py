@@ -1,4 +1,4 @@
-"""Draws the pictures of the gallery: each shows what the code before it on the page makes, in the marks of the preview.
+"""Draws the pictures of the gallery. Each shows the result of the code before it on the page, in marks of the preview.
 
 `python -m docs.gallery` writes them again, after a change of the page, of masks or of marks.
 """
@@ -17,8 +17,9 @@ from rich.text import Text
 
 from hf_dynmask import DataCollatorForDynamicMasking, DataCollatorForSpanCorruption
 from hf_dynmask.cli.marks import UNICODE
-from hf_dynmask.cli.token_outcomes import MASKED, Piece, pieces_of, surface
+from hf_dynmask.cli.token_outcomes import Piece, masked_fraction, pieces_of, surface
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
+from hf_dynmask.vocabulary.vocabulary import read_vocabulary
 
 PAGE = Path(__file__).with_name("gallery.md")
 EPOCHS, COLUMNS, BAR = 4, 48, 30
@@ -57,7 +58,7 @@ def pictures(page: str) -> Iterator[tuple[str, str]]:
 
 
 def shown(names: Mapping[str, Any]) -> Iterator[Text]:
-    """What the code made: the masks of a collator, or a schedule. At first it is nothing, and the legend is shown."""
+    """The masks of a collator, or a schedule, that the code made. Before it has made one, the legend."""
     if "collator" in names:
         show = corrupted if isinstance(names["collator"], DataCollatorForSpanCorruption) else masked
         for epoch in range(EPOCHS):
@@ -71,12 +72,10 @@ def shown(names: Mapping[str, Any]) -> Iterator[Text]:
 def masked(collator: DataCollatorForDynamicMasking, example: Mapping[str, Any], epoch: int) -> Iterator[Text]:
     """The fraction of masked tokens in an epoch, and the tokens."""
     batch = collator([example], return_tensors="np", epoch=epoch, progress=epoch / EPOCHS)
-    rows = batch["input_ids"][0], batch["labels"][0]
-    pieces = list(pieces_of(collator.tokenizer, collator._vocabulary, example["input_ids"], *rows))
-    pieces = [piece for piece in pieces if piece.outcome != "unmaskable"]
-    fraction = sum(piece.outcome in MASKED for piece in pieces) / len(pieces)
-    yield _bar(f"epoch {epoch}", fraction)
-    yield UNICODE.line(pieces)
+    vocabulary = read_vocabulary(collator.tokenizer)
+    pieces = pieces_of(collator.tokenizer, vocabulary, example["input_ids"], batch)
+    yield _bar(f"epoch {epoch}", masked_fraction(pieces))
+    yield UNICODE.line([piece for piece in pieces if piece.is_maskable])
 
 
 def curve(schedule: Callable[[float], float]) -> Iterator[Text]:
@@ -91,7 +90,7 @@ def corrupted(collator: DataCollatorForSpanCorruption, example: Mapping[str, Any
     for name in ("input_ids", "labels"):
         yield Text(f"epoch {epoch}, {name}", style="blue")
         pieces = (_piece(collator.tokenizer, id_) for id_ in batch[name][0].tolist())
-        yield UNICODE.line([piece for piece in pieces if piece.outcome != "unmaskable"])
+        yield UNICODE.line([piece for piece in pieces if piece.is_maskable])
 
 
 def drawn(lines: Iterable[Text]) -> str:

@@ -11,17 +11,20 @@ from typing import Any
 
 Functions = Mapping[str, Callable[..., Any]]
 
-_FRACTIONS = ("rate", "rates", "start", "end", "low", "high", "mean", "std")  # arguments that may come in percent
+# arguments that may come in percent
+_RATES = ("rate", "rates", "start", "end", "low", "high", "mean", "std", "schedule", "phases")
+_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 
 
-def evaluate(text: str, functions: Functions, argument: str, rule: str) -> Any:
+def evaluate(text: str, functions: Functions, argument: str, rule: str, inner: Functions | None = None) -> Any:
     """The value of a number, of a call of one of these functions, or of its name, which calls it without arguments.
 
     Args:
         text: the number, the call or the name.
         functions: those that may be called, also within a call.
         argument: the name of the argument in error messages.
-        rule: what it must be, in error messages.
+        rule: the values that it accepts, in error messages.
+        inner: functions that may be called only within a call.
 
     Raises:
         ValueError: if the text is something else, or the function refuses its arguments.
@@ -30,7 +33,7 @@ def evaluate(text: str, functions: Functions, argument: str, rule: str) -> Any:
     8
     """
     try:
-        return _evaluated(_parsed(text), functions)
+        return _evaluated(_parsed(text), functions, {**functions, **(inner or {})})
     except SyntaxError as error:
         why = _misspelled(text, functions) or str(error.msg)
     except (ValueError, TypeError, LookupError) as error:
@@ -50,27 +53,37 @@ def called_name(text: str) -> str:
 def _parsed(text: str) -> ast.expr:
     if "\0" in text:  # a ValueError in Python 3.10 and 3.11
         raise SyntaxError("a null byte")
+    if comma := _DECIMAL_COMMA.fullmatch(text.strip()):
+        raise ValueError(f"numbers have a decimal point. Did you mean {comma[1]}.{comma[2]}?")
     node = ast.parse(text.strip(), mode="eval").body
     return ast.Call(node, [], []) if isinstance(node, ast.Name) else node
 
 
-def _evaluated(node: ast.expr, functions: Functions) -> Any:
-    """Evaluates calls of these functions, lists and literals; refuses everything else."""
+def _evaluated(node: ast.expr, functions: Functions, inner: Functions) -> Any:
+    """Evaluates calls of these functions, lists, mappings and literals; refuses everything else."""
+
+    def within(node: ast.expr) -> Any:
+        return _evaluated(node, inner, inner)
+
     match node:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if all(one.arg for one in keywords):
-            named = {str(one.arg): _evaluated(one.value, functions) for one in keywords}
-            return _called(name, [_evaluated(each, functions) for each in args], named, functions)
+            named = {str(one.arg): within(one.value) for one in keywords}
+            return _called(name, [within(each) for each in args], named, functions)
         case ast.Name(id=name) if name in functions:
             return _called(name, [], {}, functions)
         case ast.Name(id=name):
             raise LookupError(f"a word in parentheses needs quotes, {name!r}")
-        case ast.List(elts=each) | ast.Tuple(elts=each):
-            return [_evaluated(one, functions) for one in each]
+        case ast.List(elts=each):
+            return [within(one) for one in each]
+        case ast.Tuple(elts=each):
+            return tuple(within(one) for one in each)
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            return {within(key): within(value) for key, value in zip(keys, values, strict=True) if key is not None}
         case ast.Constant(value=value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
-    raise SyntaxError("it is more than names, numbers, lists and words in quotes")
+    raise SyntaxError("it is more than names, numbers, lists, mappings and words in quotes")
 
 
 def _called(name: str, args: list[Any], named: dict[str, Any], functions: Functions) -> Any:
@@ -84,8 +97,8 @@ def _called(name: str, args: list[Any], named: dict[str, Any], functions: Functi
     try:
         return functions[name](*args, **named)
     except ValueError as error:
-        fractions = {key: _as_fraction(value) if key in _FRACTIONS else value for key, value in values.items()}
-        if fractions == values or not _succeeds(functions[name], fractions):
+        fractions = {key: _as_fraction(value) if key in _RATES else value for key, value in values.items()}
+        if "between 0 and 1" not in str(error) or fractions == values or not _succeeds(functions[name], fractions):
             raise
         shown = [f"{key}={value!r}" if key in named else repr(value) for key, value in fractions.items()]
         meant = f"{name}({', '.join(shown)})"
@@ -93,10 +106,15 @@ def _called(name: str, args: list[Any], named: dict[str, Any], functions: Functi
 
 
 def _as_fraction(value: Any) -> Any:
-    """A number of percent, or each of a list, as a fraction."""
-    if isinstance(value, list):
-        return [_as_fraction(each) for each in value]
-    return value / 100 if isinstance(value, int | float) and 1 <= value <= 100 else value
+    """A number of percent, each of a list, or the rate of each pair of a rate and a length, as a fraction."""
+    match value:
+        case [rate, *length] if isinstance(value, tuple):
+            return (_as_fraction(rate), *length)
+        case [*each]:
+            return [_as_fraction(one) for one in each]
+        case int() | float() if 1 <= value <= 100:
+            return value / 100
+    return value
 
 
 def _succeeds(function: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:

@@ -24,13 +24,14 @@ SCHEDULES: Functions = {
     "with_warmup": rates.with_warmup,
 }
 STRATEGIES: Functions = {
-    name: make for name, make in strategies.STRATEGIES.items() if name not in ("entity", "adaptive")
+    name: getattr(strategies, name) for name in ("token", "whole_word", "span", "ngram", "position", "mixture")
 }
 LENGTHS: Functions = {
     f"{name}_lengths": getattr(strategies, f"{name}_lengths") for name in ("fixed", "geometric", "poisson")
 }
 
 _NAMED_SCHEDULES: Functions = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
+_STRATEGY = "a strategy such as whole_word or `span(fixed_lengths(3))`"
 
 
 def rate_from(text: str) -> rates.FixedRate:
@@ -59,18 +60,32 @@ def strategy_from(text: str) -> strategies.Strategy:
     """Parses `--strategy`: the name of a strategy, or a call.
 
     Raises:
-        ValueError: if the text is neither.
+        ValueError: if the text is neither, or the strategy needs more than text.
 
     >>> strategy_from("span(poisson_lengths(3))")
     <Strategy span>
+    >>> strategy_from("mixture({'span': 3, 'token': 1})")
+    <Strategy mixture(span 75 %, token 25 %)>
     """
-    if called_name(text) in ("entity", "adaptive", "weighted"):
-        raise ValueError(
-            f"`--strategy` must be a strategy that needs only text, but got {text!r}, which needs tags, a "
-            "model or weights. Use this strategy from Python."
-        )
-    rule = "a strategy such as whole_word or `span(fixed_lengths(3))`"
-    return strategies.resolve_strategy(evaluate(text, {**STRATEGIES, **LENGTHS}, "--strategy", rule), "--strategy")
+    name = called_name(text)
+    if name in LENGTHS:
+        raise ValueError(f"`--strategy` must be {_STRATEGY}, but got the lengths {text!r}. Pass `span({text})`.")
+    if name in ("entity", "adaptive", "weighted"):
+        raise _needs_more(text)
+    value = evaluate(text, STRATEGIES, "--strategy", _STRATEGY, inner=LENGTHS)
+    if not isinstance(value, str | strategies.Strategy):
+        raise ValueError(f"`--strategy` must be {_STRATEGY}, but got {text!r}. Pass one of {', '.join(STRATEGIES)}.")
+    strategy = strategies.resolve_strategy(value, "--strategy")
+    if strategy.columns or strategy.losses is not None:
+        raise _needs_more(text)
+    return strategy
+
+
+def _needs_more(text: str) -> ValueError:
+    return ValueError(
+        f"`--strategy` must be a strategy that needs only text, but got {text!r}, which needs tags, a model or weights."
+        " Use this strategy from Python."
+    )
 
 
 def _fraction(value: Any, argument: str) -> float:

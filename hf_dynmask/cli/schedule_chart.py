@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
 from hf_dynmask.cli.expressions import schedule_from
-from hf_dynmask.core.checks import checked_integer
 from hf_dynmask.rates.schedules import Schedule, rate_at
 
 _LINES, _POINTS = 11, 2_000
 
 
-def show_schedule(text: str, steps: int, out: Path | None) -> None:
-    """Prints the rate at some steps, and draws the curve into `out` if it is given.
+def show_schedule(text: str, steps: int, out: str | None) -> None:
+    """Prints the rate at some of the steps, and draws the curve into the file `out` if it is given.
 
     Raises:
-        ValueError: if the text names no schedule, there are no steps, or `out` cannot be written.
+        ValueError: if the text names no schedule, or `out` cannot be written.
     """
     schedule = schedule_from(text)
-    checked_integer(steps, "--steps", 1, "Pass the number of optimizer steps of the whole training.")
     if out is not None:
         draw(schedule, steps, text, out)
     console = Console(emoji=False)
@@ -32,7 +28,7 @@ def show_schedule(text: str, steps: int, out: Path | None) -> None:
         console.print(f"Curve written to {out}.", markup=False, highlight=False, soft_wrap=True)
 
 
-def draw(schedule: Schedule, steps: int, title: str, path: Path) -> None:
+def draw(schedule: Schedule, steps: int, title: str, path: str) -> None:
     """Draws the rate of each step, at up to 2,000 steps, as a staircase."""
     from matplotlib.figure import Figure
 
@@ -46,7 +42,7 @@ def draw(schedule: Schedule, steps: int, title: str, path: Path) -> None:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error  # matplotlib's own list of formats, or the system's reason
-        raise ValueError(f"`--out` must be an image file, but {str(path)!r} cannot be written: {why}.") from error
+        raise ValueError(f"`--out` must be an image file, but {path!r} cannot be written: {why}.") from error
 
 
 def _sampled_rates(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,14 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from hf_dynmask.core.checks import checked_integer
-
 
 def read_texts(options: argparse.Namespace) -> tuple[list[str], bool]:
     """The texts to show, and whether there are more. Raises a `ValueError` if there are none or they are unreadable."""
-    most = checked_integer(options.max_texts, "--max_texts", 1, "Pass the number of lines to show.")
-    if options.text is not None and options.file is not None:
-        raise ValueError("`text` and `--file` exclude each other. Pass one of them.")
+    most = options.max_texts
     if options.text is None and options.file is None and sys.stdin.isatty():
         raise ValueError("Pass `text` in quotes, `--file`, or text on standard input.")
     texts = list(islice(filter(None, _lines(options.text, options.file)), most + 1))
@@ -29,6 +25,7 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], bool]:
 
 def _lines(text: str | None, file: Path | None) -> Iterator[str]:
     if text is not None:
+        _check_encoding(text)
         _hint_at_file(text)
         yield " ".join(text.split())
     elif file is not None:
@@ -37,6 +34,14 @@ def _lines(text: str | None, file: Path | None) -> Iterator[str]:
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="strict")  # some locales let all bytes pass
         yield from _stripped(sys.stdin, _source(file))
+
+
+def _check_encoding(text: str) -> None:
+    """Refuses bytes that Python could not read as text, and passes on as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("`text` must be text in utf-8, but is not. Save it as UTF-8, and pass `--file`.") from error
 
 
 def _hint_at_file(text: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,32 +38,38 @@ class Piece:
     outcome: str | None
     replacement: str | None = None
 
+    @property
+    def is_masked(self) -> bool:
+        """Whether the model predicts the token."""
+        return self.outcome in MASKED
+
+    @property
+    def is_maskable(self) -> bool:
+        """Whether the token can be masked."""
+        return self.outcome != "unmaskable"
+
 
 def pieces_of(
-    tokenizer: PreTrainedTokenizerBase,
-    vocabulary: Vocabulary,
-    ids: Sequence[int],
-    received: np.ndarray,
-    labels: np.ndarray,
-) -> Iterator[Piece]:
-    """The tokens of a text.
+    tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary, ids: Sequence[int], batch: Mapping[str, Any]
+) -> list[Piece]:
+    """The tokens of an example in a batch of this example alone.
 
     Args:
         tokenizer: reads the ids.
         vocabulary: that of the tokenizer.
-        ids: those of the text.
-        received: int64 `[tokens]`, the ids that the model receives.
-        labels: int64 `[tokens]`, -100 where nothing is predicted.
+        ids: those of the example.
+        batch: the numpy arrays of the collator: `input_ids`, which the model receives, and `labels`, -100 where nothing
+            is predicted; int64 `[1, tokens]` each.
     """
     tokens = RaggedTokens(np.asarray(ids, dtype=np.int64), np.array([len(ids)]))
     starts = np.ones(len(ids), dtype=bool) if vocabulary.words is None else vocabulary.words.starts(tokens)
-    for id_, after, label, begins in zip(ids, received.tolist(), labels.tolist(), starts.tolist(), strict=True):
-        if label == IGNORE_INDEX:
-            outcome = None if vocabulary.maskable[id_] else "unmaskable"
-        else:
-            outcome = _masked_outcome(id_, after, vocabulary.mask_token_id)
-        replacement = surface(tokenizer, after) if outcome == "random_token" else None
-        yield Piece(surface(tokenizer, id_), begins, outcome, replacement)
+    rows = ids, batch["input_ids"][0].tolist(), batch["labels"][0].tolist(), starts.tolist()
+    return [_piece(tokenizer, vocabulary, *token) for token in zip(*rows, strict=True)]
+
+
+def masked_fraction(pieces: Sequence[Piece]) -> float:
+    """The fraction of masked tokens among the maskable ones; 0 if there are none."""
+    return sum(piece.is_masked for piece in pieces) / max(sum(piece.is_maskable for piece in pieces), 1)
 
 
 def surface(tokenizer: PreTrainedTokenizerBase, id_: int) -> str:
@@ -72,6 +78,17 @@ def surface(tokenizer: PreTrainedTokenizerBase, id_: int) -> str:
     text = tokenizer.convert_tokens_to_string([token]).strip().removeprefix("##")
     text = text.replace("Ġ", " ").replace("▁", " ").strip()  # where the tokenizer has no decoder
     return token if not text or "\N{REPLACEMENT CHARACTER}" in text else text
+
+
+def _piece(
+    tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary, id_: int, received: int, label: int, begins_word: bool
+) -> Piece:
+    if label == IGNORE_INDEX:
+        outcome = None if vocabulary.maskable[id_] else "unmaskable"
+    else:
+        outcome = _masked_outcome(id_, received, vocabulary.mask_token_id)
+    replacement = surface(tokenizer, received) if outcome == "random_token" else None
+    return Piece(surface(tokenizer, id_), begins_word, outcome, replacement)
 
 
 def _masked_outcome(before: int, after: int, mask_token_id: int | None) -> str:

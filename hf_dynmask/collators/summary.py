@@ -37,7 +37,8 @@ def summarize(collator: EpochAwareCollator, details: tuple[str, ...]) -> str:
 def format_rate(rate: Rate) -> str:
     """A rate in words, such as "30 % to 15 % of the tokens, linear"."""
     if isinstance(rate, RateDistribution):
-        return f"{_percent(rate.mean)} of the tokens on average, each sequence draws its rate"
+        drawn_by = "sequence" if rate.block_size is None else f"block of {rate.block_size} tokens"
+        return f"{_percent(rate.mean)} of the tokens on average, each {drawn_by} draws its rate"
     return _format_schedule(rate) if callable(rate) else f"{_percent(rate)} of the tokens"
 
 

@@ -6,10 +6,9 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 
 from hf_dynmask.core.checks import (
     as_numbers,
@@ -22,6 +21,9 @@ from hf_dynmask.core.checks import (
 from hf_dynmask.core.draws import Purpose, as_fraction, as_index, draw_in_rows, draw_per_row
 from hf_dynmask.core.rows import positions_in_rows
 from hf_dynmask.rates.curves import printed_call
+
+if TYPE_CHECKING:
+    import torch  # which takes seconds to import, and few distributions need
 
 _MIDPOINTS = (np.arange(10_000) + 0.5) / 10_000
 
@@ -267,6 +269,8 @@ class _TruncatedNormal(_Quantile):
     made_by = "truncated_normal_rate"
 
     def __call__(self, draws: np.ndarray) -> np.ndarray:
+        import torch
+
         return self.of_tensor(torch.from_numpy(draws)).numpy()
 
     def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
@@ -281,10 +285,12 @@ class _Cosine(_Quantile):
         return np.cos(math.pi / 2 * draws)
 
     def of_tensor(self, draws: torch.Tensor) -> torch.Tensor:
-        return torch.cos(math.pi / 2 * draws)
+        return (math.pi / 2 * draws).cos()
 
 
 def _truncated_normal(draws: torch.Tensor, *, mean: float, std: float, low: float, high: float) -> torch.Tensor:
+    import torch
+
     if low > mean:  # mirrored, as floats near 0 are more precise than floats near 1
         return 1 - _truncated_normal(1 - draws, mean=1 - mean, std=std, low=1 - high, high=1 - low)
     first, last = (0.5 * math.erfc((mean - edge) / std / math.sqrt(2)) for edge in (low, high))

@@ -16,6 +16,8 @@ A [`Strategy`] also sets the probability of each unit.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from hf_dynmask.strategies.entities import entity
 from hf_dynmask.strategies.frequencies import rarity_weights, token_counts
 from hf_dynmask.strategies.lengths import fixed_lengths, geometric_lengths, poisson_lengths
@@ -26,9 +28,11 @@ from hf_dynmask.strategies.positional import position
 from hf_dynmask.strategies.registry import FACTORIES, STRATEGIES, resolve_strategy
 from hf_dynmask.strategies.spans import ngram, span
 from hf_dynmask.strategies.strategy import Strategy
-from hf_dynmask.strategies.token_losses import TokenLosses
 from hf_dynmask.strategies.units import Units, every_token
 from hf_dynmask.strategies.weighted_units import adaptive, weighted
+
+if TYPE_CHECKING:
+    from hf_dynmask.strategies.token_losses import TokenLosses
 
 __all__ = [
     "STRATEGIES",
@@ -59,3 +63,12 @@ STRATEGIES.update(
     token=token, whole_word=whole_word, span=span, ngram=ngram, position=position, entity=entity, adaptive=adaptive
 )
 FACTORIES.update(STRATEGIES, mixture=mixture, weighted=weighted)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `TokenLosses` when it is first used, because it imports torch."""
+    if name != "TokenLosses":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hf_dynmask.strategies.token_losses import TokenLosses
+
+    return TokenLosses

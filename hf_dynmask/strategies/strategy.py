@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
-from hf_dynmask.strategies.token_losses import TokenLosses
 from hf_dynmask.strategies.units import Partition, Units
 from hf_dynmask.strategies.weights import Weights
+
+if TYPE_CHECKING:
+    from hf_dynmask.strategies.token_losses import TokenLosses  # which imports torch
 
 RatedUnitFunction = Callable[[MaskingTokens, Units, np.ndarray], np.ndarray]
 

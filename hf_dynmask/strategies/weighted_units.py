@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_dynmask.strategies.registry import Unit, unit_strategy
 from hf_dynmask.strategies.strategy import Strategy
-from hf_dynmask.strategies.token_losses import TokenLosses
 from hf_dynmask.strategies.weights import checked_weights, mean_token_weights
+
+if TYPE_CHECKING:
+    from hf_dynmask.strategies.token_losses import TokenLosses
 
 
 def weighted(weights: Any, unit: Unit = "token") -> Strategy:
@@ -47,9 +49,12 @@ def adaptive(losses: TokenLosses | None = None, unit: Unit = "token") -> Strateg
     Raises:
         ValueError: if `losses` is not a [`TokenLosses`], or `unit` also sets probabilities.
 
+    >>> from hf_dynmask.strategies import TokenLosses
     >>> adaptive(TokenLosses(decay=0.9), unit="whole_word")
     <Strategy adaptive>
     """
+    from hf_dynmask.strategies.token_losses import TokenLosses  # not at import, as it imports torch
+
     losses = TokenLosses() if losses is None else losses
     if not isinstance(losses, TokenLosses):
         raise ValueError(f"`losses` must be a `TokenLosses(...)`, but got {losses!r}. Pass None for a new one.")

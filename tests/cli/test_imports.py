@@ -1,4 +1,4 @@
-"""What is quick stays quick: help, the version and refused arguments import nothing large."""
+"""Imports of a command: help and wrong arguments need no large library, and a schedule none that is slow."""
 
 from __future__ import annotations
 
@@ -32,23 +32,52 @@ def imported_by(*arguments: str) -> tuple[int, str]:
         (["preview", "--help"], 0),
         ([], 2),
         (["schedule"], 2),
+        (["schedule", "0.2", "--steps", "0"], 2),
+        (["schedule", "0.2", "--out", "."], 2),
         (["preview", "the", "cat"], 2),
+        (["preview", " "], 2),
         (["preview", "the cat", "--spam"], 2),
         (["preview", "the cat", "--epochs", "many"], 2),
+        (["preview", "the cat", "--epochs", "0"], 2),
+        (["preview", "the cat", "--rate", "0.2", "--schedule", "0.3"], 2),
+        (["preview", "--file", "nowhere.txt"], 2),
     ],
 )
 def test_nothing_large_is_imported(arguments, status) -> None:
     assert imported_by(*arguments) == (status, "imported: []")
 
 
-def test_a_chart_needs_no_transformers() -> None:
-    assert imported_by("schedule", "0.2") == (0, "imported: ['torch', 'numpy', 'rich']")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["schedule", "cosne(0.3, 0.1)"],
+        ["preview", "the cat", "--rate", "15"],
+        ["preview", "the cat", "--schedule", "spam"],
+        ["preview", "the cat", "--strategy", "spam"],
+    ],
+)
+def test_a_wrong_rate_or_strategy_needs_numpy_alone(arguments) -> None:
+    status, imported = imported_by(*arguments)
+    assert status == 2
+    assert "torch" not in imported
+    assert "transformers" not in imported
+
+
+def test_a_chart_needs_neither_torch_nor_transformers() -> None:
+    assert imported_by("schedule", "0.2") == (0, "imported: ['numpy', 'rich']")
+
+
+def test_downloads_are_quiet() -> None:
+    """Every retry of an unreachable name would be a line."""
+    script = f"{SCRIPT}\nimport logging\nlogging.getLogger('huggingface_hub.file_download').warning('Retrying')"
+    done = subprocess.run([sys.executable, "-c", script, "preview", "the cat"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "library"), [(["schedule", "0.2"], "torch"), (["preview", "the cat"], "transformers")]
+    ("arguments", "loaded"), [(["schedule", "0.2"], []), (["preview", "the cat"], ["transformers"])]
 )
-def test_a_terminal_shows_what_is_being_loaded(capsys, monkeypatch, arguments, library) -> None:
+def test_a_terminal_shows_what_is_being_loaded(capsys, monkeypatch, arguments, loaded) -> None:
     main(arguments)
     quiet = capsys.readouterr()
     assert quiet.err == ""
@@ -56,6 +85,12 @@ def test_a_terminal_shows_what_is_being_loaded(capsys, monkeypatch, arguments, l
     main(arguments)
     output, said = capsys.readouterr()
     assert output == quiet.out
-    message, blank, end = said.split("\r")
-    assert message == f"hf-dynmask: loading {library} ..."
-    assert (blank, end) == (" " * len(message), "")
+    messages = [f"hf-dynmask: loading {name} ..." for name in loaded]
+    assert said == "".join(f"{message}\r{' ' * len(message)}\r" for message in messages)
+
+
+def test_a_terminal_shows_which_tokenizer_is_being_loaded(capsys, monkeypatch, wordpiece, tmp_path) -> None:
+    wordpiece.save_pretrained(tmp_path)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main(["preview", "the cat", "--tokenizer", str(tmp_path)])
+    assert f"hf-dynmask: loading {tmp_path} ...\r" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The tokenizer of a preview, and what is said where there is none."""
+"""The tokenizer of a preview, and the errors where there is none."""
 
 from __future__ import annotations
 

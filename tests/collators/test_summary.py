@@ -42,6 +42,7 @@ def failing(progress: float) -> float:
         (0.15, "15 % of the tokens"),
         (1 / 3, "33.3 % of the tokens"),
         (uniform_rate(), "50 % of the tokens on average, each sequence draws its rate"),
+        (uniform_rate(block_size=8), "50 % of the tokens on average, each block of 8 tokens draws its rate"),
         (linear_schedule(0.3, 0.15), "30 % to 15 % of the tokens, linear"),
         (polynomial_schedule(0.3, 0.15), "30 % to 15 % of the tokens, polynomial"),
         (cosine_schedule(0.3, 0.15), "30 % to 15 % of the tokens, cosine"),

@@ -1,4 +1,4 @@
-"""What `tox -e docs` does with a built site: it unlinks files that the site does not have, and finds what is wrong."""
+"""`tox -e docs` unlinks files that a built site does not have, and finds the faults of the site."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ def test_an_empty_folder_is_a_fault(tmp_path) -> None:
         ('<script src="https://cdn.org/a.js"></script>', "index.html: loads https://cdn.org/a.js"),
         ('<link href="//fonts.org/a.css">', "index.html: loads //fonts.org/a.css"),
         ('<pre class="mermaid">a</pre>', "index.html: loads https://unpkg.com/mermaid"),
+        ('<img srcset="a.png, https://b.org/b.png 2x">', "index.html: loads https://b.org/b.png"),
+        ('<img srcset="a.png 1x, b.png 2x">', "index.html: b.png leads nowhere"),
+        ('<video poster="https://b.org/b.png"></video>', "index.html: loads https://b.org/b.png"),
+        ('<object data="//b.org/b.svg"></object>', "index.html: loads //b.org/b.svg"),
+        ('<p style="background:url(https://b.org/b.png)">', "index.html: loads https://b.org/b.png"),
+        ('<style>@import "https://b.org/b.css";</style>', "index.html: loads https://b.org/b.css"),
+        ("<style>@import url('//b.org/b.css')</style>", "index.html: loads //b.org/b.css"),
+        ("<script>import('https://b.org/b.js')</script>", "index.html: loads https://b.org/b.js"),
+        ('<script>fetch("//b.org/b.json")</script>', "index.html: loads //b.org/b.json"),
+        ('<svg><image xlink:href="https://b.org/b.png"/></svg>', "index.html: loads https://b.org/b.png"),
+        ('<a href="/b/">c</a>', "index.html: /b/ leaves the site"),
+        ('<a href="../../../b/">c</a>', "index.html: ../../../b/ leaves the site"),
+        ('<img src="/a.png">', "index.html: /a.png leaves the site"),
     ],
 )
 def test_faults_of_a_page(site, capsys, added, fault) -> None:
@@ -50,10 +63,36 @@ def test_faults_of_a_page(site, capsys, added, fault) -> None:
     assert capsys.readouterr().out == f"{fault}\n"
 
 
+@pytest.mark.parametrize(
+    "added",
+    [
+        '<p title="see https://b.org">// "https://c.org"</p><a href="//d.org"><code>url(//e.org)</code></a>',
+        '<img src="data:image/png;base64,//a/">',
+        "<script>let a = 1 // a comment</script>",
+        '<svg xmlns="http://www.w3.org/2000/svg"><path id="p" fill="url(#p)"/><use href="#p"/></svg>',
+        '<a href="b/?q=https://b.org#there">c</a><a href="b/../#top">c</a><a href="mailto:a@b.org">c</a>',
+    ],
+)
+def test_a_url_that_is_not_loaded_is_no_fault(site, added) -> None:
+    (site / "index.html").write_text(PAGE + added)
+    assert not list(faults(site))
+
+
+def test_links_of_the_page_for_lost_links_begin_at_the_root(site) -> None:
+    """A server shows this page in place of a page in any folder."""
+    (site / "404.html").write_text('<a href="/b/">b</a><a href="/c/">c</a>')
+    assert list(faults(site)) == ["404.html: /c/ leads nowhere"]
+
+
 def test_faults_of_other_files(site) -> None:
     (site / "a.css").write_text("@import 'https://a.org/a.css'; p { background: url(//b.org/b.png) url(c.png) }")
     (site / "test_a.py").write_text("")
+    drawing = '<style>@import "//d.org/d.css";</style><image href="https://c.org/c.png"/><image href="d.png"/>'
+    (site / "b/b.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{drawing}</svg>')
     assert list(faults(site)) == [
+        "b/b.svg: loads //d.org/d.css",
+        "b/b.svg: loads https://c.org/c.png",
+        "b/b.svg: d.png leads nowhere",
         "a.css: loads https://a.org/a.css",
         "a.css: loads //b.org/b.png",
         "test_a.py: a test",
