@@ -15,7 +15,14 @@ from transformers.utils import logging
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.data.encoding import check_encodable
 from benchmarks.ner.data.unseen_entity_types import unseen_types
-from benchmarks.ner.experiments.arguments import check_launch, load_task, next_steps, with_checkpoints, with_text
+from benchmarks.ner.experiments.arguments import (
+    check_launch,
+    load_task,
+    next_steps,
+    stages,
+    with_checkpoints,
+    with_text,
+)
 from benchmarks.ner.experiments.base import base_folder, is_saved
 from benchmarks.ner.experiments.cell import Task, configuration, run_cell
 from benchmarks.ner.experiments.cell_progress import CellProgress
@@ -68,7 +75,7 @@ def _prepare(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bo
 
 def _run_all(task: Task, cells: Cells, arguments: HarnessArguments, console: Console) -> list[dict]:
     results = []
-    console.print(f"{len(cells)} runs, each {_stages(arguments)}", highlight=False, soft_wrap=True)
+    console.print(f"{len(cells)} runs, each {stages(arguments)}", highlight=False, soft_wrap=True)
     with CellProgress(console, len(cells)) as progress:
         for number, (arm, seed) in enumerate(cells):
             result = _finished_result(task, arm, seed, arguments, console)
@@ -80,11 +87,6 @@ def _run_all(task: Task, cells: Cells, arguments: HarnessArguments, console: Con
             _print_result(console, result, known, number, len(cells))
             results.append(result)
     return results
-
-
-def _stages(arguments: HarnessArguments) -> str:
-    text = f"{arguments.mlm_epochs:g} epochs of pre-training (none for the arm `none`)"
-    return f"{text} and {arguments.ner_epochs:g} of fine-tuning" if arguments.fine_tunings else text
 
 
 def _finished_result(task: Task, arm: Arm, seed: int, arguments: HarnessArguments, console: Console) -> dict | None:

@@ -9,8 +9,9 @@ stopped, also in a folder with other results.
 from pathlib import Path
 
 from benchmarks.ner.experiments.arguments_parser import dataclass_parser
-from benchmarks.ner.experiments.cli_errors import print_start, reject_unknown_arguments
-from benchmarks.ner.experiments.sweep_arguments import PROGRAM, SweepArguments
+from benchmarks.ner.experiments.cli_errors import exit_with_error, print_start, reject_unknown_arguments
+from benchmarks.ner.experiments.sweep_arguments import PROGRAM, SweepArguments, check_sweep
+from benchmarks.ner.experiments.yaml_checks import read_yaml
 
 
 def main() -> None:
@@ -20,11 +21,16 @@ def main() -> None:
     namespace, unknown = parser.parse_known_args()
     reject_unknown_arguments(PROGRAM, unknown)
     named = vars(namespace)
-    grid = named.pop("grid")
+    grid, arguments = named.pop("grid"), SweepArguments(**named)
+    try:
+        check_sweep(arguments)
+        read_yaml(grid, lambda asked: asked)
+    except ValueError as error:
+        exit_with_error(PROGRAM, str(error))
     print_start(PROGRAM, "importing torch, transformers and datasets")
     from benchmarks.ner.run_sweep import run_sweep
 
-    run_sweep(PROGRAM, grid, SweepArguments(**named))
+    run_sweep(PROGRAM, grid, arguments)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from support.hostile import ODD_BYTES, explore, no_code_runs, spliced, splices
 from support.unprivileged import unprivileged
 
-from benchmarks.ner.data.iob2 import check_sentence
+from benchmarks.ner.data.file_format import DEFAULT
+from benchmarks.ner.data.iob2 import read_sentence
 from benchmarks.ner.data.load import load_ner
 from benchmarks.ner.data.readers import ner_dataset, read_file
 from benchmarks.ner.experiments.result_reader import RejectedResult, load
@@ -60,7 +61,7 @@ def read_or_refused(path: Path, content: bytes) -> str:
         return "refused"
     assert len(rows)
     for words, tags in zip(list(rows["words"]), list(rows["tags"]), strict=True):
-        check_sentence(words, tags, "")
+        assert read_sentence(words, tags, DEFAULT, "") == (words, tags)
     return "read"
 
 

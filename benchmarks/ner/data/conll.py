@@ -22,14 +22,15 @@ COMMENT = re.compile(r"#(\s.*|[^\t]*)")
 def read_conll(path: str | Path, form: FileFormat = DEFAULT) -> Dataset:
     """Reads one word per line; by default, the first column is the word, the last its tag.
 
-    Tabs separate the columns of a line that contains a tab; otherwise spaces do. A blank line ends a sentence. Before a
-    sentence, a line that begins with "#" is a comment, unless it has a tag. A `-DOCSTART-` line begins a document; if
-    there is one, the dataset has a column `document`, the index of each sentence's document.
+    Tabs separate the columns of a line that contains a tab; otherwise spaces do. All lines of words have the same
+    number of columns. A blank line ends a sentence. Before a sentence, a line that begins with "#" is a comment, unless
+    it has a tag. A `-DOCSTART-` line begins a document; if there is one, the dataset has a column `document`, the index
+    of each sentence's document.
     """
     columns = _columns(path, form)
     words: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
-    documents, document = [0], 0
+    documents, document, previous = [0], 0, "O"
     for number, line in numbered_lines(path, form.encoding):
         row = _split(line)
         if not line or line.isspace() or row[0] == BOUNDARY:
@@ -38,12 +39,12 @@ def read_conll(path: str | Path, form: FileFormat = DEFAULT) -> Dataset:
                 words.append([])
                 tags.append([])
                 documents.append(document)
-            documents[-1] = document
+            documents[-1], previous = document, "O"
         elif words[-1] or not _is_comment(line, row, columns):
             word, tag = _word_and_tag(row, columns, line, f"{path}:{number}")
-            previous = tags[-1][-1] if tags[-1] else "O"
             words[-1].append(read_word(word, form.word_pattern, f"{path}:{number}"))
             tags[-1].append(read_tag(tag, previous, form.tag_scheme, f"{path}:{number}"))
+            previous = tag
     if not words[-1]:
         words.pop()
         tags.pop()
@@ -57,7 +58,7 @@ def _columns(path: str | Path, form: FileFormat) -> Columns:
 
 
 def _rows(path: str | Path, form: FileFormat) -> Iterator[tuple[int, list[str]]]:
-    """Yields the numbered rows of words that surely are none of a comment."""
+    """Yields the numbered rows of words, without all rows that may be comments."""
     for number, line in numbered_lines(path, form.encoding):
         row = _split(line)
         if line and not line.isspace() and row[0] != BOUNDARY and not line.startswith("#"):
@@ -70,7 +71,7 @@ def _split(line: str) -> list[str]:
 
 def _is_comment(line: str, row: list[str], columns: Columns) -> bool:
     """Distinguishes "# source [date]" from the row of a hashtag, which has as many columns as others, and a tag."""
-    as_wide = len(row) >= _fewest(columns) and len(row) in (columns.widths or [len(row)])
+    as_wide = len(row) >= _fewest(columns) and len(row) == (columns.width or len(row))
     return bool(COMMENT.fullmatch(line)) and not (as_wide and ANY_TAG.fullmatch(row[columns.tag]))
 
 
@@ -78,6 +79,11 @@ def _word_and_tag(row: list[str], columns: Columns, line: str, where: str) -> tu
     if len(row) < _fewest(columns):
         rule = f"a line must have at least {_fewest(columns)} columns, for a word and a tag"
         raise ValueError(f"{where}: {rule}; got {shorten(line)}; add the tag, or correct --word_column or --tag_column")
+    width = columns.width or len(row)
+    if len(row) != width:
+        rule = f"a line must have {width} columns, as most lines have"
+        remedy = "add what is missing" if len(row) < width else "remove what is too much"
+        raise ValueError(f"{where}: {rule}; got {len(row)} in {shorten(line)}; {remedy}")
     return row[columns.word], row[columns.tag]
 
 

@@ -1,4 +1,4 @@
-"""Names a corpus after its training file: by what precedes the word for the split, or else by its folder."""
+"""Names a corpus after its training file: by what precedes the last word for the split, or else by its folder."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ def corpus_name(train_file: str | Path) -> str:
     That of NER-de-train.tsv is "NER-de", of wnut17/train.txt "wnut17", of weibo/data/train.txt "weibo/data".
     """
     path = Path(train_file).absolute()
-    split = SPLIT.search(path.name)
-    own = (path.name[: split.start()] if split else path.stem).strip("-_. ")
+    splits = [found.start() for found in SPLIT.finditer(path.name)]
+    own = (path.name[: splits[-1]] if splits else path.stem).strip("-_. ")
     if own.lower() not in GENERIC:
         return own
     folder, above = path.parent.name, path.parent.parent.name

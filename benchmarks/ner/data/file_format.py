@@ -23,6 +23,7 @@ class FileFormat:
 
 
 DEFAULT = FileFormat()
+ASCII = "#\t\n azAZ 09 +-~ \\u0041.xn--bcher-kva"  # some encodings take the end of it for codes of other letters
 
 
 def check_format(form: FileFormat) -> None:
@@ -44,10 +45,10 @@ def check_format(form: FileFormat) -> None:
 
 
 def _extends_ascii(encoding: str) -> bool:
-    """Lines are split at the byte of a newline, and decoded afterwards."""
+    """Whether bytes of ASCII are read as such: lines are split at the byte of a newline, and decoded afterwards."""
     try:
-        return "#\t\n".encode(encoding) == b"#\t\n"
-    except LookupError:
+        return ASCII.encode().decode(encoding) == ASCII
+    except (LookupError, ValueError):  # no such encoding, or none of text
         return False
 
 

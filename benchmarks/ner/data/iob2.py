@@ -6,7 +6,7 @@ hundred characters.
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from datasets import Sequence as SequenceFeature
 
 from benchmarks.ner.data.display import shorten
 from benchmarks.ner.data.file_format import FileFormat
-from benchmarks.ner.data.tag_schemes import BIOES, to_iob2
+from benchmarks.ner.data.tag_schemes import BIOES, OPEN, continues_nothing, to_iob2
 
 WORD_COLUMNS = ("words", "tokens")
 TAG_COLUMNS = ("tags", "ner_tags")
@@ -89,10 +89,8 @@ def read_sentence(words: Any, tags: Any, form: FileFormat, where: str) -> tuple[
     if len(words) != len(tags):
         received = f"{len(words)} words and {len(tags)} tags"
         raise ValueError(f"{where}: each word must have one tag; got {received}; align them")
-    converted = ["O"]
-    for tag in tags:
-        converted.append(read_tag(tag, converted[-1], form.tag_scheme, where))
-    return [read_word(word, form.word_pattern, where) for word in words], converted[1:]
+    converted = [read_tag(tag, before, form.tag_scheme, where) for before, tag in pairwise(["O", *tags])]
+    return [read_word(word, form.word_pattern, where) for word in words], converted
 
 
 def read_word(word: str, pattern: str | None, where: str) -> str:
@@ -111,16 +109,17 @@ def read_word(word: str, pattern: str | None, where: str) -> str:
 
 
 def read_tag(tag: str, previous: str, scheme: str, where: str) -> str:
-    """Returns a tag in IOB2, given the IOB2 tag of the word before it, or "O"."""
-    tag = to_iob2(tag, previous, scheme)
-    if not TAG.fullmatch(tag) or LONE_SURROGATE.search(tag):
-        remedy = "pass --tag_scheme bioes" if tag[:2] in BIOES else "convert the tags to IOB2"
-        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE; got {shorten(tag)}; {remedy}")
-    if tag.startswith("I-") and previous[2:] != tag[2:]:
-        rule = f"in IOB2 {_bare(tag)} must follow B-{_bare(tag[2:])} or {_bare(tag)}"
+    """Returns a tag in IOB2, given the tag of the word before it, as it is written, or "O"."""
+    converted = to_iob2(tag, previous, scheme)
+    if not TAG.fullmatch(converted) or LONE_SURROGATE.search(tag):
+        further = ", or a TYPE with E-, S-, M-, L- or U-" if scheme == "bioes" else ""
+        remedy = "pass --tag_scheme bioes" if tag[:2] in BIOES and not further else "convert the tags to IOB2"
+        raise ValueError(f"{where}: a tag must be O, B-TYPE or I-TYPE{further}; got {shorten(tag)}; {remedy}")
+    if continues_nothing(tag, previous, scheme):
+        rule = f"in {scheme.upper()} {_bare(tag)} must follow {' or '.join(p + _bare(tag[2:]) for p in OPEN[scheme])}"
         further = "pass --tag_scheme iob1 if an entity begins there, or " if scheme == "iob2" else ""
         raise ValueError(f"{where}: {rule}; got it after {_bare(previous)}; {further}correct the tag")
-    return tag
+    return converted
 
 
 def _bare(tag: str) -> str:

@@ -16,6 +16,7 @@ from benchmarks.ner.experiments.cell import Task
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments, dataset_name
 from benchmarks.ner.training.budget import check_budget
 from benchmarks.ner.training.models import load_tokenizer, model_identity
+from benchmarks.ner.training.presets import preset
 from benchmarks.ner.training.trainer_arguments import RuntimeConfig
 
 TRACKING_FOLDER = "trainer"  # trackers write to this folder in the output folder
@@ -29,6 +30,14 @@ def next_steps(arguments: HarnessArguments) -> Iterator[str]:
     yield f"Report: python -m benchmarks.ner.report {shlex.quote(str(folder))}"
     if "tensorboard" in arguments.report_to:
         yield f"Curves: tensorboard --logdir {shlex.quote(str(folder / TRACKING_FOLDER))}"
+
+
+def stages(arguments: HarnessArguments) -> str:
+    """Returns the stages of the runs, in words, and the arms that have no pre-training."""
+    without = [f"`{arm}`" for arm in arguments.arms if not preset(arm)["pretrain"]]
+    exceptions = f" (none for {' and '.join(without)})" if without else ""
+    pretraining = f"{arguments.mlm_epochs:g} epochs of pre-training{exceptions}"
+    return f"{pretraining} and {arguments.ner_epochs:g} of fine-tuning" if arguments.fine_tunings else pretraining
 
 
 def check_launch(arguments: HarnessArguments, num_processes: int) -> None:

@@ -15,7 +15,9 @@ BOOLEANS = {
 
 
 def parse_arguments(program: str, words: Sequence[str] | None = None) -> tuple[HarnessArguments, list[str]]:
-    """Returns the arguments of the harness and the words that are none of them, by default of this process.
+    """Returns the arguments of the harness, and the words that belong to no argument.
+
+    If `words` is None, they are those of the command line of this process.
 
     Prints the help and exits with status 0, or one line on a wrong value and exits with status 2.
     """

@@ -6,12 +6,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ner.data.file_format import FileFormat
+from benchmarks.ner.data.file_format import FileFormat, check_format
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments, dataset_name
 from benchmarks.ner.experiments.launch_configs import LAUNCH_OPTIONS, Launch, combine_launches, load_launch
 from benchmarks.ner.experiments.yaml_checks import (
-    is_count,
     is_number,
+    is_seed,
     is_string,
     is_string_or_mapping,
     list_of,
@@ -21,10 +21,12 @@ from benchmarks.ner.experiments.yaml_checks import (
 )
 from benchmarks.ner.training.arms import load_arm
 from benchmarks.ner.training.budget import LEARNING_FIELDS, Budget, violated_rule
+from benchmarks.ner.training.seeds import SEED_RULE
 
 KEYS = ("arms", "seeds", "datasets", "models", "launches", "workers", "time_limit", "arguments")
 DEFAULTS = {"datasets": ["embedded"], "models": ["tiny"], "workers": [0], "time_limit": 3600, "arguments": {}}
-FILES = ("train_file", "validation_file", "test_file", "dataset_name", *FileFormat.__dataclass_fields__)
+FILES = ("train_file", "validation_file", "test_file")
+FORMAT = tuple(FileFormat.__dataclass_fields__)
 WORKERS = {
     0: {"dataloader_num_workers": 0},
     2: {"dataloader_num_workers": 2},
@@ -78,7 +80,7 @@ def parse_grid(asked: Any, output_dir: str) -> Grid:
     if absent := [key for key in ("arms", "seeds", "launches") if key not in asked]:
         raise ValueError(f"the grid must have arms, seeds and launches, but lacks {' and '.join(absent)}. Add it.")
     arms = [load_arm(name).name for name in list_of("arms", asked["arms"], is_string, "strings")]
-    seeds = list_of("seeds", asked["seeds"], is_count, "integers >= 0")
+    seeds = list_of("seeds", asked["seeds"], is_seed, SEED_RULE)
     sources = list_of("datasets", asked["datasets"], is_string_or_mapping, "names or mappings")
     models = list_of("models", asked["models"], is_string, "strings")
     entries = list_of("launches", asked["launches"], is_string_or_mapping, "names of files or mappings")
@@ -118,13 +120,17 @@ def _launches(entry: Any) -> Iterator[Launch]:
 
 
 def dataset_files(entry: Any) -> dict[str, str]:
+    """Returns the arguments of a dataset: a name, or a mapping that has `dataset` or files, and their format."""
     if isinstance(entry, str):
         return {"dataset": entry}
-    for key, value in mapping("datasets", entry, FILES).items():
+    for key, value in mapping("datasets", entry, ("dataset", *FILES, "dataset_name", *FORMAT)).items():
         if not is_string(value):
             reject(f"datasets: {key}", "a string", value, "Quote it.")
-    if absent := [name for name in FILES[:3] if name not in entry]:
-        reject("datasets", "a name, or have all of " + ", ".join(FILES[:3]), entry, f"Add {', '.join(absent)}.")
+    absent = [name for name in FILES if name not in entry]
+    if len(absent) != (3 if "dataset" in entry else 0):
+        remedy = "Remove it or the files." if "dataset" in entry else f"Add {', '.join(absent)}."
+        reject("datasets", f"a name, or have `dataset` or all of {', '.join(FILES)}", entry, remedy)
+    check_format(FileFormat(**{name: value for name, value in entry.items() if name in FORMAT}))
     return entry
 
 

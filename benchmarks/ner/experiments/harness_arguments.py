@@ -7,7 +7,7 @@ from benchmarks.ner.data.corpus_name import corpus_name
 
 @dataclass
 class HarnessArguments:
-    """What to compare, on which data, for how long."""
+    """The arguments of a comparison: the arms and seeds, the data, and how long each arm trains."""
 
     arms: list[str] = field(
         default_factory=lambda: ["static", "dynamic"],
@@ -97,7 +97,7 @@ def to_command_line(arguments: HarnessArguments) -> list[str]:
 
 
 def dataset_name(arguments: HarnessArguments) -> str:
-    """Returns the name of the dataset in tables and results; that of files is what their names or folders say."""
+    """Returns the name of the dataset in tables and results; files have the name in the path of `train_file`."""
     if arguments.dataset_name:
         return arguments.dataset_name
     return corpus_name(arguments.train_file) if arguments.train_file is not None else arguments.dataset

@@ -39,8 +39,6 @@ class PlannedCell:
 
 def plan_cells(grid: Grid, arguments: SweepArguments, folder: Path) -> list[PlannedCell]:
     """Plans the command and the result path of each cell; writes launch configs to `folder`."""
-    _check_number("machine_rank", arguments.machine_rank, "num_machines", arguments.num_machines)
-    _check_number("shard", arguments.shard, "num_shards", arguments.num_shards)
     tasks: dict[tuple, Task] = {}  # loading data and training a tokenizer are the slow parts of planning
     launches: dict[str, dict[str, Any]] = {}
     planned: dict[int, PlannedCell] = {}  # by the id of the cell; a base precedes the cells that begin with it
@@ -83,11 +81,6 @@ def _load_text(own: HarnessArguments, requested: dict[str, Any], loaded: dict[tu
     if text not in loaded:
         loaded[text] = with_text(loaded[files], own)
     return loaded[text]
-
-
-def _check_number(name: str, number: int, of: str, count: int) -> None:
-    if not 0 <= number < count:
-        raise ValueError(f"`{name}` must be from 0 to {of} - 1 = {count - 1}, but got {number}. Count from 0.")
 
 
 def action(planned: PlannedCell) -> str:

@@ -18,6 +18,7 @@ from benchmarks.ner.experiments.result import (
     file_name,
     run_id,
 )
+from benchmarks.ner.experiments.storage import check_directory
 from benchmarks.ner.training.curve import curve_errors
 
 
@@ -110,10 +111,7 @@ def read_results(directory: Path) -> tuple[list[dict[str, Any]], list[tuple[Path
     It ignores hidden files, such as temporary ones, and files without the suffix .json.
     Raises `NotADirectoryError` if there is no such folder.
     """
-    if not directory.is_dir():
-        raise NotADirectoryError(
-            f"`directory` must be a folder of results, but got {str(directory)!r}. Run the cells first."
-        )
+    check_directory(directory)
     results, rejected = [], []
     for path in sorted(path for path in directory.glob("*.json") if not path.name.startswith(".")):
         try:

@@ -15,6 +15,14 @@ PROBE = 1 << 16  # bytes, several times the size of a result
 INTEGER_LIST = re.compile(r"\[\n\s+\d+(?:,\n\s+\d+)*\n\s*\]")  # never within a string, where newlines are escaped
 
 
+def check_directory(directory: Path) -> None:
+    """Raises `NotADirectoryError` if there is no such folder."""
+    if not directory.is_dir():
+        raise NotADirectoryError(
+            f"`directory` must be a folder of results, but got {str(directory)!r}. Run the cells first."
+        )
+
+
 def check_writable(output_dir: Path) -> None:
     """Creates the folder and tests that a result can be written; raises `OSError` before hours are spent."""
     probe = output_dir / f".{uuid4().hex}.probe"

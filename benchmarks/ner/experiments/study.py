@@ -17,6 +17,7 @@ from benchmarks.ner.experiments.yaml_checks import (
     is_list,
     is_mapping,
     is_number,
+    is_seed,
     is_string,
     list_of,
     mapping,
@@ -24,6 +25,7 @@ from benchmarks.ner.experiments.yaml_checks import (
     reject,
 )
 from benchmarks.ner.training.arms import load_arm
+from benchmarks.ner.training.seeds import SEED_RULE
 
 STUDIES = Path(__file__).parents[1] / "studies"
 TEXTS = ("question", "exclusions", "extension")
@@ -119,7 +121,7 @@ def parse_study(name: str, asked: Any, output_dir: str = "runs") -> Study:
         _check_keys(key, asked[key], names)
     _check_values(asked)
     arms = _arms(asked)
-    seeds = list_of("bases: seeds", asked["bases"]["seeds"], is_count, "integers >= 0")
+    seeds = list_of("bases: seeds", asked["bases"]["seeds"], is_seed, SEED_RULE)
     scored = {arm: count for arm, count in arms.items() if count}
     contrasts = list_of("primary: contrasts", asked["primary"]["contrasts"], is_list, "lists of two arms")
     return Study(

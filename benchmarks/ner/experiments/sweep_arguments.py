@@ -22,3 +22,15 @@ class SweepArguments:
     )
     num_shards: int = field(default=1, metadata={"help": "Sweeps that share the cells, side by side."})
     shard: int = field(default=0, metadata={"help": "Index of this sweep; it runs every num_shards-th seed, or base."})
+
+
+def check_sweep(arguments: SweepArguments) -> None:
+    """Raises `ValueError` for a machine or a shard that cannot exist."""
+    for name, number, of, count in (
+        ("machine_rank", arguments.machine_rank, "num_machines", arguments.num_machines),
+        ("shard", arguments.shard, "num_shards", arguments.num_shards),
+    ):
+        if count < 1:
+            raise ValueError(f"`{of}` must be an integer >= 1, but got {count}. Change it.")
+        if not 0 <= number < count:
+            raise ValueError(f"`{name}` must be from 0 to {of} - 1 = {count - 1}, but got {number}. Count from 0.")

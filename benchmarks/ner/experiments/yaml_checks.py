@@ -6,6 +6,8 @@ from typing import Any, NoReturn, TypeVar
 
 import yaml
 
+from benchmarks.ner.training.seeds import SEEDS
+
 Parsed = TypeVar("Parsed")
 
 
@@ -64,6 +66,10 @@ def is_mapping(value: Any) -> bool:
 
 def is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
+
+
+def is_seed(value: Any) -> bool:
+    return type(value) is int and value in SEEDS
 
 
 def is_number(value: Any) -> bool:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.ner.experiments.cli_errors import exit_with_error, print_start
+from benchmarks.ner.experiments.storage import check_directory
 
 PROGRAM = "python -m benchmarks.ner.report"
 
@@ -15,6 +16,10 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, help="folder of the report; the default is DIRECTORY/report")
     arguments = parser.parse_args()
     folder = arguments.output_dir or arguments.directory / "report"
+    try:
+        check_directory(arguments.directory)
+    except NotADirectoryError as error:
+        exit_with_error(PROGRAM, str(error))
     print_start(PROGRAM, "importing matplotlib and scipy")
     from rich.console import Console
 
@@ -24,8 +29,6 @@ def main() -> None:
     try:
         blocks = write_report(arguments.directory, folder)
     except OSError as error:
-        if not arguments.directory.is_dir():
-            exit_with_error(PROGRAM, str(error))
         exit_with_error(PROGRAM, f"output_dir must be a writable folder; got {folder}: {error}; pass another one")
     console = Console(emoji=False)
     console.print(terminal(blocks))

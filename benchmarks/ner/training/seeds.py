@@ -2,6 +2,9 @@
 
 import hashlib
 
+SEEDS = range(2**32)
+SEED_RULE = "integers from 0 to 2^32 - 1"
+
 
 def derived_seed(seed: int, purpose: str, number: int) -> int:
     """Returns a seed in [0, 2^32), the same on every platform."""

@@ -1,4 +1,4 @@
-"""The columns of a file: found where they are clear, asked for where they are not, and never told from few rows."""
+"""The columns of a file: found where they are clear, asked for where they are not; few rows decide little."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _rows(*columns: list[str] | str, count: int = FEWEST) -> list[list[str]]:
 )
 def test_the_first_and_the_last_column_are_the_default(rows) -> None:
     found = find_columns(rows, DEFAULT, "f:1")
-    assert (found.word, found.tag, found.widths) == (0, -1, {len(row) for row in rows})
+    assert (found.word, found.tag, found.width) == (0, -1, len(rows[0]) if rows else None)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_the_first_and_the_last_column_are_the_default(rows) -> None:
         (_rows(WORDS, TAGS, "O"), "several do; pass --tag_column 2 or 3"),
         (_rows(WORDS, TAGS, ["O"] * 4 + ["B-LOC"]), "several do; pass --tag_column 2 or 3"),
         (_rows(WORDS, TAGS, "ann"), "the last column must hold the tags; it does not; pass --tag_column 2"),
+        (_rows(["simple:a", "simple:b"], TAGS), r"begin with 'simple:'; pass --word_pattern 'simple:\(\.\+\)'"),
         (_rows(["zh-yue:a", "zh-yue:b"], TAGS), r"begin with 'zh-yue:'; pass --word_pattern 'zh-yue:\(\.\+\)'"),
         (_rows(["我0", "们1", "a12"], TAGS), r"a character and a number; pass --word_pattern '\(\.\+\?\)\\d\+'"),
     ],
@@ -52,7 +53,39 @@ def test_the_first_and_the_last_column_are_the_default(rows) -> None:
 def test_other_columns_are_asked_for(rows, message) -> None:
     with pytest.raises(ValueError, match=rf"^f:1: .*{message}"):
         find_columns(rows, DEFAULT, "f:1")
-    assert find_columns(rows[: FEWEST - 1], DEFAULT, "f:1").word == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        _rows(["7", "8"], WORDS, TAGS, count=FEWEST - 1),
+        _rows("doc", WORDS, TAGS, count=FEWEST - 1),
+        _rows(WORDS, TAGS, "O", count=FEWEST - 1),
+        _rows(["de:a"], TAGS, count=FEWEST - 1),
+        _rows(["1", "2"], TAGS, count=2),
+        _rows(["1", "2", "3", "4", "6"], TAGS, count=5),
+        _rows(["9" * 5000, "1"], TAGS, count=2),  # more digits than Python converts
+    ],
+)
+def test_few_rows_keep_the_default(rows) -> None:
+    found = find_columns(rows, DEFAULT, "f:1")
+    assert (found.word, found.tag) == (0, -1)
+
+
+def test_a_column_that_counts_the_words_of_each_sentence_is_clear_in_few_rows() -> None:
+    rows = _rows(["1", "2", "3", "1"], WORDS, TAGS, "O", count=7)
+    with pytest.raises(ValueError, match=r"it holds numbers: 1, 2, 3, ...; pass --word_column 2 --tag_column 3 or 4$"):
+        find_columns(rows, DEFAULT, "f:1")
+    assert find_columns(rows, FileFormat("1"), "f:1").word == 0
+
+
+@pytest.mark.parametrize("ragged", [["x", "O"], ["x", "B-PER", "O", "O"]])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_width_is_that_of_most_rows(ragged, count) -> None:
+    clear, unclear = _rows(WORDS, "NN", TAGS), _rows(WORDS, TAGS, "O")
+    assert find_columns([ragged] * count + clear, DEFAULT, "f:1") == (0, -1, 3)
+    with pytest.raises(ValueError, match="several do; pass --tag_column 2 or 3"):
+        find_columns([ragged] * count + unclear, DEFAULT, "f:1")
 
 
 def test_a_choice_is_not_doubted() -> None:

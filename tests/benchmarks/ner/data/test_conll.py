@@ -78,6 +78,27 @@ def test_what_is_not_a_word_is_refused_by_the_option_that_reads_it(tmp_path, tex
         read_conll(path, FileFormat(**options))
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "Bob NNP B-NP",
+            "must have 4 columns, as most lines have; got 3 in 'Bob NNP B-NP'; add what is missing",
+        ),
+        ("Bob NNP B-NP O O", "as most lines have; got 5 in 'Bob NNP B-NP O O'; remove what is too much"),
+        ("Bob Lee\tO", "got 2 in 'Bob Lee\\tO'; add what is missing"),
+        ("Bob", "a line must have at least 2 columns, for a word and a tag; got 'Bob'"),
+    ],
+)
+@pytest.mark.parametrize("sentences", [1, FEWEST])
+def test_a_line_of_another_width_is_refused(tmp_path, line, message, sentences) -> None:
+    """Its last column would be a tag of another kind."""
+    before = "-DOCSTART- O\n\t\n# a comment of words\nAnn NNP B-NP B-PER\nran VBD B-VP O\n"
+    path = write(tmp_path, f"{before}{line}\n\n" + "Ann NNP B-NP B-PER\nran VBD B-VP O\n\n" * sentences)
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{path}:6: ')}.*{re.escape(message)}"):
+        read_conll(path)
+
+
 def test_the_characters_of_conll_2002_need_its_encoding(tmp_path) -> None:
     text = "-DOCSTART- -DOCSTART- O\nEspaña N B-LOC\nganó V O\n\n".encode("latin-1")
     assert read(tmp_path, text, FileFormat(encoding="latin-1")) == [(["España", "ganó"], ["B-LOC", "O"])]
@@ -136,6 +157,31 @@ def test_tags_of_other_schemes_are_converted(tmp_path, scheme, written, tags) ->
 def test_a_tag_of_another_scheme_is_refused_by_the_option_that_converts_it(tmp_path, tag, remedy) -> None:
     with pytest.raises(ValueError, match=f":1: .*; {remedy}"):
         read(tmp_path, f"w {tag}\n")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "written", "message"),
+    [
+        ("bioes", "E-PER", "in BIOES E-PER must follow B-PER or I-PER or M-PER; got it after O; correct the tag"),
+        ("bioes", "S-PER I-PER", "in BIOES I-PER must follow B-PER or I-PER or M-PER; got it after S-PER; correct"),
+        ("bioes", "U-PER L-PER", "L-PER must follow B-PER or I-PER or M-PER; got it after U-PER"),
+        ("bioes", "B-PER E-PER E-PER", "E-PER must follow B-PER or I-PER or M-PER; got it after E-PER"),
+        ("bioes", "B-PER M-LOC", "M-LOC must follow B-LOC or I-LOC or M-LOC; got it after B-PER"),
+        ("bioes", "X-PER", "B-TYPE or I-TYPE, or a TYPE with E-, S-, M-, L- or U-; got 'X-PER'; convert the tags to"),
+        ("bioes", "S-", "got 'S-'; convert the tags to IOB2"),
+        ("iob1", "S-PER", "a tag must be O, B-TYPE or I-TYPE; got 'S-PER'; pass --tag_scheme bioes"),
+    ],
+)
+def test_a_tag_that_its_scheme_does_not_allow_is_named_as_it_is_written(tmp_path, scheme, written, message) -> None:
+    path = write(tmp_path, "".join(f"w {tag}\n" for tag in written.split()))
+    with pytest.raises(ValueError, match=f":{len(written.split())}: .*{re.escape(message)}"):
+        read_conll(path, FileFormat(tag_scheme=scheme))
+
+
+def test_a_sentence_does_not_continue_the_one_before(tmp_path) -> None:
+    assert read(tmp_path, "w I-X\n\nw I-X\n", FileFormat(tag_scheme="iob1")) == [(["w"], ["B-X"])] * 2
+    with pytest.raises(ValueError, match=r":3: in BIOES E-X must follow .* after O"):
+        read(tmp_path, "w B-X\n\nw E-X\n", FileFormat(tag_scheme="bioes"))
 
 
 def write(folder: Path, content: str | bytes) -> Path:

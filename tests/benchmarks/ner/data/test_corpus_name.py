@@ -26,6 +26,8 @@ from benchmarks.ner.data.corpus_name import corpus_name
         ("/c/germeval/data/train.txt", "germeval/data"),
         ("/c/weibo/Data/train.jsonl", "weibo/Data"),
         ("/c/ner_train.txt", "c"),
+        ("/c/my_test_corpus_train.txt", "my_test_corpus"),
+        ("/c/valid_entities_train.txt", "valid_entities"),
         ("/c/x/my.corpus.v2.txt", "my.corpus.v2"),
         ("/c/x/trainline.txt", "trainline"),
         ("/c/x/contest.txt", "contest"),

@@ -22,7 +22,8 @@ BLANK = ["\n", "\t\n", " \n", "\r\n", "-DOCSTART- -X- O O\n"]
 def test_conll_comes_back_whatever_the_separators(
     tmp_path: Path, data: st.DataObject, expected: list[Sentence]
 ) -> None:
-    separators = st.sampled_from(["\t", " ", "   ", "\tNN\t", " NN B-NP "])
+    widths = [["\t", " ", "   "], ["\tNN\t", " NN ", "  NN "], [" NN B-NP ", "\tNN\tB-NP\t"]]
+    separators = st.sampled_from(data.draw(st.sampled_from(widths)))
     text = "\ufeff" if data.draw(st.booleans()) else ""
     for words, tags in expected:
         for word, tag in zip(words, tags, strict=True):
@@ -66,7 +67,7 @@ def test_columns_of_other_names_are_chosen(tmp_path: Path, name: str) -> None:
 
 
 def test_a_word_may_hold_spaces_beside_tabs(tmp_path: Path) -> None:
-    path = write(tmp_path, "New York\tNNP\tB-LOC\n\n\n  \nx O\n")
+    path = write(tmp_path, "New York\tNNP\tB-LOC\n\n\n  \nx NN O\n")
     assert pairs(read_file(path)) == [(["New York"], ["B-LOC"]), (["x"], ["O"])]
 
 
@@ -118,6 +119,7 @@ def test_malformed_conll(tmp_path: Path, content: str | bytes, line: int, messag
         ('{"words": ["a", "b"], "tags": ["O"]}', 1, "got 2 words and 1 tags"),
         ('{"words": [" "], "tags": ["O"]}', 1, "a word must not be empty"),
         ('{"words": ["a"], "tags": ["I-X"]}', 1, "pass --tag_scheme iob1"),
+        ('{"words": ["a", "b"], "tags": ["B-X", "I-Y"]}', 1, "I-Y must follow B-Y or I-Y; got it after B-X"),
         (b'{"words": ["\xff"]}', 1, "must be UTF-8"),
         ("\n", 1, "must contain a sentence"),
     ],

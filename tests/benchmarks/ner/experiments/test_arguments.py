@@ -6,7 +6,7 @@ from benchmarks.ner.data.encoding import check_encodable
 from benchmarks.ner.data.file_format import DEFAULT
 from benchmarks.ner.data.synthetic import embedded_corpus
 from benchmarks.ner.experiments.argument_checks import check_values, file_format
-from benchmarks.ner.experiments.arguments import check_launch, load_task, next_steps, with_text
+from benchmarks.ner.experiments.arguments import check_launch, load_task, next_steps, stages, with_text
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments
 from benchmarks.ner.training.models import load_tokenizer
 
@@ -22,6 +22,12 @@ from benchmarks.ner.training.models import load_tokenizer
         ({"ner_epochs": -1.0}, r"`ner_epochs` must be a number >= 0, but got -1\.0"),
         ({"weight_decay": float("nan")}, r"`weight_decay` must be a number >= 0, but got nan"),
         ({"seeds": [0, -1]}, r"`seeds` must be integers from 0 to 2\^32 - 1, but got -1\. Change it"),
+        ({"seeds": [2**32]}, r"`seeds` must be integers from 0 to 2\^32 - 1, but got 4294967296"),
+        ({"seeds": [0, 1, 0]}, r"`seeds` must differ from each other, but got 0 twice\. Remove one of them"),
+        ({"arms": ["static"] * 2}, r"`arms` must differ from each other, but got 'static' twice"),
+        ({"mlm_train_file": ["no.txt[:75%]"]}, r"`mlm_train_file` must be a file, but there is none at 'no\.txt'\."),
+        ({"mlm_train_file": ["no.txt[75%:0%]"]}, r"`mlm_train_file` must name a part from 0% to 100%"),
+        ({"base": "no/base"}, r"`base` must be a folder, but there is none at 'no/base'\. Check the path"),
         ({"arms": ["statik"]}, r"`arms` must be among anneal, .*, but got 'statik'"),
         ({"train_file": "no/train.txt"}, r"`train_file` must be a file, but there is none at 'no/train\.txt'\. Check"),
         ({"tag_scheme": "iob"}, r"`tag_scheme` must be among iob2, iob1, bioes, but got 'iob'"),
@@ -45,7 +51,7 @@ def test_files_are_read_in_the_format_that_is_asked_for(tmp_path) -> None:
         train_file=file,
         validation_file=file,
         test_file=file,
-        mlm_train_file=[file],
+        mlm_train_file=[f"{file}[:100%]"],
         word_column="2",
         tag_column="1",
         word_pattern="x:(.+)",
@@ -65,6 +71,21 @@ def test_the_format_of_files_is_the_default() -> None:
 
 def test_the_defaults_can_be_run() -> None:
     _check(HarnessArguments(report_to=["tensorboard"]), num_processes=2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "2 epochs of pre-training and 0.5 of fine-tuning"),
+        ({"fine_tunings": 0}, "2 epochs of pre-training"),
+        (
+            {"arms": ["none", "static", "finetune_static"]},
+            "2 epochs of pre-training (none for `none` and `finetune_static`) and 0.5 of fine-tuning",
+        ),
+    ],
+)
+def test_a_run_begins_with_its_stages(asked, words) -> None:
+    assert stages(HarnessArguments(mlm_epochs=2.0, ner_epochs=0.5, **asked)) == words
 
 
 def test_a_run_ends_with_what_to_look_at_and_how() -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
-from support.harness import ROOT
 from transformers import HfArgumentParser
 
 from benchmarks.ner.experiments.arguments_parser import dataclass_parser, parse_arguments
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments, to_command_line
 
 PROGRAM = "python -m benchmarks.ner"
-PRINT_HEAVY = """
-import sys
-import benchmarks.ner.experiments.arguments_parser
-import benchmarks.ner.experiments.cli_errors
-print(sorted({"torch", "transformers", "datasets", "accelerate", "numpy", "pyarrow"} & set(sys.modules)))
-"""
 
 
 @pytest.mark.parametrize(
@@ -64,8 +55,3 @@ def test_the_help_has_every_argument() -> None:
     for field in fields(HarnessArguments):
         assert f"--{field.name}" in text
     assert "'train.txt[:75%]'" in text
-
-
-def test_nothing_heavy_is_imported() -> None:
-    done = subprocess.run([sys.executable, "-c", PRINT_HEAVY], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""What users are told of their arguments and data: on one line, before anything is trained."""
+"""Errors in arguments and data are reported on one line, before anything is trained."""
 
 import os
 import subprocess

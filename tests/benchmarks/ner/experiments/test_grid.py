@@ -12,6 +12,7 @@ from benchmarks.ner.experiments.harness_arguments import HarnessArguments, to_co
 
 GRIDS = ROOT / "benchmarks" / "ner" / "config" / "grids"
 SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]}
+FILES = dict.fromkeys(("train_file", "validation_file", "test_file"), "a")
 
 
 @pytest.mark.parametrize(
@@ -20,10 +21,15 @@ SMALL = {"arms": ["none", "static"], "seeds": [0, 1], "launches": ["cpu_1_fp32"]
         ({"arms": ["dynamo"]}, r"`arms` must be among .*static.*, but got 'dynamo'\. Add config/presets/dynamo\.yaml"),
         ({"arms": []}, r"`arms` must be a list with at least one entry, but got \[\]\. Put the entries into \[ \]"),
         ({"arms": "static"}, r"`arms` must be a list .*, but got 'static'"),
-        ({"seeds": [True]}, r"`seeds` must be .* integers >= 0, but got True\. Change that entry"),
+        ({"seeds": [True]}, r"`seeds` must be .* integers from 0 to 2\^32 - 1, but got True\. Change that entry"),
         ({"seeds": [-1]}, r"`seeds` must be .*, but got -1"),
+        ({"seeds": [2**32]}, r"`seeds` must be .*, but got 4294967296"),
         ({"models": [None]}, r"`models` must be .* strings, but got None"),
         ({"datasets": [{"train_file": "a"}]}, r"`datasets` must be a name, or .*Add validation_file, test_file"),
+        ({"datasets": [{**FILES, "dataset": "b"}]}, r"have `dataset` or all of .*Remove it or the files"),
+        ({"datasets": [{**FILES, "tag_scheme": "IOB1"}]}, r"`tag_scheme` must be among .*, but got 'IOB1'"),
+        ({"datasets": [{**FILES, "word_pattern": "[A-z]+"}]}, r"`word_pattern` must be .* one group, .*'\[A-z\]\+'"),
+        ({"datasets": [{"dataset": "b", "encoding": "utf-16"}]}, r"`encoding` must be .*, but got 'utf-16'"),
         ({"datasets": [{"folder": "a"}]}, r"`datasets` must be .*, but got 'folder'\. Remove or rename that key"),
         ({"launches": ["cpu_9"]}, r"`launches` must be among .*cpu_1_fp32.* or a \.yaml file, but got 'cpu_9'"),
         ({"launches": [{"precision": "fp64"}]}, r"`launches: precision` must be .* fp32, tf32, .*, but got 'fp64'"),
@@ -67,6 +73,13 @@ def test_a_grid_that_is_not_there_is_refused(tmp_path) -> None:
         ValueError, match=r"a grid or a study must be a readable file, but got No such file or directory\. Check"
     ):
         read_grid(tmp_path / "absent.yaml")
+
+
+def test_a_dataset_has_a_format_by_name_too() -> None:
+    asked = {"dataset": "some/name", "word_column": "tokens", "dataset_name": "mine"}
+    for cell in parse_grid({**SMALL, "datasets": [asked]}, "runs").cells:
+        assert {name: getattr(cell.arguments, name) for name in asked} == asked
+        assert ", mine, tiny, " in str(cell)
 
 
 def test_launches_of_one_name_must_be_the_same(tmp_path) -> None:

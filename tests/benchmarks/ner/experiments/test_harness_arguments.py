@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.harness import ROOT
 
-ROOT = Path(__file__).parents[4]
+GRID = "benchmarks/ner/config/grids/cpu_smoke.yaml"
 HEAVY = {"accelerate", "datasets", "matplotlib", "numpy", "torch", "transformers"}
 WITHOUT_RESULT = {
-    "ner": ["--help", "--epochs 3", "--seeds one", "--arms", "--arms statik", "--ner_epochs -1", "--train_file no.txt"],
-    "ner.sweep": ["--help", "", "grid.yaml --epochs 3", "grid.yaml --shard one"],
-    "ner.report": ["--help", "", "runs --epochs 3"],
+    "ner": [
+        *("--help", "--epochs 3", "--seeds one", "--seeds 0 0", "--arms", "--arms statik", "--ner_epochs -1"),
+        *("--train_file no.txt", "--mlm_train_file no.txt[:75%]", "--base no"),
+    ],
+    "ner.sweep": [
+        *("--help", "", "grid.yaml --epochs 3", "grid.yaml --shard one", "no.yaml"),
+        *(f"{GRID} --shard 7", f"{GRID} --num_shards 0", f"{GRID} --machine_rank 1"),
+    ],
+    "ner.report": ["--help", "", "runs --epochs 3", "no"],
 }
 PROGRAM = """
 import runpy, sys
@@ -38,9 +44,11 @@ def test_nothing_heavy_is_imported_for(module, words) -> None:
     assert ("error: " in done.stderr) == (status == 2)
 
 
-@pytest.mark.parametrize("module", ["ner.sweep", "ner.report"])
-def test_a_command_says_what_it_waits_for(module, tmp_path) -> None:
-    command = [sys.executable, "-m", f"benchmarks.{module}", str(tmp_path / "missing")]
+@pytest.mark.parametrize(("module", "words"), [("ner.sweep", "{file}"), ("ner.report", ". --output_dir {file}")])
+def test_a_command_says_what_it_waits_for(module, words, tmp_path) -> None:
+    """A file that is no grid, and that is no folder, is found only after the wait."""
+    (tmp_path / "file").write_text("no grid\n")
+    command = [sys.executable, "-m", f"benchmarks.{module}", *words.format(file=tmp_path / "file").split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     first, error = done.stderr.splitlines()
     assert done.returncode == 2

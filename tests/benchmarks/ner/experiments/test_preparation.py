@@ -1,4 +1,4 @@
-"""What is prepared on all processes, and how an error of one ends all of them."""
+"""All processes prepare a run; an error of one ends all of them."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def raises(error):
 
 @pytest.fixture
 def ended(monkeypatch):
-    """What processes end with is raised here, as they end by leaving the interpreter where they are."""
+    """Raises the exit status: real processes leave the interpreter without an exception."""
     monkeypatch.setattr(preparation, "exit_all_ranks", lambda status: raises(SystemExit(status)))
 
 
