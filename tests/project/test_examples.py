@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import itertools
 import json
 import math
+import re
+import shlex
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -24,7 +29,13 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from hf_dynmask import DataCollatorForDynamicMasking, linear_schedule, replaced_token_batch
+from hf_dynmask import (
+    DataCollatorForDynamicMasking,
+    linear_schedule,
+    pseudo_log_likelihood,
+    replaced_token_batch,
+)
+from hf_dynmask.cli.main import main as hf_dynmask_command
 from hf_dynmask.cli.toy_tokenizer import toy_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -34,6 +45,7 @@ import chinese_words
 import continued_pretraining
 import custom_schedule
 import custom_strategy
+import domain_adaptation
 import masked_diffusion
 import ner_fine_tuning
 import packed_pretraining
@@ -332,3 +344,77 @@ def test_long_sentences_are_truncated_and_scored_on_an_accelerator(run, monkeypa
     run(score_sentences, *MODEL, "--text_file", "long.txt", "--max_length", 8)
     assert devices == [torch.device("cuda")]
     assert lengths == {8}
+
+
+def _distinct_texts() -> list[str]:
+    """Parts of the round of words, each another one."""
+    return [" ".join((WORDS * 3)[start : start + length]) for start in range(len(WORDS)) for length in range(6, 18)]
+
+
+def test_held_out_text_becomes_more_likely(run, wordpiece, capsys) -> None:
+    Path("corpus.txt").write_text("\n".join(_distinct_texts()))
+    options = ("--num_train_epochs", 8, "--eval_strategy", "epoch", "--logging_steps", 1)
+    trainer = run(domain_adaptation, "--text_file", "corpus.txt", *TRAINER, *options)
+    steps = trainer.state.max_steps
+    assert _rates(trainer) == pytest.approx([0.30 - 0.15 * step / steps for step in range(steps)])
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert losses[-1] < 0.7 * math.log(len(wordpiece))  # that of a guess
+
+    rows = list(csv.DictReader(Path("out/held_out.csv").read_text(encoding="utf-8").splitlines()))
+    texts = [row["text"] for row in rows]
+    result = pseudo_log_likelihood(BertForMaskedLM.from_pretrained("out"), wordpiece, texts)
+    assert [float(row["after"]) for row in rows] == pytest.approx(list(result.scores / result.num_tokens), abs=1e-4)
+    share = sum(float(row["after"]) > float(row["before"]) for row in rows) / len(rows)
+    *_, perplexities, shares = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"pseudo-perplexity: (\d+\.\d) before, {result.pseudo_perplexity:.1f} after", perplexities)
+    assert float(perplexities.split()[1]) > 2 * result.pseudo_perplexity
+    assert shares == f"{share:.1%} of {len(rows)} held-out texts are more likely"
+
+
+def test_no_text_is_trained_on_and_held_out(tmp_path) -> None:
+    file = tmp_path / "corpus.txt"
+    file.write_text("\n".join(["", *_distinct_texts(), " ", *_distinct_texts()]))
+
+    def texts(seed: int) -> list[list[str]]:
+        return [list(part["text"]) for part in domain_adaptation.split(str(file), seed).values()]
+
+    assert sorted(itertools.chain.from_iterable(texts(0))) == sorted(_distinct_texts())
+    assert [len(part) for part in texts(0)] == [105, 13, 14]
+    assert texts(0) == texts(0) != texts(1)
+
+
+def _tutorial_commands(program: str) -> list[list[str]]:
+    """The words of each command of the tutorial that runs this program, after its name."""
+    tutorial = (Path(__file__).parents[2] / "docs/tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```$", tutorial, re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    return [shlex.split(line)[len(program.split()) :] for line in lines if line.startswith(program + " ")]
+
+
+@pytest.fixture
+def files_of_the_tutorial(run) -> None:
+    """A model and texts, small ones, under the names that the tutorial uses."""
+    for name in ("bert-base-uncased", "news"):
+        shutil.copytree("model", name)
+    Path("tweets.txt").write_text("\n".join(_distinct_texts()))
+
+
+def test_training_in_the_tutorial_runs_as_written(run, files_of_the_tutorial) -> None:
+    commands = _tutorial_commands("python examples/domain_adaptation.py")
+    for words in commands:
+        trainer = run(domain_adaptation, *words, "--max_steps", 2, "--use_cpu", "--disable_tqdm", "true")
+        assert [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry] == [0, 1, 2]
+        assert Path("out/held_out.csv").exists()
+        assert list(Path("out").rglob("events.out.tfevents.*"))
+        shutil.rmtree("out")
+    assert commands
+
+
+def test_previews_in_the_tutorial_run_as_written(files_of_the_tutorial, capsys) -> None:
+    commands = _tutorial_commands("hf-dynmask preview")
+    for words in commands:
+        hf_dynmask_command(["preview", *words])
+        shown = capsys.readouterr().out
+        assert shown.startswith("Tokenizer: bert-base-uncased.\n")
+        assert shown.count("\n epoch ") == 3, "one table for each text"
+    assert commands
