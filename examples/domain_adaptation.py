@@ -24,6 +24,8 @@ from hf_dynmask import (
     sparse_prediction,
 )
 
+FEWEST = 10  # texts, so that each part has one
+
 
 @dataclass
 class Arguments:
@@ -39,6 +41,8 @@ def split(text_file: str, seed: int) -> Mapping[str, Dataset]:
     """The texts to train on, to validate with and to score. No text is in two of them: repeated lines count once."""
     lines = Path(text_file).read_text(encoding="utf-8").splitlines()
     texts = Dataset.from_dict({"text": [line for line in dict.fromkeys(lines) if line.strip()]})
+    if len(texts) < FEWEST:
+        raise SystemExit(f"`text_file` must have at least {FEWEST} different texts, but has {len(texts)}. Add some.")
     parts = texts.train_test_split(0.2, seed=seed)
     held_out = parts["test"].train_test_split(0.5, seed=seed)
     return {"train": parts["train"], "validation": held_out["train"], "test": held_out["test"]}
@@ -46,6 +50,8 @@ def split(text_file: str, seed: int) -> Mapping[str, Dataset]:
 
 def main() -> Trainer:
     arguments, training = HfArgumentParser((Arguments, TrainingArguments)).parse_args_into_dataclasses()
+    if not Path(arguments.text_file).is_file():
+        raise SystemExit(f"`text_file` must be a file, but there is none at {arguments.text_file!r}. Check the path.")
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForMaskedLM.from_pretrained(arguments.model)
     data = {
@@ -62,6 +68,7 @@ def main() -> Trainer:
         processing_class=tokenizer,
         callbacks=[MaskRateCallback(schedule, eval_mlm_probability=arguments.last_rate)],
     )
+    print(f"scoring {len(data['test'])} held-out texts, before training and after it ...", flush=True)
     before = pseudo_log_likelihood(model, tokenizer, data["test"])
     with sparse_prediction(model):  # less work, the same losses
         trainer.train()

@@ -25,7 +25,8 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
 
     Each sequence is divided into consecutive spans with independent random lengths, and each span is masked with the
     probability of the rate. A masked span therefore begins at each word with probability `rate / mean length`, and the
-    expected fraction of masked tokens is exactly the rate. As in SpanBERT, two masked spans may be adjacent.
+    expected fraction of masked tokens is exactly the rate, unless a sequence is so short that `min_masked` masks a span
+    where none was drawn. As in SpanBERT, two masked spans may be adjacent.
 
     Args:
         lengths: the probabilities of spans of 1, 2, 3, ... units, such as [`geometric_lengths`] (the default, as in

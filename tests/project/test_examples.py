@@ -383,6 +383,14 @@ def test_no_text_is_trained_on_and_held_out(tmp_path) -> None:
     assert texts(0) == texts(0) != texts(1)
 
 
+def test_too_little_text_to_hold_some_out_is_refused(run) -> None:
+    Path("corpus.txt").write_text("one\ntwo\n")
+    with pytest.raises(SystemExit, match="`text_file` must have at least 10 different texts, but has 2"):
+        run(domain_adaptation, "--text_file", "corpus.txt", *TRAINER)
+    with pytest.raises(SystemExit, match=r"there is none at 'absent\.txt'"):
+        run(domain_adaptation, "--text_file", "absent.txt", *TRAINER)
+
+
 def _tutorial_commands(program: str) -> list[list[str]]:
     """The words of each command of the tutorial that runs this program, after its name."""
     tutorial = (Path(__file__).parents[2] / "docs/tutorial.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`tox -e docs` unlinks files that a built site does not have, and finds the faults of the site."""
+"""`tox -e docs` copies the pages, unlinks files that a built site does not have, and finds the faults of the site."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from docs.check_site import faults, main
 from docs.repository_links import unlink
+from docs.site_pages import copy_pages
 
 PAGE = '<h1 id="top">A</h1><a href="b/#there">b</a><a href="#top">up</a><img src="a.png"><a href="https://x.org">x</a>'
 
@@ -106,3 +107,16 @@ def test_links_to_files_that_only_the_repository_has_become_text(site, tmp_path)
     (site / "b/index.html").write_text(f'{kept} <a href="../tests">t</a> <a href="../tests/a.py#b"><code>a</code></a>')
     unlink(site, tmp_path)
     assert (site / "b/index.html").read_text() == f"{kept} t <code>a</code>"
+
+
+def test_the_site_has_pages_and_what_they_show_but_no_environments(tmp_path) -> None:
+    files = {
+        "pages": ["README.md", "docs/guide.md", "docs/a.svg", "examples/b.py", "hf_dynmask/c.py", "benchmarks/d.json"],
+        "others": [".venv/README.md", "runs/report.md", "tests/test_a.py", "docs/tool.py", "benchmarks/models/e.bin"],
+    }
+    for name in [*files["pages"], *files["others"], "pages/old.md"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    copy_pages(tmp_path, tmp_path / "pages")
+    copied = {path.relative_to(tmp_path / "pages").as_posix() for path in (tmp_path / "pages").rglob("*.*")}
+    assert copied == set(files["pages"])
