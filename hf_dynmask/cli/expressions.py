@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hf_dynmask import strategies
@@ -9,6 +10,7 @@ from hf_dynmask.cli.calls import Functions, called_name, evaluate
 from hf_dynmask.core.checks import checked_fraction
 from hf_dynmask.rates import distributions
 from hf_dynmask.rates import schedules as rates
+from hf_dynmask.strategies.positional import POSITIONS
 
 RATES: Functions = {
     f"{name}_rate": getattr(distributions, f"{name}_rate") for name in ("uniform", "truncated_normal", "cosine")
@@ -31,6 +33,7 @@ LENGTHS: Functions = {
 }
 
 _NAMED_SCHEDULES: Functions = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
+_MODULE = re.compile(r"\b(?:hf_dynmask\.)?strategies\.")  # as Python code writes it
 _STRATEGY = "a strategy such as whole_word or `span(fixed_lengths(3))`"
 
 
@@ -57,17 +60,24 @@ def schedule_from(text: str, argument: str = "schedule") -> rates.Schedule:
 
 
 def strategy_from(text: str) -> strategies.Strategy:
-    """Parses `--strategy`: the name of a strategy, or a call.
+    """Parses `--strategy`: the name of a strategy, or a call, also as in Python with `strategies.` before names.
 
     Raises:
         ValueError: if the text is neither, or the strategy needs more than text.
 
     >>> strategy_from("span(poisson_lengths(3))")
     <Strategy span>
+    >>> strategy_from("strategies.span(fixed_lengths(3))")
+    <Strategy span>
     >>> strategy_from("mixture({'span': 3, 'token': 1})")
     <Strategy mixture(span 75 %, token 25 %)>
     """
+    text = _MODULE.sub("", text)
     name = called_name(text)
+    if name in POSITIONS:
+        raise ValueError(
+            f"`--strategy` does not accept {text!r}: there is no {name!r}. Did you mean `position({name!r})`?"
+        )
     if name in LENGTHS:
         raise ValueError(f"`--strategy` must be {_STRATEGY}, but got the lengths {text!r}. Pass `span({text})`.")
     if name in ("entity", "adaptive", "weighted"):

@@ -50,7 +50,12 @@ def _add_preview(preview: argparse.ArgumentParser) -> None:
     preview.add_argument("--file", type=Path, help="a file with one text in each line")
     preview.add_argument("--max_texts", default="10", help="show at most this many lines (default: %(default)s)")
     preview.add_argument("--tokenizer", help="a name on the hub or a folder (default: a toy made from the text)")
-    preview.add_argument("--strategy", default="token", help="such as whole_word, or span(fixed_lengths(3))")
+    preview.add_argument(
+        "--strategy",
+        default="token",
+        help="token, whole_word, span, ngram, position or mixture (default: %(default)s); with arguments in quotes, "
+        'such as "span(fixed_lengths(3))" or "position(\'prefix\')"',
+    )
     preview.add_argument(
         "--rate",
         help="the fraction of maskable tokens to mask, or a distribution such as uniform_rate(0.1, 1.0) "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from hf_dynmask.cli.explanations import MaskedText, explanations
 from hf_dynmask.cli.marks import Marks, marks_for
 from hf_dynmask.cli.token_outcomes import MASKED, Piece, masked_fraction, pieces_of
 from hf_dynmask.cli.word_hint import word_hint
@@ -24,24 +25,6 @@ from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_TOO_SHORT = "Some texts are too short for this rate, so at least one unit is masked anyway (`min_masked=1`)."
-_RATE_OF_ZERO = "At a rate of 0, one unit of each text is masked anyway (`min_masked=1`)."
-
-
-@dataclass(frozen=True)
-class MaskedText:
-    """A text in an epoch.
-
-    Attributes:
-        epoch: the epoch.
-        rate: the rate that was asked for; the mean over the maskable tokens.
-        pieces: the tokens, without the special tokens that the tokenizer adds.
-    """
-
-    epoch: int
-    rate: float
-    pieces: Sequence[Piece]
 
 
 def show_preview(
@@ -56,7 +39,8 @@ def show_preview(
         collator: masks the texts.
     """
     vocabulary, epochs = read_vocabulary(collator.tokenizer), range(options.epochs)
-    masked = [[_masked(collator, vocabulary, text, epoch, len(epochs)) for epoch in epochs] for text in texts]
+    drawn = dataclasses.replace(collator, min_masked=0)
+    masked = [[_masked(collator, drawn, vocabulary, text, epoch, len(epochs)) for epoch in epochs] for text in texts]
     pieces = [piece for each in chain.from_iterable(masked) for piece in each.pieces]
     console = Console(emoji=False, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
     marks = marks_for(console)
@@ -68,7 +52,7 @@ def show_preview(
         for each in of_text:
             console.print(_line(console, marks, each))
     console.print()
-    for sentence in (_totals(pieces, len(texts) if more else None), *_explanations(chain.from_iterable(masked))):
+    for sentence in (_totals(pieces, len(texts) if more else None), *explanations(collator, masked)):
         console.print(sentence)
 
 
@@ -88,16 +72,23 @@ def collator_of(
 
 
 def _masked(
-    collator: DataCollatorForDynamicMasking, vocabulary: Vocabulary, text: str, epoch: int, epochs: int
+    collator: DataCollatorForDynamicMasking,
+    drawn: DataCollatorForDynamicMasking,
+    vocabulary: Vocabulary,
+    text: str,
+    epoch: int,
+    epochs: int,
 ) -> MaskedText:
+    """A text in an epoch. `drawn` is the collator without a minimum: where their masks differ, the minimum decides."""
     encoded = collator.tokenizer(text, return_special_tokens_mask=True)
     added = encoded.pop("special_tokens_mask")  # those of the text itself are shown
-    batch = collator([encoded], epoch=epoch, progress=epoch / epochs)
+    batch, free = (each([encoded], epoch=epoch, progress=epoch / epochs) for each in (collator, drawn))
     pieces = pieces_of(collator.tokenizer, vocabulary, encoded["input_ids"], batch)
     rates = batch["mask_rate"][0]
     of_maskable = [rate for rate, piece in zip(rates, pieces, strict=True) if piece.is_maskable]
     own = [piece for piece, is_added in zip(pieces, added, strict=True) if not is_added]
-    return MaskedText(epoch, float(np.mean(of_maskable or rates)), own)
+    is_forced = not np.array_equal(batch["labels"], free["labels"])
+    return MaskedText(epoch, float(np.mean(of_maskable or rates)), own, is_forced)
 
 
 def _header(tokenizer: str | None, collator: DataCollatorForDynamicMasking) -> tuple[str, str]:
@@ -123,16 +114,3 @@ def _totals(pieces: Sequence[Piece], shown: int | None) -> str:
     masked = sum(of[outcome] for outcome in MASKED)
     left_out = "" if shown is None else f" Only the first {shown} lines are shown: see --max_texts."
     return f"{masked} of {maskable} {kind} masked, {masked_fraction(pieces):.1%}: {outcomes}.{left_out}"
-
-
-def _explanations(masked: Iterable[MaskedText]) -> Iterator[str]:
-    """Why more is masked than the rates suggest."""
-    expected = [
-        each.rate * sum(piece.is_maskable for piece in each.pieces)
-        for each in masked
-        if any(piece.is_maskable for piece in each.pieces)
-    ]
-    if any(0 < tokens < 1 for tokens in expected):
-        yield _TOO_SHORT
-    if 0 in expected:
-        yield _RATE_OF_ZERO

@@ -104,23 +104,38 @@ def test_a_text_without_maskable_tokens_is_shown(printed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "strategy", "hinted"),
+    ("text", "strategy", "hint"),
     [
-        ("我今天早上", "whole_word", True),
-        ("我今天早上", "span(fixed_lengths(2))", True),
-        ("我今天早上", "ngram", True),
-        ("我今天早上", "position('block', unit='whole_word')", True),
-        ("我今天早上", "span(fixed_lengths(2), unit='token')", False),
-        ("我今天早上", "token", False),
-        ("我今天早上", "position", False),
-        ("the cat", "whole_word", True),
-        ("the gardener", "whole_word", False),
-        ("我", "whole_word", False),
+        ("the cat", "whole_word", "so words are masked like tokens."),
+        ("the cat", "position('block', unit='whole_word')", "so words are masked like tokens."),
+        ("the cat", "span(fixed_lengths(2))", "so spans of words are spans of tokens."),
+        ("the cat", "ngram", "so n-grams of words are n-grams of tokens."),
+        ("我今天早上", "span(fixed_lengths(2), unit='token')", None),
+        ("我今天早上", "token", None),
+        ("我今天早上", "position", None),
+        ("the gardener", "whole_word", None),
+        ("我", "whole_word", None),
     ],
 )
-def test_a_hint_tells_where_words_are_tokens(printed, text, strategy, hinted) -> None:
-    hint = "Every word here is a single token, so words are masked like tokens. For text without spaces, "
-    assert (hint in printed("preview", text, "--strategy", strategy)) is hinted
+def test_a_hint_tells_where_words_are_tokens(printed, text, strategy, hint) -> None:
+    hints = re.findall(
+        r"^Every word here is a single token, (.*)$", printed("preview", text, "--strategy", strategy), re.M
+    )
+    assert hints == ([] if hint is None else [hint])
+
+
+@pytest.mark.parametrize("text", ["我今天早上", "ฉันรัก", "the 我今天"])
+@pytest.mark.parametrize(
+    ("strategy", "passed"),
+    [
+        ("whole_word", "`strategies.whole_word(segmenter=jieba.lcut)`"),
+        ("span", "`unit=strategies.whole_word(segmenter=jieba.lcut)`"),
+        ("position('block', unit='whole_word')", "`unit=strategies.whole_word(segmenter=jieba.lcut)`"),
+    ],
+)
+def test_text_without_spaces_needs_a_segmenter(printed, text, strategy, passed) -> None:
+    output = printed("preview", text, "--strategy", strategy)
+    assert f" For text without spaces, pass a segmenter in Python, such as {passed} for Chinese.\n" in output
 
 
 def test_brackets_of_the_text_are_no_marks(printed) -> None:
@@ -170,22 +185,52 @@ def test_a_rate_for_each_block_is_shown_as_their_mean(printed, wordpiece, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "too_short", "zero"),
+    ("strategy", "unit"),
+    [("token", "token"), ("whole_word", "word"), ("span", "span"), ("ngram", "n-gram"), ("position", "unit")],
+)
+def test_a_sentence_counts_the_masks_that_drew_nothing(printed, wordpiece, tmp_path, strategy, unit) -> None:
+    wordpiece.save_pretrained(tmp_path)
+    text, epochs = "they were playing with toys while the cat sat on a mat", 30
+    arguments = "--tokenizer", tmp_path, "--strategy", strategy, "--rate", 0.05, "--epochs", epochs, "--seed", 3
+    output = printed("preview", text, *arguments)
+    without = DataCollatorForDynamicMasking(
+        wordpiece, mlm_probability=0.05, strategy=strategy, seed=3, min_masked=0, return_tensors="np"
+    )
+    empty = sum((without([wordpiece(text)], epoch=epoch)["labels"] == -100).all() for epoch in range(epochs))
+    assert 0 < empty < epochs
+    assert all(any(outcome for _, outcome in outcomes(line)) for line in epochs_of(output))
+    assert output.endswith(
+        f"\nIn {empty} of {epochs} masks no {unit} was drawn, so one {unit} is masked anyway (`min_masked=1`).\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
     [
-        (["hello world"], True, False),
-        (["hello world", "--epochs", 2], True, False),  # where chance does choose one in both
-        (["unbelievable", "--strategy", "whole_word", "--rate", 0.1], True, False),
-        ([TEXT, "--rate", 0.5], False, False),
-        (["hello world", "--rate", 1], False, False),
-        ([TEXT, "--schedule", "with_warmup(0.9, 0.1)"], False, True),
-        (["hello world", "--schedule", "with_warmup(0.3, 0.1)"], True, True),
-        (["[MASK]", "--rate", 0], False, False),
+        ([TEXT, "--rate", 0.5], None),
+        (["hello world", "--rate", 1], None),
+        (["hello world", "--rate", 0], "In 4 of 4 masks no token was drawn, "),
+        (["--schedule", "with_warmup(1.0, 0.1)", TEXT], "In 1 of 4 masks no token was drawn, "),
+        (["[MASK]", "--rate", 0], None),  # where the minimum masks nothing either
     ],
 )
-def test_a_sentence_explains_texts_that_exceed_their_rate(printed, arguments, too_short, zero) -> None:
-    output = printed("preview", *arguments)
-    assert ("too short for this rate, so at least one unit is masked anyway (`min_masked=1`)." in output) is too_short
-    assert ("At a rate of 0, one unit of each text is masked anyway (`min_masked=1`)." in output) is zero
+def test_a_minimum_is_explained_only_where_it_decides(printed, arguments, said) -> None:
+    assert re.findall(r"^In .* drawn, ", printed("preview", *arguments), re.M) == ([] if said is None else [said])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "equal"),
+    [
+        (["cat", "--num_mask_patterns", 9, "--epochs", 9], 1),
+        (["cat", "--num_mask_patterns", 9, "--epochs", 1], 0),
+        (["cat", "--num_mask_patterns", 1], 0),  # a single mask is meant to stay
+        (["cat", "--epochs", 9], 0),
+        ([TEXT, "--num_mask_patterns", 2, "--rate", 0.5, "--epochs", 8], 0),
+    ],
+)
+def test_equal_masks_that_take_turns_are_explained(printed, arguments, equal) -> None:
+    sentence = "Masks that take turns are drawn independently, so some may be equal: here, in 1 of 1 texts.\n"
+    assert printed("preview", *arguments).count(sentence) == equal
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,19 @@ def test_a_strategy_of_lengths() -> None:
     assert strategy_from("span(fixed_lengths, unit=token)").name == "span"
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("strategies.span(fixed_lengths(3))", "span"),
+        ("strategies.span(strategies.fixed_lengths(3), unit=strategies.token())", "span"),
+        ("hf_dynmask.strategies.whole_word", "whole_word"),
+        ("strategies.mixture({'span': 1, 'token': 1})", "mixture(span 50 %, token 50 %)"),
+    ],
+)
+def test_a_strategy_may_be_written_as_in_python(text, name) -> None:
+    assert strategy_from(text).name == name
+
+
 def test_rates_as_text() -> None:
     assert rate_from("0.3") == 0.3
     assert rate_from("uniform_rate(0.2, high=0.6)").mean == uniform_rate(0.2, 0.6).mean
@@ -85,6 +98,11 @@ def test_a_strategy_that_needs_more_than_text_is_refused(text) -> None:
     ("text", "said"),
     [
         ("xyz", "there is no 'xyz', only token, whole_word, span, ngram, position and mixture."),
+        ("block", "there is no 'block'. Did you mean `position('block')`?"),
+        ("every_nth", "there is no 'every_nth'. Did you mean `position('every_nth')`?"),
+        ("strategies.prefix()", "there is no 'prefix'. Did you mean `position('prefix')`?"),
+        ("strategies.entity", "must be a strategy that needs only text, but got 'entity', which needs tags"),
+        ("os.system(3)", "it is more than names, numbers, lists, mappings and words in quotes."),
         ("poisson_lengths(3)", "but got the lengths 'poisson_lengths(3)'. Pass `span(poisson_lengths(3))`."),
         ("fixed_lengths", "but got the lengths 'fixed_lengths'. Pass `span(fixed_lengths)`."),
         ("span(fixed_length(3))", "there is no 'fixed_length'. Did you mean 'fixed_lengths'?"),

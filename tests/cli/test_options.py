@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from hf_dynmask.cli.expressions import STRATEGIES
+from hf_dynmask.cli.main import main
+
 TEXT = "The gardener waters unbelievable flowers, while the cat sat on a mat."
 
 
@@ -148,3 +151,10 @@ def test_texts_are_utf8(refused, tmp_path, monkeypatch) -> None:
 )
 def test_a_schedule_that_cannot_be_drawn(refused, arguments, said) -> None:
     assert said in refused("schedule", *arguments)
+
+
+def test_the_help_names_all_strategies(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["preview", "--help"])
+    words = capsys.readouterr().out.split("--strategy")[2].split("--rate")[0].split()
+    assert [word.strip(",") for word in words if word.strip(",") in STRATEGIES] == list(STRATEGIES)
