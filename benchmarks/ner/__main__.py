@@ -4,17 +4,28 @@ Runs every arm with every seed under the launch of this process, and writes a JS
 are not run again, so the same command continues a run that was stopped.
 """
 
+import sys
+
 from benchmarks.ner.experiments.argument_checks import check_values
 from benchmarks.ner.experiments.arguments_parser import parse_arguments
-from benchmarks.ner.experiments.cli_errors import exit_with_error, print_start, reject_unknown_arguments
+from benchmarks.ner.experiments.cli_errors import STOPPED, exit_with_error, print_start, reject_unknown_arguments
 
 PROGRAM = "python -m benchmarks.ner"
 
 
 def main() -> None:
+    """Runs the command; Ctrl-C ends it with one line."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        print("stopped; finished runs are kept, and the same command continues", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+def _run() -> None:
     """Checks the command line before anything heavy is imported."""
     arguments, unknown = parse_arguments(PROGRAM)
-    reject_unknown_arguments(PROGRAM, unknown)
+    reject_unknown_arguments(PROGRAM, unknown, list(vars(arguments)))
     try:
         check_values(arguments)
     except ValueError as error:

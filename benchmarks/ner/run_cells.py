@@ -75,7 +75,8 @@ def _prepare(arguments: HarnessArguments, requested: dict[str, Any], use_cpu: bo
 
 def _run_all(task: Task, cells: Cells, arguments: HarnessArguments, console: Console) -> list[dict]:
     results = []
-    console.print(f"{len(cells)} runs, each {stages(arguments)}", highlight=False, soft_wrap=True)
+    runs = "1 run:" if len(cells) == 1 else f"{len(cells)} runs, each"
+    console.print(f"{runs} {stages(arguments)}", highlight=False, soft_wrap=not console.is_terminal)
     with CellProgress(console, len(cells)) as progress:
         for number, (arm, seed) in enumerate(cells):
             result = _finished_result(task, arm, seed, arguments, console)

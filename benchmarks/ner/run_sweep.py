@@ -15,7 +15,7 @@ from rich.text import Text
 
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.experiments.cell_process import run_cell_process
-from benchmarks.ner.experiments.cli_errors import USER_ERRORS, exit_with_error
+from benchmarks.ner.experiments.cli_errors import STOPPED, USER_ERRORS, error_text, exit_with_error
 from benchmarks.ner.experiments.grid import Grid, read_grid
 from benchmarks.ner.experiments.plan import PlannedCell, action, plan_cells, successful_result
 from benchmarks.ner.experiments.process_tree import kill_marked, kill_orphans, process_mark
@@ -28,7 +28,6 @@ from benchmarks.ner.report.status_tables import overview
 from benchmarks.ner.report.write import write_report
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-STOPPED = 130  # exit status after Ctrl-C
 
 
 def run_sweep(program: str, path: Path, arguments: SweepArguments) -> NoReturn:
@@ -45,7 +44,7 @@ def run_sweep(program: str, path: Path, arguments: SweepArguments) -> NoReturn:
                 if not arguments.dry_run:
                     check_writable(Path(arguments.output_dir))
             except USER_ERRORS as error:
-                exit_with_error(program, str(error))
+                exit_with_error(program, error_text(error))
             sys.exit(dry_run(cells) if arguments.dry_run else sweep(cells, grid, arguments, console))
     except KeyboardInterrupt:
         sys.exit(STOPPED)

@@ -19,8 +19,7 @@ def main() -> None:
     parser = dataclass_parser(SweepArguments, PROGRAM, main.__doc__)
     parser.add_argument("grid", type=Path, help="YAML file, such as benchmarks/ner/config/grids/cpu_smoke.yaml")
     namespace, unknown = parser.parse_known_args()
-    reject_unknown_arguments(PROGRAM, unknown)
-    named = vars(namespace)
+    reject_unknown_arguments(PROGRAM, unknown, list(named := vars(namespace)))
     grid, arguments = named.pop("grid"), SweepArguments(**named)
     try:
         check_sweep(arguments)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.ner.data.tag_schemes import SCHEMES
 
@@ -30,7 +31,8 @@ def check_format(form: FileFormat) -> None:
     """Raises `ValueError` for values that no file can have."""
     if form.tag_scheme not in SCHEMES:
         raise ValueError(
-            f"`tag_scheme` must be among {', '.join(SCHEMES)}, but got {form.tag_scheme!r}. Choose one of them."
+            f"`tag_scheme` must be among {', '.join(SCHEMES)}, but got {form.tag_scheme!r}. Choose one of them: "
+            "BIO is iob2, and bioes includes BILOU and BMES."
         )
     if not _extends_ascii(form.encoding):
         raise ValueError(
@@ -42,6 +44,15 @@ def check_format(form: FileFormat) -> None:
             "`word_pattern` must be a regular expression with one group, such as 'de:(.+)', but got "
             f"{form.word_pattern!r}. Put parentheses around what to keep."
         )
+
+
+def check_all_files(train_file: Any, validation_file: Any, test_file: Any) -> None:
+    """Raises `ValueError` if some of the files of the splits are given and others are None."""
+    files = {"train_file": train_file, "validation_file": validation_file, "test_file": test_file}
+    missing = [name for name, file in files.items() if file is None]
+    if 0 < len(missing) < len(files):
+        rule = "train_file, validation_file and test_file must be given together"
+        raise ValueError(f"{rule}; got no {' and no '.join(missing)}; pass all three files or none")
 
 
 def _extends_ascii(encoding: str) -> bool:

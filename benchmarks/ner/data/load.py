@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 from datasets import Dataset, DatasetDict
 
-from benchmarks.ner.data.file_format import DEFAULT, FileFormat
+from benchmarks.ner.data.file_format import DEFAULT, FileFormat, check_all_files
 from benchmarks.ner.data.hub_or_path import check_hub_or_path
 from benchmarks.ner.data.readers import from_columns, read_file
 from benchmarks.ner.data.synthetic import embedded_corpus
@@ -58,10 +58,7 @@ def fingerprint(dataset: DatasetDict) -> str:
 
 
 def _load_files(files: dict[str, str | Path | None], form: FileFormat) -> DatasetDict:
-    missing = [f"{name}_file" for name, file in files.items() if file is None]
-    if missing:
-        rule = "train_file, validation_file and test_file must be given together"
-        raise ValueError(f"{rule}; {', '.join(missing)} is missing; pass all three files or none")
+    check_all_files(*files.values())
     return DatasetDict({name: read_file(file, form) for name, file in files.items() if file is not None})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.ner.data.file_format import FileFormat, check_format
+from benchmarks.ner.data.file_format import FileFormat, check_all_files, check_format
 from benchmarks.ner.data.text_part import parse_part
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments
 from benchmarks.ner.training.budget import Budget, check_budget
@@ -24,8 +24,11 @@ def check_values(arguments: HarnessArguments) -> None:
         if twice := [value for index, value in enumerate(values) if value in values[:index]]:  # would count twice
             raise ValueError(f"`{name}` must differ from each other, but got {twice[0]!r} twice. Remove one of them.")
     for name, file in _files(arguments):
+        if Path(file).is_dir():
+            raise ValueError(f"`{name}` must be a file, but {file!r} is a folder. Name a file in it.")
         if not Path(file).is_file():
             raise ValueError(f"`{name}` must be a file, but there is none at {file!r}. Check the path.")
+    check_all_files(arguments.train_file, arguments.validation_file, arguments.test_file)
     if arguments.base is not None and not Path(arguments.base).is_dir():
         raise ValueError(f"`base` must be a folder, but there is none at {arguments.base!r}. Check the path.")
 

@@ -36,7 +36,8 @@ def stages(arguments: HarnessArguments) -> str:
     """Returns the stages of the runs, in words, and the arms that have no pre-training."""
     without = [f"`{arm}`" for arm in arguments.arms if not preset(arm)["pretrain"]]
     exceptions = f" (none for {' and '.join(without)})" if without else ""
-    pretraining = f"{arguments.mlm_epochs:g} epochs of pre-training{exceptions}"
+    noun = "epoch" if arguments.mlm_epochs == 1 else "epochs"
+    pretraining = f"{arguments.mlm_epochs:g} {noun} of pre-training{exceptions}"
     return f"{pretraining} and {arguments.ner_epochs:g} of fine-tuning" if arguments.fine_tunings else pretraining
 
 

@@ -1,12 +1,13 @@
 """Parses a command line into a dataclass of arguments, like `HfArgumentParser` but without importing transformers."""
 
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments
+from benchmarks.ner.training.presets import FOLDER, arms_help
 
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "t", "y", "1"), True),
@@ -22,6 +23,7 @@ def parse_arguments(program: str, words: Sequence[str] | None = None) -> tuple[H
     Prints the help and exits with status 0, or one line on a wrong value and exits with status 2.
     """
     parser = dataclass_parser(HarnessArguments, program, HarnessArguments.__doc__)
+    parser.epilog = f"arms, each a file NAME.yaml in {FOLDER}:\n{arms_help()}"
     namespace, unknown = parser.parse_known_args(words)
     return HarnessArguments(**vars(namespace)), unknown
 
@@ -29,15 +31,20 @@ def parse_arguments(program: str, words: Sequence[str] | None = None) -> tuple[H
 def dataclass_parser(arguments: type, program: str, description: str | None) -> ArgumentParser:
     """Returns a parser with an option `--name` for each field, whose metadata have its `help`; all need a default.
 
-    Lists take one word or more. A boolean takes a word such as "false"; without one, it is true.
+    Lists take one word or more. A boolean takes a word such as "false"; without one, it is true. Options cannot be
+    abbreviated: a further option would change what an abbreviation means.
     """
-    parser = ArgumentParser(program, description=description, formatter_class=ArgumentDefaultsHelpFormatter)
+    parser = ArgumentParser(program, description=description, formatter_class=_Help, allow_abbrev=False)
     kinds = get_type_hints(arguments)
     for field in fields(arguments):
         default = field.default if field.default_factory is MISSING else field.default_factory()
         names = dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"])
         parser.add_argument(*names, default=default, help=field.metadata["help"], **_words(kinds[field.name]))
     return parser
+
+
+class _Help(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
+    """Shows defaults, and keeps the lines of the list of arms."""
 
 
 def _words(kind: Any) -> dict[str, Any]:

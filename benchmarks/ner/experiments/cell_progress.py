@@ -13,7 +13,9 @@ class CellProgress:
     """The progress of several cells, which is shown while the context is entered."""
 
     def __init__(self, console: Console, cells: int) -> None:
-        columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        elapsed = (TextColumn("elapsed"), TimeElapsedColumn())
+        left = (TextColumn("left"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description:<24}"), BarColumn(bar_width=20), *elapsed, *left)  # 80 wide
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task("", total=cells)
         self._console, self._cells = console, cells
@@ -31,7 +33,7 @@ class CellProgress:
     def start(self, number: int, name: str) -> None:
         """Begins the cell of this number, from 0."""
         self._number, self._name = number, name
-        self._bar.update(self._task, description=name, completed=number)
+        self._bar.update(self._task, description=f"{number + 1}/{self._cells} {name}", completed=number)
         self._print("begins")
 
     def advance(self, done: float) -> None:

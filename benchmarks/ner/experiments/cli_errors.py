@@ -5,18 +5,41 @@ Nothing heavy is imported, so that they are reported at once.
 
 import os
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NoReturn
 
 from benchmarks.ner.data.display import printable
 
+STOPPED = 130  # exit status after Ctrl-C
 USER_ERRORS = (ValueError, OSError)  # invalid or unreadable input; other errors are bugs and keep their traceback
 
 
-def reject_unknown_arguments(program: str, words: list[str]) -> None:
-    """Exits with an error if there are arguments that the parser does not know."""
+def reject_unknown_arguments(program: str, words: list[str], known: Sequence[str]) -> None:
+    """Exits with an error if there are arguments that the parser does not know.
+
+    Args:
+        known: the names of the options, of which the error suggests the ones that are similar.
+    """
     if words:
         rule = "arguments must be among those that --help lists"
-        exit_with_error(program, f"{rule}; got {' '.join(words)}; correct or remove them")
+        similar = dict.fromkeys(option for word in words for option in _similar(word, known))
+        question = f" (did you mean {' or '.join(similar)}?)" if similar else ""
+        exit_with_error(program, f"{rule}; got {' '.join(words)}{question}; correct or remove them")
+
+
+def error_text(error: Exception) -> str:
+    """Returns an error without the number that Python puts in front of those of files."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _similar(word: str, known: Sequence[str]) -> list[str]:
+    if not word.startswith("--"):
+        return []
+    name = word[2:].split("=")[0].replace("-", "_")
+    return [f"--{option}" for option in get_close_matches(name, known)]
 
 
 def exit_with_error(program: str, message: str) -> NoReturn:

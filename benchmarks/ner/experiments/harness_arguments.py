@@ -11,7 +11,7 @@ class HarnessArguments:
 
     arms: list[str] = field(
         default_factory=lambda: ["static", "dynamic"],
-        metadata={"help": "Names of presets in benchmarks/ner/config/presets."},
+        metadata={"help": "Names of arms, separated by spaces. The end of this help lists them."},
     )
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "Every arm runs with each seed."})
     dataset: str = field(default="embedded", metadata={"help": "'embedded', a dataset on the Hub, or a local folder."})

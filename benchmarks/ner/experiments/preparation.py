@@ -6,7 +6,7 @@ from typing import TypeVar
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from benchmarks.ner.experiments.cli_errors import USER_ERRORS, print_message
+from benchmarks.ner.experiments.cli_errors import USER_ERRORS, error_text, print_message
 from benchmarks.ner.experiments.distributed import exit_all_ranks
 
 Made = TypeVar("Made")
@@ -23,7 +23,7 @@ def prepare_on_all_ranks(program: str, prepare: Callable[[], Made]) -> Made:
     try:
         made.append(prepare())
     except USER_ERRORS as error:
-        errors.append(str(error))
+        errors.append(error_text(error))
     if errors := gather_object(errors):
         if PartialState().is_main_process:
             print_message(program, "error", errors[0])

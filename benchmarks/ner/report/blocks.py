@@ -13,6 +13,8 @@ from benchmarks.ner.report.terminal_table import TerminalTable
 
 MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are not markup
 
+OPTION = re.compile(r"(?<![^ (])(--[a-z]\w*)")
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -83,7 +85,7 @@ def _block(block: Block, results: str | None, figures: str) -> str:
         case Heading():
             return f"{'#' * block.level} {escaped(block.text)}"
         case Paragraph():
-            return (f"**{escaped(block.mark)}** " if block.mark else "") + escaped(block.text)
+            return (f"**{escaped(block.mark)}** " if block.mark else "") + _prose(block.text)
         case Figure():
             return f"![{escaped(block.alt)}]({figures}{quote(block.file)})"
         case Table():
@@ -91,7 +93,7 @@ def _block(block: Block, results: str | None, figures: str) -> str:
             rows = [[_cell(cell, results) for cell in row] for row in block.rows]
             lines = [[escaped(heading) for heading in block.headings], alignment, *rows]
             title = [f"**{escaped(block.title)}**", ""] if block.title else []
-            note = ["", escaped(block.note)] if block.note else []
+            note = ["", _prose(block.note)] if block.note else []
             return "\n".join([*title, *(f"| {' | '.join(line)} |" for line in lines), *note])
 
 
@@ -100,6 +102,11 @@ def _cell(cell: str | RunLinks, folder: str | None) -> str:
         return escaped(_shown(cell))
     links = (f"[{escaped(label)}]({folder}{quote(file, errors='backslashreplace')})" for label, file in cell.files)
     return " ".join(links) or escaped(cell.text)
+
+
+def _prose(text: str) -> str:
+    """Escapes text, and writes options of a command as code, which is not broken at its hyphens."""
+    return OPTION.sub(r"`\1`", escaped(text))
 
 
 def escaped(text: str) -> str:

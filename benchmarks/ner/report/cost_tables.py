@@ -14,9 +14,9 @@ TOKENS = "num_input_tokens_seen"
 MASKED = "num_masked_tokens_seen"
 SECONDS = "train_seconds"
 COSTS = {
-    "Million tokens": (TOKENS, 1e-6, "{:,.3f}"),
-    "Million labels": (MASKED, 1e-6, "{:,.3f}"),
-    "Seconds": (SECONDS, 1, "{:,.0f}"),
+    "million tokens": (TOKENS, 1e-6, "{:,.3f}"),
+    "million labels": (MASKED, 1e-6, "{:,.3f}"),
+    "seconds": (SECONDS, 1, "{:,.0f}"),
 }
 
 NOTE = (
@@ -35,7 +35,7 @@ def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
     if len(timed) < 2:
         return
     losses = [(arm.label, reached_loss(arm.successful)) for arm in timed]
-    headings = ("arm", "seeds", *(f"to {loss:.3f}, as {label}" for label, loss in losses))
+    headings = ("arm", "seeds", *(f"loss of {label} ({loss:.3f})" for label, loss in losses))
     runs = [run for arm in timed for run in arm.successful if _timed(run)]
     for what, (name, unit, form) in COSTS.items():
         if not all(_counts(run, name) for run in runs):
@@ -48,7 +48,7 @@ def cost_tables(arms: Sequence[ArmRuns]) -> Iterator[Table]:
             )
             for arm in timed
         ]
-        yield Table(f"{what} of training until that MLM loss", headings, rows, note=NOTE)
+        yield Table(f"Training needed to reach the best MLM loss of an arm ({what})", headings, rows, note=NOTE)
 
 
 def reached_loss(runs: Iterable[Result]) -> float:

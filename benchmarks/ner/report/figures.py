@@ -1,6 +1,7 @@
 """The figures of a report, drawn with matplotlib."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from benchmarks.ner.training.curve import columns
 
 COLORS = dict(zip(ORDER, ("C7", "C5", "C6", "C3", "C8", "C1", "C9", "C0", "C0", "C4", "C2"), strict=True))
 FRAME = 1.2  # inches that the frame and the labels of a panel need
+LINE_STYLES = ("-", "--", ":", "-.")  # by turns, so that lines that lie on each other are all seen
 BETTER = {True: "right", False: "left"}
 
 
@@ -62,7 +64,7 @@ def _draw_differences(axes: Axes, outcome: Outcome, found: Sequence[Difference])
     side = BETTER[outcome.higher_is_better]
     axes.set_xlabel(
         f"{outcome.name}, {reference} minus the arm, {outcome.unit}\n"
-        f"({side} of 0: {reference} is better; bars: 95 % intervals)"
+        f"({side} of 0: {reference} is better{_bars(each.low for each in found)})"
     )
 
 
@@ -76,7 +78,8 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
         _draw_spread(axes, row, percentages(arm.successful, "test_f1"), _color(arm))
     rows(axes, names)
     axes.set_xlim(within(axes.get_xlim(), least=POINTS, bottom=0.0, top=100.0))
-    axes.set_xlabel("test F1, %\n(dots: seeds; bars: 95 % intervals)")
+    lows = [spread(values)[2] for arm in arms if (values := percentages(arm.successful, "test_f1"))]
+    axes.set_xlabel(f"test F1, %\n(dots: seeds{_bars(lows)})")
     save_figure(figure, path)
 
 
@@ -86,9 +89,9 @@ def draw_training(arms: Sequence[ArmRuns], path: Path) -> None:
     arms = [arm for arm in arms if any(columns(run, "step", "eval_loss").size for run in arm.successful)]
     figure = Figure(figsize=(WIDTH, 5.2 + 0.25 * len(arms)), layout="constrained")
     losses, rates = figure.subplots(nrows=2, sharex=True, height_ratios=(2, 1))
-    for arm in arms:
-        _curves(losses, arm, "eval_loss", 1.0)
-        _curves(rates, arm, "masked_fraction", 100.0)
+    for arm, line in zip(arms, cycle(LINE_STYLES), strict=False):
+        _curves(losses, arm, "eval_loss", 1.0, line)
+        _curves(rates, arm, "masked_fraction", 100.0, line)
     losses.set_ylim(widened(losses.get_ylim(), NATS))
     losses.set(ylabel="MLM loss, nat")
     rates.set_ylim(0.0, max(rates.get_ylim()[1], 20.0))  # from 0, where the noise of a constant rate cannot be seen
@@ -121,7 +124,7 @@ def has_curve(arm: ArmRuns) -> bool:
     return any(columns(run, "step", "masked_fraction").size for run in arm.successful)
 
 
-def _curves(axes: Axes, arm: ArmRuns, name: str, unit: float) -> None:
+def _curves(axes: Axes, arm: ArmRuns, name: str, unit: float, line: str) -> None:
     seeds = [seed for run in arm.successful if (seed := columns(run, "step", name)).size]
     if not seeds:
         return
@@ -129,7 +132,7 @@ def _curves(axes: Axes, arm: ArmRuns, name: str, unit: float) -> None:
         axes.plot(steps, unit * values, color=_color(arm), alpha=0.3, linewidth=0.8)
     at = seeds[0][0]  # the same steps for all seeds, which share the budget
     mean = unit * np.mean([np.interp(at, steps, values) for steps, values in seeds], axis=0)
-    axes.plot(at, mean, "o-", color=_color(arm), markersize=3, label=label(arm.label))
+    axes.plot(at, mean, "o", linestyle=line, color=_color(arm), markersize=3, label=label(arm.label))
 
 
 def _draw_spread(axes: Axes, row: int, values: list[float], color: str) -> None:
@@ -140,6 +143,11 @@ def _draw_spread(axes: Axes, row: int, values: list[float], color: str) -> None:
         axes.plot([low, high], [row, row], color=color, linewidth=7, alpha=0.3, solid_capstyle="butt")
     axes.plot(values, [row] * len(values), "o", color=color, markersize=4, alpha=0.7, clip_on=False)
     axes.plot([mean], [row], "|", color=color, markersize=16, markeredgewidth=2.5, clip_on=False)
+
+
+def _bars(lows: Iterable[float | None]) -> str:
+    """Returns what the bars of a figure are, if it has any: fewer than three seeds have no interval."""
+    return "; bars: 95 % intervals" if any(low is not None for low in lows) else ""
 
 
 def _color(arm: ArmRuns) -> str:

@@ -10,11 +10,15 @@ from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.arm_words import arm_words, is_pretrained, is_repeated
 from benchmarks.ner.report.blocks import Paragraph
 from benchmarks.ner.report.differences import Difference, differences
-from benchmarks.ner.report.finding_text import first_mention, outcome_text
+from benchmarks.ner.report.finding_text import first_mention, listed, outcome_text
 from benchmarks.ner.report.number_text import counted
 from benchmarks.ner.report.quality_tables import found_no_entity
 
 CHANCE = " A difference of fewer than three seeds has no interval and can be chance: run three or more, --seeds 0 1 2."
+SAME = (
+    " The results of {arms} are the same with every seed, for example because masks repeat only after "
+    "the first epoch: raise --mlm_epochs."
+)
 
 
 def comparison_finding(label: str, runs: Sequence[Result], found: Sequence[Comparison]) -> Paragraph:
@@ -34,7 +38,7 @@ def comparison_finding(label: str, runs: Sequence[Result], found: Sequence[Compa
         texts.append("no run found an entity of the test split")
     stated = [each for told in by_outcome.values() for each in told]
     epochs = runs[0]["budget"]
-    trained = f"{epochs['mlm_epochs']:g} epochs of pre-training, {epochs['ner_epochs']:g} of fine-tuning."
+    trained = f"Epochs: {epochs['mlm_epochs']:g} of pre-training + {epochs['ner_epochs']:g} of fine-tuning."
     return Paragraph(f"{_caveat(stated, found)}{trained}", mark=f"{label}: {'; '.join(texts)}.")
 
 
@@ -57,8 +61,16 @@ def _caveat(stated: Sequence[Difference], found: Sequence[Comparison]) -> str:
     counts = [len(each.seeds) for each in stated]
     fewest = f"{min(counts)} to " if min(counts) < max(counts) else ""
     intervals = f", 95 % intervals{_adjusted(found)}" if any(each.low is not None for each in stated) else ""
-    chance = CHANCE if min(counts) < FEWEST_FOR_INTERVAL else ""
-    return f"Exploratory: {fewest}{counted(max(counts), 'seed')}{intervals}.{chance} "
+    same = _same(stated)
+    few = any(len(each.seeds) < FEWEST_FOR_INTERVAL for each in stated if each.other not in same)
+    equal = SAME.format(arms=listed([stated[0].reference, *same], "and")) if same else ""
+    return f"Exploratory: {fewest}{counted(max(counts), 'seed')}{intervals}.{equal}{CHANCE if few else ''} "
+
+
+def _same(stated: Sequence[Difference]) -> list[str]:
+    """Returns the arms that do not differ from the reference in any outcome, with any seed."""
+    differ = {each.other for each in stated if any(each.by_seed)}
+    return list(dict.fromkeys(each.other for each in stated if each.other not in differ))
 
 
 def _adjusted(found: Sequence[Comparison]) -> str:

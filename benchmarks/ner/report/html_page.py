@@ -15,6 +15,12 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.3rem; margin-top: 2.5rem; border-bot
 h3 { font-size: 1.1rem; margin-top: 2rem; }
 table { display: block; overflow-x: auto; border-collapse: collapse; margin: 0.5rem 0 1rem; font-size: 0.9rem;
   font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+/* A shadow at an edge beyond which a table goes on: white covers move with the table, the shadows below them do not. */
+table { background: linear-gradient(to right, white 40%, transparent) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, white 40%, transparent) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, #0005, transparent) left / 1rem 100% no-repeat scroll,
+  linear-gradient(to left, #0005, transparent) right / 1rem 100% no-repeat scroll; }
+code { white-space: nowrap; }
 table + p { margin-bottom: 1.5rem; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #e5e5e5; }
 th { border-bottom: 2px solid #999; }

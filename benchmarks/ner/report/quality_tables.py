@@ -21,7 +21,7 @@ NOTE = (
     "F1 counts whole entities (strict IOB2, micro-averaged, by seqeval), in percent. ± is the standard deviation "
     "over seeds; the interval is the 95 % confidence interval of the mean test F1 over three seeds or more. Accuracy "
     "is the share of correct tags. MLM loss is that of the validation text with 15 % of its tokens masked, in "
-    "nat: lower is better."
+    "nat, as the mean over several masks of each example (--mlm_evaluation_masks): lower is better."
 )
 COMPARED_NOTE = (
     "A row is the first arm minus the second, over pairs of runs with the same seed. The first is better if its MLM "
@@ -32,7 +32,11 @@ JUDGED_NOTE = (
     "'80 % power for' is the size that a true difference needs for this test to find it in 80 % of such experiments, "
     "with the range that the uncertain standard deviation allows."
 )
-NOT_JUDGED_NOTE = "Fewer than three seeds have no interval, no p and no verdict."
+NOT_JUDGED_NOTE = (
+    "'-' is in place of what needs three seeds or more and differences that are not all the same: the interval, p, and "
+    "the size that a true difference needs for this test to find it in 80 % of such experiments, '80 % power for'."
+)
+BY_HOLM = ", p by Holm's method"
 NO_ENTITIES = "No run found an entity of the test split."
 FROM_SCRATCH = "A tiny model learns slowly: increase --ner_epochs, or pass a pre-trained --model."
 PRETRAINED = (
@@ -125,9 +129,9 @@ def comparison_tables(found: Iterable[Comparison]) -> Iterator[Table]:
     """Builds a table of the exploratory comparisons of arms in each outcome, under the same conditions."""
     for outcome, members in groupby(found, key=lambda comparison: comparison.outcome):
         headings = tuple(heading.format(unit=outcome.unit) for heading in COMPARED)
-        title = f"Exploratory comparisons in {outcome.name}, p by Holm's method"
         rows = list(map(_compared, compared := list(members)))
         judged = any(comparison.p is not None for comparison in compared)
+        title = f"Exploratory comparisons in {outcome.name}{BY_HOLM if judged else ''}"
         yield Table(title, headings, rows, note=COMPARED_NOTE + (JUDGED_NOTE if judged else NOT_JUDGED_NOTE))
 
 

@@ -9,11 +9,18 @@ from typing import Any
 import yaml
 
 PRESETS = Path(__file__).parents[1] / "config" / "presets"
+FOLDER = "benchmarks/ner/config/presets"  # from the root of the repository
 
 
 def arm_names() -> list[str]:
     """Returns the names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem != "defaults")
+
+
+def arms_help() -> str:
+    """Returns a line on each preset: its name, and the comment at the top of its file."""
+    width = max(map(len, arm_names()))
+    return "\n".join(f"  {name:<{width}}  {_comment(name)}" for name in arm_names())
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -23,17 +30,21 @@ def preset(name: str) -> dict[str, Any]:
         ValueError: if there is no such preset, or if it has a key that the defaults lack.
     """
     if name not in arm_names():
-        raise ValueError(
-            f"`arms` must be among {', '.join(arm_names())}, but got {name!r}. Add config/presets/{name}.yaml."
-        )
+        remedy = "Separate arms with spaces" if "," in name else f"Add {FOLDER}/{name}.yaml"
+        raise ValueError(f"`arms` must be among {', '.join(arm_names())}, but got {name!r}. {remedy}.")
     defaults, own = _read("defaults"), _read(name)
     unknown = sorted(own.keys() - defaults.keys())
     if unknown:
         raise ValueError(
-            f"config/presets/{name}.yaml may set {', '.join(defaults)}, but sets {', '.join(unknown)}. Remove them."
+            f"{FOLDER}/{name}.yaml may set {', '.join(defaults)}, but sets {', '.join(unknown)}. Remove them."
         )
     return {**defaults, **own}
 
 
 def _read(name: str) -> dict[str, Any]:
     return yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _comment(name: str) -> str:
+    first, *_ = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return first.removeprefix("# ")

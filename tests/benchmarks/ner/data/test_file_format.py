@@ -10,7 +10,10 @@ from benchmarks.ner.data.file_format import DEFAULT, FileFormat, check_format
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tag_scheme": "iob"}, "`tag_scheme` must be among iob2, iob1, bioes, but got 'iob'"),
+        (
+            {"tag_scheme": "iob"},
+            "`tag_scheme` must be among iob2, iob1, bioes, but got 'iob'. Choose one of them: BIO is iob2",
+        ),
         ({"encoding": "utf8mb4"}, "`encoding` must be one of Python's that extends ASCII, .*, but got 'utf8mb4'"),
         ({"encoding": "utf-16"}, "but got 'utf-16'. Correct it, or convert the files to UTF-8"),
         ({"encoding": "idna"}, "`encoding` must be .*, but got 'idna'"),

@@ -49,7 +49,7 @@ def test_one_format_holds_for_all_files(tmp_path: Path) -> None:
 
 
 def test_files_come_together() -> None:
-    with pytest.raises(ValueError, match="must be given together; train_file, test_file is missing; pass all"):
+    with pytest.raises(ValueError, match="must be given together; got no train_file and no test_file; pass all"):
         load_ner(validation_file="dev.txt")
 
 

@@ -28,6 +28,9 @@ from benchmarks.ner.training.models import load_tokenizer
         ({"mlm_train_file": ["no.txt[:75%]"]}, r"`mlm_train_file` must be a file, but there is none at 'no\.txt'\."),
         ({"mlm_train_file": ["no.txt[75%:0%]"]}, r"`mlm_train_file` must name a part from 0% to 100%"),
         ({"base": "no/base"}, r"`base` must be a folder, but there is none at 'no/base'\. Check the path"),
+        ({"arms": ["static,dynamic"]}, r"but got 'static,dynamic'\. Separate arms with spaces\."),
+        ({"train_file": "."}, r"`train_file` must be a file, but '\.' is a folder\. Name a file in it\."),
+        ({"train_file": "pyproject.toml"}, r"got no validation_file and no test_file; pass all three files or none"),
         ({"arms": ["statik"]}, r"`arms` must be among anneal, .*, but got 'statik'"),
         ({"train_file": "no/train.txt"}, r"`train_file` must be a file, but there is none at 'no/train\.txt'\. Check"),
         ({"tag_scheme": "iob"}, r"`tag_scheme` must be among iob2, iob1, bioes, but got 'iob'"),
@@ -78,6 +81,7 @@ def test_the_defaults_can_be_run() -> None:
     [
         ({}, "2 epochs of pre-training and 0.5 of fine-tuning"),
         ({"fine_tunings": 0}, "2 epochs of pre-training"),
+        ({"mlm_epochs": 1.0}, "1 epoch of pre-training and 0.5 of fine-tuning"),
         (
             {"arms": ["none", "static", "finetune_static"]},
             "2 epochs of pre-training (none for `none` and `finetune_static`) and 0.5 of fine-tuning",
@@ -85,7 +89,7 @@ def test_the_defaults_can_be_run() -> None:
     ],
 )
 def test_a_run_begins_with_its_stages(asked, words) -> None:
-    assert stages(HarnessArguments(mlm_epochs=2.0, ner_epochs=0.5, **asked)) == words
+    assert stages(HarnessArguments(**{"mlm_epochs": 2.0, "ner_epochs": 0.5, **asked})) == words
 
 
 def test_a_run_ends_with_what_to_look_at_and_how() -> None:

@@ -9,6 +9,7 @@ from transformers import HfArgumentParser
 
 from benchmarks.ner.experiments.arguments_parser import dataclass_parser, parse_arguments
 from benchmarks.ner.experiments.harness_arguments import HarnessArguments, to_command_line
+from benchmarks.ner.training.presets import arm_names
 
 PROGRAM = "python -m benchmarks.ner"
 
@@ -20,7 +21,7 @@ PROGRAM = "python -m benchmarks.ner"
         ["--arms", "none", "static", "--seeds", "3", "4", "--mlm_train_file", "a[:75%]"],
         ["--mlm-epochs", "0.5", "--train-file", "a b", "--model=tiny", "--mlm_batch_size", "8"],
         ["--tf32", "--save_model", "false", "--own_machine", "Yes", "--retry_failed", "0"],
-        ["--seed", "1", "--epochs", "3", "word"],  # an abbreviation, and words of no option
+        ["--epochs", "3", "word"],  # words of no option
     ],
 )
 def test_a_command_line_is_read_as_by_transformers(words) -> None:
@@ -55,3 +56,15 @@ def test_the_help_has_every_argument() -> None:
     for field in fields(HarnessArguments):
         assert f"--{field.name}" in text
     assert "'train.txt[:75%]'" in text
+
+
+def test_the_help_of_the_harness_says_what_each_arm_does(capsys) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(PROGRAM, ["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "  static            Each example has one mask, the same in each epoch." in lines
+    assert all(any(line.startswith(f"  {name} ") for line in lines) for name in arm_names())
+
+
+def test_an_option_cannot_be_abbreviated() -> None:
+    assert parse_arguments(PROGRAM, ["--train", "a"]) == (HarnessArguments(), ["--train", "a"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
@@ -35,4 +36,6 @@ def test_a_pipe_has_a_line_from_time_to_time(monkeypatch) -> None:
 def test_a_terminal_has_a_bar(monkeypatch) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     assert not any("begins" in line for line in _printed(monkeypatch, console, seconds_a_call=8))
-    assert "dynamic seed 0" in console.file.getvalue()
+    shown = console.file.getvalue()
+    assert "2/2 dynamic seed 0" in shown
+    assert re.search(r"elapsed .*\d:\d\d:\d\d.* left .*:", shown)

@@ -18,7 +18,10 @@ FILES = dict.fromkeys(("train_file", "validation_file", "test_file"), "a")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arms": ["dynamo"]}, r"`arms` must be among .*static.*, but got 'dynamo'\. Add config/presets/dynamo\.yaml"),
+        (
+            {"arms": ["dynamo"]},
+            r"`arms` must be among .*static.*, but got 'dynamo'\. Add benchmarks/ner/config/presets/dynamo\.yaml",
+        ),
         ({"arms": []}, r"`arms` must be a list with at least one entry, but got \[\]\. Put the entries into \[ \]"),
         ({"arms": "static"}, r"`arms` must be a list .*, but got 'static'"),
         ({"seeds": [True]}, r"`seeds` must be .* integers from 0 to 2\^32 - 1, but got True\. Change that entry"),

@@ -8,9 +8,11 @@ import pytest
 from matplotlib.figure import Figure
 from support.made_results import make_result
 
+from benchmarks.ner.analysis.comparison import comparisons
 from benchmarks.ner.report import axes as tested
 from benchmarks.ner.report.axes import LETTERS, LINES, POINTS, height, label, padded, rows, widened, within
-from benchmarks.ner.report.figures import draw_f1, draw_training
+from benchmarks.ner.report.differences import differences
+from benchmarks.ner.report.figures import draw_differences, draw_f1, draw_training
 from benchmarks.ner.report.quality_tables import by_arm
 
 
@@ -78,6 +80,23 @@ def test_noise_does_not_fill_a_figure(limits, tmp_path) -> None:
     assert f1.get_xlim()[1] - f1.get_xlim()[0] >= tested.POINTS
     assert losses.get_ylim()[1] - losses.get_ylim()[0] == pytest.approx(tested.NATS)
     assert rates.get_ylim() == (0.0, 20.0)
+
+
+def test_lines_on_each_other_are_all_seen(limits, tmp_path) -> None:
+    runs = [make_result(arm, 0, mlm=_flat(0.0)) for arm in ("static", "dynamic")]
+    draw_training(by_arm(runs), tmp_path / "loss.png")
+    for axes in limits:
+        means = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+        assert [line.get_linestyle() for line in means] == ["-", "--"]
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(2, False), (3, True)])
+def test_a_figure_names_bars_only_if_it_has_some(limits, tmp_path, seeds, said) -> None:
+    runs = [make_result(arm, seed) for arm in ("static", "dynamic") for seed in range(seeds)]
+    draw_f1(by_arm(runs), tmp_path / "f1.png")
+    draw_differences(differences(runs, comparisons(runs)), tmp_path / "differences.png")
+    texts = [axes.get_xlabel() for axes in limits if "test F1" in axes.get_xlabel()]
+    assert [("bars: 95 % intervals" in text) for text in texts] == [said, said]
 
 
 def _flat(offset: float) -> dict:

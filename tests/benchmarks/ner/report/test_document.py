@@ -11,6 +11,7 @@ from rich.console import Console
 from support.made_results import make_result, with_scores
 from support.made_study import all_results
 
+from benchmarks.ner.analysis.comparison import comparisons
 from benchmarks.ner.experiments.result import file_name
 from benchmarks.ner.experiments.storage import write_result
 from benchmarks.ner.experiments.study import STUDIES, read_study
@@ -18,7 +19,7 @@ from benchmarks.ner.report import __main__ as command
 from benchmarks.ner.report.blocks import Figure, Heading, Paragraph, Table, markdown, notes_once, terminal
 from benchmarks.ner.report.document import EMPTY, METHOD, report
 from benchmarks.ner.report.html_page import to_html
-from benchmarks.ner.report.quality_tables import FROM_SCRATCH, HEADINGS, NO_ENTITIES, PRETRAINED
+from benchmarks.ner.report.quality_tables import FROM_SCRATCH, HEADINGS, NO_ENTITIES, PRETRAINED, comparison_tables
 from benchmarks.ner.report.status_tables import not_run, overview
 from benchmarks.ner.report.write import write_report
 
@@ -427,3 +428,18 @@ def test_markdown_escapes_what_is_mark_up_and_leaves_words():
         "## constant_mean\n\n**1 \\< 2** a\\|b \\*c\\* \\_d\\_\n"
     )
     assert markdown([Table("", ("a", "b"), [("x", "1")])]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
+
+
+def test_options_in_prose_are_code_that_is_not_broken():
+    text = "Raise (--mlm_epochs), --a_, not x--y."
+    assert markdown([Paragraph(text), Table("", ("--a",), [("--b",)], note="See --c.")]) == (
+        "Raise (`--mlm_epochs`), `--a`\\_, not x--y.\n\n| --a |\n| --- |\n| --b |\n\nSee `--c`.\n"
+    )
+
+
+@pytest.mark.parametrize(("seeds", "title"), [(2, ""), (3, ", p by Holm's method")])
+def test_the_columns_of_comparisons_are_explained_with_and_without_numbers(seeds, title):
+    runs = [make_result(arm, seed) for arm in ("static", "dynamic") for seed in range(seeds)]
+    (table,) = [table for table in comparison_tables(comparisons(runs)) if "F1" in table.title]
+    assert table.title == f"Exploratory comparisons in test F1{title}"
+    assert "'80 % power for'" in table.note

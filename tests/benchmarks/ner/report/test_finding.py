@@ -34,7 +34,7 @@ def test_a_difference_has_its_interval_and_says_what_the_arms_do() -> None:
         "wnut17, tiny: the MLM loss of dynamic (new masks in each epoch) is 1.000 nat (0.956 to 1.044) below that of "
         "static (one mask for each example, seen 12 times); "
     )
-    assert shown.text == "Exploratory: 5 seeds, 95 % intervals. 12 epochs of pre-training, 6.5 of fine-tuning."
+    assert shown.text == "Exploratory: 5 seeds, 95 % intervals. Epochs: 12 of pre-training + 6.5 of fine-tuning."
 
 
 def test_a_difference_that_is_not_found_is_signed_with_its_interval() -> None:
@@ -68,7 +68,7 @@ def test_the_weakest_evidence_stands_last_and_can_be_chance() -> None:
     )
     assert shown.text.startswith(
         "Exploratory: 1 to 3 seeds, 95 % intervals; verdicts are adjusted for 3 comparisons of arms. A difference of "
-        "fewer than three seeds has no interval and can be chance: run three or more, --seeds 0 1 2. 12 epochs"
+        "fewer than three seeds has no interval and can be chance: run three or more, --seeds 0 1 2. Epochs: 12"
     )
 
 
@@ -129,3 +129,25 @@ def test_a_difference_that_is_the_same_in_all_pairs_has_no_verdict(more: float, 
         "with the same difference in each of 3 seeds and no verdict, the MLM loss of dynamic (new masks in each epoch) "
         f"is {side} (one mask for each example, seen 12 times)"
     ) in shown.mark
+
+
+def same_as(runs: list[dict], arm: dict) -> list[dict]:
+    return [{**run, "arm": arm} for run in runs]
+
+
+@pytest.mark.parametrize("losses", [[2.0], [2.0, 2.1, 2.2]])
+def test_arms_with_the_same_results_do_not_need_more_seeds(losses: list[float]) -> None:
+    runs = runs_of(DYNAMIC, losses)
+    shown = found_in([*same_as(runs, STATIC), *same_as(runs, STATIC4), *runs])
+    assert (
+        "The results of dynamic, static and static4 are the same with every seed, for example because masks repeat "
+        "only after the first epoch: raise --mlm_epochs."
+    ) in shown.text
+    assert "can be chance" not in shown.text
+
+
+def test_arms_that_differ_next_to_arms_that_do_not_can_differ_by_chance() -> None:
+    runs = runs_of(DYNAMIC, [2.0])
+    shown = found_in([*runs_of(STATIC, [2.0]), *same_as(runs, STATIC4), *runs])  # `static` differs in F1 alone
+    assert "The results of dynamic and static4 are the same" in shown.text
+    assert "can be chance" in shown.text
