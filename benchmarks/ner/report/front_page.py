@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from benchmarks.ner.analysis.comparison import Comparison
 from benchmarks.ner.analysis.pairing import runs_by_seed
 from benchmarks.ner.analysis.registered import Judgement
 from benchmarks.ner.experiments.result import Result
@@ -26,7 +27,7 @@ def front_page(results: Sequence[Result]) -> list[Block]:
     if study is not None and study.looks:
         return list(study_answer(study))
     label, launched = max(_compared(results), key=lambda each: _repeated_seeds(each[1].successful))
-    shown = comparison_finding(label, launched.successful, launched.found)
+    shown = comparison_finding(label, launched.successful, _with_most_masks(launched) or launched.found)
     return [replace(shown, text=shown.text + _progress(study)), difference_figure(launched)]
 
 
@@ -34,6 +35,16 @@ def _compared(results: Sequence[Result]) -> list[tuple[str, Launched]]:
     """Returns the launches whose arms are compared, with the labels of their tasks."""
     tasks = tasks_of(without_studies(results))
     return [(task.label, launched) for task in tasks for launched in task.launches if launched.differences]
+
+
+def _with_most_masks(launched: Launched) -> list[Comparison]:
+    """Returns the comparisons of the reference with the arm that has most masks for each example, if there is one.
+
+    They say what a front page has room for. The picture shows all arms.
+    """
+    masks = {run["arm"]["name"]: run["arm"]["num_mask_patterns"] for run in launched.successful if is_repeated(run)}
+    names = {REFERENCE, max(masks, key=lambda name: masks[name], default=REFERENCE)}
+    return [each for each in launched.found if {each.first, each.second} == names]
 
 
 def _repeated_seeds(runs: Sequence[Result]) -> int:

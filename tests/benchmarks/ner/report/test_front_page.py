@@ -41,6 +41,14 @@ def test_both_are_of_the_task_with_most_seeds_of_repeated_masks() -> None:
     assert picture.alt == "Differences, seeds, toy, 12 + 6.5 epochs, 1 process, fp32"
 
 
+def test_the_finding_is_that_of_most_masks() -> None:
+    arms = [{**run, "arm": {**run["arm"], "num_mask_patterns": 4}} for run in runs("seeds", ("static4",), 4)]
+    said, _ = front_page([*MOST_SEEDS, *arms])
+    assert isinstance(said, Paragraph)
+    assert "static4 (4 masks for each example" in (said.mark or "")
+    assert "static (" not in (said.mark or "")
+
+
 def test_both_are_of_the_launch_with_most_seeds() -> None:
     few = runs("seeds", ("static", "dynamic"), 2, {"num_processes": 2})
     said, picture = front_page([*few, *MOST_SEEDS])
