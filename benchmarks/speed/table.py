@@ -87,8 +87,8 @@ def highlights(result: dict[str, Any]) -> str:
         f"| Training a tiny BERT on the sentences of {name}: packed, with logits at labeled tokens only / padded, with "
         f"all logits | {training} |\n"
         f"| Masking a batch of 128 x 512 from numpy arrays: this collator / the stock collator | {masks} |\n\n"
-        f"Measured on {result['machine']}. In padded training, a tiny BERT waits for batches during {waiting:.2g} % of "
-        f"the time, and the audit takes {audit:.2g} %.\n"
+        f"Measured on {result['machine']}. A tiny BERT that trains on padded batches of 32 x 128 waits for them during "
+        f"{waiting:.2g} % of the time, and the audit takes {audit:.2g} %.\n"
     )
 
 

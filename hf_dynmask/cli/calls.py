@@ -127,7 +127,7 @@ def _succeeds(function: Callable[..., Any], arguments: Mapping[str, Any]) -> boo
 
 def _misspelled(text: str, functions: Functions) -> str | None:
     """Why text that is not an expression is refused, if it is a number in percent or a name such as whole-word."""
-    if "%" in text:
+    if re.search(r"\d\s*%", text):
         return "rates are fractions, such as 0.15 for 15 %"
     name = called_name(text)
     is_other_name = name not in functions and re.fullmatch(r"[A-Za-z_][\w-]*", name)

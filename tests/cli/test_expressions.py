@@ -158,3 +158,9 @@ def test_text_that_is_no_rate_is_refused(text, said) -> None:
     with pytest.raises(ValueError, match=r"^`--rate` (must be|does not accept) ") as refused:
         rate_from(text)
     assert str(refused.value).endswith(said)
+
+
+def test_a_remainder_is_no_percentage() -> None:
+    with pytest.raises(ValueError, match="it is more than names") as error:
+        strategy_from("lambda tokens: tokens.positions % 2 == 0")
+    assert "fractions" not in str(error.value)

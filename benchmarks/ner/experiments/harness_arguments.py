@@ -56,11 +56,21 @@ class HarnessArguments:
     )
     save_model: bool = field(default=False, metadata={"help": "Save the checkpoint of each cell in output_dir/models."})
     mlm_epochs: float = field(default=30.0, metadata={"help": "Epochs of pre-training."})
-    mlm_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate; decays linearly to 0."})
+    mlm_learning_rate: float = field(
+        default=1e-3,
+        metadata={
+            "help": "Peak learning rate; decays linearly to 0. Lower it for pre-trained models, such as to 1e-4."
+        },
+    )
     mlm_batch_size: int = field(default=16, metadata={"help": "Blocks per step, over all processes."})
     mlm_block_size: int = field(default=128, metadata={"help": "Tokens per block."})
     ner_epochs: float = field(default=6.0, metadata={"help": "Epochs of fine-tuning."})
-    ner_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate; decays linearly to 0."})
+    ner_learning_rate: float = field(
+        default=1e-3,
+        metadata={
+            "help": "Peak learning rate; decays linearly to 0. Lower it for pre-trained models, such as to 5e-5."
+        },
+    )
     ner_batch_size: int = field(default=32, metadata={"help": "Sentences per step, over all processes."})
     ner_max_length: int = field(
         default=128, metadata={"help": "Tokens per window; longer sentences have several windows."}

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from benchmarks.ner.report.terminal_table import TerminalTable
 
+ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}  # not every Markdown has backslashes for these
 MARKS = re.compile(r"[\\|`*<>\[\]&~$]|(?<![^\W_])_|_(?![^\W_])")  # underscores within words are not markup
 
 OPTION = re.compile(r"(?<![^ (])(--[a-z]\w*)")
@@ -111,7 +112,7 @@ def _prose(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Escapes text for Markdown, so that names do not become columns or markup."""
-    return MARKS.sub(r"\\\g<0>", text)
+    return MARKS.sub(lambda mark: ENTITIES.get(mark[0], f"\\{mark[0]}"), text)
 
 
 def _shown(cell: str | RunLinks) -> str:

@@ -3,6 +3,7 @@
 Nothing heavy is imported, so that wrong names are reported at once.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ def preset(name: str) -> dict[str, Any]:
         ValueError: if there is no such preset, or if it has a key that the defaults lack.
     """
     if name not in arm_names():
-        remedy = "Separate arms with spaces" if "," in name else f"Add {FOLDER}/{name}.yaml"
+        near = get_close_matches(name, arm_names(), n=1)
+        remedy = f"Did you mean {near[0]!r}? If not, add {FOLDER}/{name}.yaml" if near else f"Add {FOLDER}/{name}.yaml"
+        remedy = "Separate arms with spaces" if "," in name else remedy
         raise ValueError(f"`arms` must be among {', '.join(arm_names())}, but got {name!r}. {remedy}.")
     defaults, own = _read("defaults"), _read(name)
     unknown = sorted(own.keys() - defaults.keys())

@@ -49,7 +49,7 @@ def test_highlights() -> None:
     assert [line.split(" | ")[-1] for line in lines[2:5]] == ["14 |", "4.9 |", "32 |"]
     assert "the sentences of conll2003" in lines[3]
     assert lines[-1].startswith("Measured on Some CPU. ")
-    assert lines[-1].endswith("waits for batches during 0.081 % of the time, and the audit takes 0.012 %.")
+    assert lines[-1].endswith("waits for them during 0.081 % of the time, and the audit takes 0.012 %.")
 
 
 def test_the_picture_is_drawn(tmp_path) -> None:

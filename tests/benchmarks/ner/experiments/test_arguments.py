@@ -31,7 +31,7 @@ from benchmarks.ner.training.models import load_tokenizer
         ({"arms": ["static,dynamic"]}, r"but got 'static,dynamic'\. Separate arms with spaces\."),
         ({"train_file": "."}, r"`train_file` must be a file, but '\.' is a folder\. Name a file in it\."),
         ({"train_file": "pyproject.toml"}, r"got no validation_file and no test_file; pass all three files or none"),
-        ({"arms": ["statik"]}, r"`arms` must be among anneal, .*, but got 'statik'"),
+        ({"arms": ["statik"]}, r"`arms` must be among anneal, .*, but got 'statik'\. Did you mean 'static'\?"),
         ({"train_file": "no/train.txt"}, r"`train_file` must be a file, but there is none at 'no/train\.txt'\. Check"),
         ({"tag_scheme": "iob"}, r"`tag_scheme` must be among iob2, iob1, bioes, but got 'iob'"),
         ({"report_to": ["tensorbord"]}, r"`report_to` must be among .*tensorboard.*, but got 'tensorbord'"),

@@ -424,8 +424,8 @@ def test_names_are_printed_as_they_are_and_steer_nothing(tmp_path):
 
 
 def test_markdown_escapes_what_is_mark_up_and_leaves_words():
-    assert markdown([Heading("constant_mean"), Paragraph("a|b *c* _d_", mark="1 < 2")]) == (
-        "## constant_mean\n\n**1 \\< 2** a\\|b \\*c\\* \\_d\\_\n"
+    assert markdown([Heading("constant_mean"), Paragraph("a|b *c* _d_", mark="1 < 2 & 3")]) == (
+        "## constant_mean\n\n**1 &lt; 2 &amp; 3** a\\|b \\*c\\* \\_d\\_\n"
     )
     assert markdown([Table("", ("a", "b"), [("x", "1")])]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
 
