@@ -19,6 +19,7 @@ from hf_dynmask.cli.marks import Marks, marks_for
 from hf_dynmask.cli.token_outcomes import MASKED, Piece, masked_fraction, pieces_of
 from hf_dynmask.cli.word_hint import word_hint
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
+from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import Rate
 from hf_dynmask.strategies import Strategy, resolve_strategy
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
@@ -94,7 +95,9 @@ def _masked(
 def _header(tokenizer: str | None, collator: DataCollatorForDynamicMasking) -> tuple[str, str]:
     toy = "a toy made from the text (choose one with --tokenizer)"
     described = str(collator).rpartition("; ")[0]  # without the last part: the epoch is given here
-    return f"Tokenizer: {tokenizer or toy}.", f"{described}."
+    is_fixed = isinstance(collator.rate, float | int | RateDistribution)
+    rates = "" if is_fixed else " Each epoch has the rate at its start."
+    return f"Tokenizer: {tokenizer or toy}.", f"{described}.{rates}"
 
 
 def _line(console: Console, marks: Marks, masked: MaskedText) -> Text:

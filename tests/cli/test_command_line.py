@@ -160,7 +160,8 @@ def test_a_schedule_runs_over_the_epochs(printed) -> None:
     output = printed("preview", TEXT, "--schedule", "linear(0.4, 0.1)", "--epochs", 3)
     assert [line.split()[:2] for line in epochs_of(output)] == [["0", "40.0%"], ["1", "30.0%"], ["2", "20.0%"]]
     assert "Dynamic masking, new in every epoch; 40 % to 10 % of the tokens, linear;" in output
-    assert "; seed 0.\n" in output  # without the source of the epoch, which the command knows
+    # without the source of the epoch, which the command knows
+    assert "; seed 0. Each epoch has the rate at its start.\n" in output
 
 
 def test_a_rate_that_each_mask_draws_is_shown(printed) -> None:
