@@ -19,7 +19,6 @@ from hf_dynmask.cli.marks import Marks, marks_for
 from hf_dynmask.cli.token_outcomes import MASKED, Piece, masked_fraction, pieces_of
 from hf_dynmask.cli.word_hint import word_hint
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
-from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import Rate
 from hf_dynmask.strategies import Strategy, resolve_strategy
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
@@ -46,7 +45,7 @@ def show_preview(
     console = Console(emoji=False, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
     marks = marks_for(console)
     hint = word_hint(resolve_strategy(collator.strategy), [first.pieces for first, *_ in masked])
-    for line in (*_header(options.tokenizer, collator), *marks.legend(pieces), *filter(None, [hint])):
+    for line in (*_header(options, collator), *marks.legend(pieces), *filter(None, [hint])):
         console.print(line)
     for of_text in masked:
         console.print("\n epoch    rate  masked")
@@ -92,12 +91,11 @@ def _masked(
     return MaskedText(epoch, float(np.mean(of_maskable or rates)), own, is_forced)
 
 
-def _header(tokenizer: str | None, collator: DataCollatorForDynamicMasking) -> tuple[str, str]:
+def _header(options: argparse.Namespace, collator: DataCollatorForDynamicMasking) -> tuple[str, str]:
     toy = "a toy made from the text (choose one with --tokenizer)"
     described = str(collator).rpartition("; ")[0]  # without the last part: the epoch is given here
-    is_fixed = isinstance(collator.rate, float | int | RateDistribution)
-    rates = "" if is_fixed else " Each epoch has the rate at its start."
-    return f"Tokenizer: {tokenizer or toy}.", f"{described}.{rates}"
+    rates = "" if options.schedule is None else " Each epoch has the rate at its start."
+    return f"Tokenizer: {options.tokenizer or toy}.", f"{described}.{rates}"
 
 
 def _line(console: Console, marks: Marks, masked: MaskedText) -> Text:

@@ -1,7 +1,8 @@
 """Checks the values of arguments. Nothing heavy is imported, so that wrong values are reported at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.ner.data.file_format import FileFormat, check_all_files, check_format
 from benchmarks.ner.data.text_part import parse_part
@@ -43,8 +44,12 @@ def _files(arguments: HarnessArguments) -> Iterator[tuple[str, str]]:
 
 
 def make_budget(arguments: HarnessArguments) -> Budget:
-    return Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
+    return Budget(**_named(Budget.__dataclass_fields__, arguments))
 
 
 def file_format(arguments: HarnessArguments) -> FileFormat:
-    return FileFormat(**{name: getattr(arguments, name) for name in FileFormat.__dataclass_fields__})
+    return FileFormat(**_named(FileFormat.__dataclass_fields__, arguments))
+
+
+def _named(names: Iterable[str], arguments: HarnessArguments) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names}

@@ -51,10 +51,7 @@ def draw_differences(by_outcome: Mapping[Outcome, Sequence[Difference]], path: P
 
 def _draw_differences(axes: Axes, outcome: Outcome, found: Sequence[Difference]) -> None:
     for row, each in enumerate(found):
-        if each.low is not None and each.high is not None:
-            axes.plot([each.low, each.high], [row, row], color="C0", linewidth=7, alpha=0.3, solid_capstyle="butt")
-        axes.plot(each.by_seed, [row] * len(each.by_seed), "o", color="C0", markersize=4, alpha=0.6)
-        axes.plot([each.difference], [row], "|", color="C0", markersize=16, markeredgewidth=2.5)
+        _draw_spread(axes, row, each.by_seed, each.difference, (each.low, each.high), "C0")
     drawn = [end for each in found for end in (0.0, each.low, each.high, *each.by_seed) if end is not None]
     axes.set_xlim(widened(padded(drawn), POINTS if outcome == F1 else NATS))
     axes.axvline(0, color="0.4", linewidth=1)
@@ -75,7 +72,9 @@ def draw_f1(arms: Sequence[ArmRuns], path: Path) -> None:
     figure = Figure(figsize=(WIDTH, FRAME + height(names)), layout="constrained")
     axes = figure.subplots()
     for row, arm in enumerate(arms):
-        _draw_spread(axes, row, percentages(arm.successful, "test_f1"), _color(arm))
+        if values := percentages(arm.successful, "test_f1"):
+            mean, _, low, high = spread(values)
+            _draw_spread(axes, row, values, mean, (low, high), _color(arm))
     rows(axes, names)
     axes.set_xlim(within(axes.get_xlim(), least=POINTS, bottom=0.0, top=100.0))
     lows = [spread(values)[2] for arm in arms if (values := percentages(arm.successful, "test_f1"))]
@@ -135,10 +134,11 @@ def _curves(axes: Axes, arm: ArmRuns, name: str, unit: float, line: str) -> None
     axes.plot(at, mean, "o", linestyle=line, color=_color(arm), markersize=3, label=label(arm.label))
 
 
-def _draw_spread(axes: Axes, row: int, values: list[float], color: str) -> None:
-    if not values:
-        return
-    mean, _, low, high = spread(values)
+def _draw_spread(
+    axes: Axes, row: int, values: Sequence[float], mean: float, interval: tuple[float | None, float | None], color: str
+) -> None:
+    """Draws a bar for the interval, if it is known, a dot for each value, and a mark at the mean."""
+    low, high = interval
     if low is not None and high is not None:
         axes.plot([low, high], [row, row], color=color, linewidth=7, alpha=0.3, solid_capstyle="butt")
     axes.plot(values, [row] * len(values), "o", color=color, markersize=4, alpha=0.7, clip_on=False)
