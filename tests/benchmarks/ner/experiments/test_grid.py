@@ -20,7 +20,8 @@ FILES = dict.fromkeys(("train_file", "validation_file", "test_file"), "a")
     [
         (
             {"arms": ["dynamo"]},
-            r"`arms` must be among .*static.*, but got 'dynamo'\. Add benchmarks/ner/config/presets/dynamo\.yaml",
+            r"`arms` must be among .*static.*, but got 'dynamo'\. Did you mean 'dynamic'\? "
+            r"If not, add benchmarks/ner/config/presets/dynamo\.yaml",
         ),
         ({"arms": []}, r"`arms` must be a list with at least one entry, but got \[\]\. Put the entries into \[ \]"),
         ({"arms": "static"}, r"`arms` must be a list .*, but got 'static'"),
