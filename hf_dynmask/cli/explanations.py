@@ -39,16 +39,22 @@ def explanations(collator: DataCollatorForDynamicMasking, masked: Sequence[Seque
     """
     forced = [each.is_forced for each in chain.from_iterable(masked)]
     if any(forced):
-        unit = _UNITS.get(resolve_strategy(collator.strategy).name, "unit")
-        yield (
-            f"In {sum(forced)} of {len(forced)} masks no {unit} was drawn, so one {unit} is masked anyway "
-            "(`min_masked=1`)."
-        )
+        too_few = _one(collator) if collator.min_masked == 1 else _several(collator.min_masked)
+        yield f"In {sum(forced)} of {len(forced)} masks {too_few} (`min_masked={collator.min_masked}`)."
     if equal := sum(_has_equal_masks(of_text[: collator.num_mask_patterns or 0]) for of_text in masked):
         yield (
             f"Masks that take turns are drawn independently, so some may be equal: here, in {equal} of {len(masked)} "
             "texts."
         )
+
+
+def _one(collator: DataCollatorForDynamicMasking) -> str:
+    unit = _UNITS.get(resolve_strategy(collator.strategy).name, "unit")
+    return f"no {unit} was drawn, so one {unit} is masked anyway"
+
+
+def _several(least: int) -> str:
+    return f"fewer than {least} tokens were drawn, so more are masked, up to that number"
 
 
 def _has_equal_masks(of_text: Sequence[MaskedText]) -> bool:

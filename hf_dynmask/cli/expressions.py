@@ -34,7 +34,7 @@ LENGTHS: Functions = {
 
 _NAMED_SCHEDULES: Functions = {**SCHEDULES, **{f"{name}_schedule": make for name, make in SCHEDULES.items()}}
 _MODULE = re.compile(r"\b(?:hf_dynmask\.)?strategies\.")  # as Python code writes it
-_STRATEGY = "a strategy such as whole_word or `span(fixed_lengths(3))`"
+_STRATEGY = "a strategy such as whole_word, `span(fixed_lengths(3))` or `mixture({'span': 3, 'token': 1})`"
 
 
 def rate_from(text: str) -> rates.FixedRate:

@@ -13,6 +13,7 @@ from hf_dynmask.cli.parser import make_parser
 _INTEGERS = {  # the least value, and the remedy
     "max_texts": (1, "Pass the number of lines to show."),
     "epochs": (1, "Pass the number of epochs to show."),
+    "min_masked": (0, "Pass 0 to allow masks without a label."),
     "num_mask_patterns": (1, "Leave it out for a new mask in each epoch."),
     "seed": (None, "Pass 0, for example."),
     "steps": (1, "Pass the number of optimizer steps of the whole training."),

@@ -66,6 +66,7 @@ def collator_of(
         strategy=strategy,
         num_mask_patterns=options.num_mask_patterns,
         seed=options.seed,
+        min_masked=options.min_masked,
         return_tensors="np",
         return_mask_rate="token",
     )

@@ -219,6 +219,23 @@ def test_a_minimum_is_explained_only_where_it_decides(printed, arguments, said) 
     assert re.findall(r"^In .* drawn, ", printed("preview", *arguments), re.M) == ([] if said is None else [said])
 
 
+@pytest.mark.parametrize("least", [0, 2, 5, 99])
+def test_a_sentence_counts_the_masks_that_drew_too_few(printed, wordpiece, tmp_path, least) -> None:
+    wordpiece.save_pretrained(tmp_path)
+    text, epochs = "the cat sat on a mat", 30  # one token a word
+    output = printed("preview", text, "--tokenizer", tmp_path, "--epochs", epochs, "--min_masked", least)
+    without = DataCollatorForDynamicMasking(wordpiece, min_masked=0, return_tensors="np")
+    drawn = [(without([wordpiece(text)], epoch=epoch)["labels"] != -100).sum() for epoch in range(epochs)]
+    masked = [sum(outcome is not None for _, outcome in outcomes(line)) for line in epochs_of(output)]
+    assert masked == [max(number, min(least, 6)) for number in drawn]
+    few = sum(number < min(least, 6) for number in drawn)
+    sentence = (
+        f"\nIn {few} of {epochs} masks fewer than {least} tokens were drawn, so more are masked, up to that number "
+        f"(`min_masked={least}`).\n"
+    )
+    assert output.count("`min_masked") == output.count(sentence) == (least > 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "equal"),
     [

@@ -107,7 +107,7 @@ def test_a_strategy_that_needs_more_than_text_is_refused(text) -> None:
         ("fixed_lengths", "but got the lengths 'fixed_lengths'. Pass `span(fixed_lengths)`."),
         ("span(fixed_length(3))", "there is no 'fixed_length'. Did you mean 'fixed_lengths'?"),
         ("span(xyz(3))", "there is no 'xyz', only token, whole_word, span, ngram, position, mixture, fixed_lengths, "),
-        ("3", "must be a strategy such as whole_word or `span(fixed_lengths(3))`, but got '3'. Pass one of token, "),
+        ("3", "`mixture({'span': 3, 'token': 1})`, but got '3'. Pass one of token, "),
         ("[fixed_lengths(3)]", "but got '[fixed_lengths(3)]'. Pass one of token, whole_word, span, ngram, position"),
         ("span(poisson_lengths(30))", "`mean` must not exceed `max_length`, but got 30 and 20. Raise `max_length`."),
         ("mixture({'spam': 1})", "Did you mean 'span'?"),

@@ -95,6 +95,7 @@ def test_a_text_in_another_encoding_is_named() -> None:
         ([TEXT, "--schedule", "15"], "`--schedule` must be a number between 0 and 1, but got 15. Pass 0.15 for 15 %"),
         ([TEXT, "--schedule", "linear(2, 0.1)"], "Did you mean `linear(0.02, 0.1)`?\n"),
         ([TEXT, "--schedule", "linear(-2, 0.1)"], "`start` must be a number between 0 and 1, but got -2."),
+        ([TEXT, "--min_masked", -1], "but got -1. Pass 0 to allow masks without a label.\n"),
         ([TEXT, "--num_mask_patterns", 0], "but got 0. Leave it out for a new mask in each epoch.\n"),
         ([TEXT, "--max-texts", 3], "error: there is no option `--max-texts`. Did you mean `--max_texts`?\n"),
         ([TEXT, "--spam=1"], "there is no option `--spam`. See `hf-dynmask preview --help`.\n"),
