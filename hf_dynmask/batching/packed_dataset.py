@@ -34,7 +34,7 @@ def pack_dataset(dataset: datasets.Dataset, max_length: int, *, num_proc: int | 
 
     Args:
         dataset: tokenized, with `input_ids` and other columns of one value per token. It may be in memory or on disk,
-            shuffled, selected or concatenated. To pack a stream, pass it to `Trainer` as it is: the collator packs each
+            shuffled, selected or concatenated. To pack a stream, pass it to `Trainer` unpacked: the collator packs each
             batch.
         max_length: the number of tokens of a pack, at least that of the longest sequence. It does not need to be within
             the maximum length of the model, as positions start again in each sequence. With a mask, attention costs the

@@ -44,9 +44,10 @@ def mask_tokens(
 ) -> tuple[Rows, Rows]:
     """Masks numpy arrays as [`DataCollatorForDynamicMasking`] masks the same examples in the same epoch, to the bit.
 
-    It serves loops without a `Trainer`, a `DataLoader` or torch tensors, with every strategy; for torch tensors on an
-    accelerator, `hf_dynmask.on_device.mask_tokens` masks single tokens without leaving the device. The first call with
-    a tokenizer reads its vocabulary, and later calls reuse the tables for as long as the tokenizer lives.
+    It serves loops without a `Trainer`, a `DataLoader` or torch tensors, with every strategy except `"adaptive"`. For
+    torch tensors on an accelerator, `hf_dynmask.on_device.mask_tokens` masks tokens, words and spans without leaving
+    the device. The first call with a tokenizer reads its vocabulary, and later calls reuse the tables for as long as
+    the tokenizer lives.
 
     Args:
         input_ids: integers `[batch, length]`, padded on any side; or a list of one sequence of ids for each example, of
@@ -55,8 +56,8 @@ def mask_tokens(
             of tokens apply from the next call on.
         epoch: the epoch, from 0. For static masking, pass the same epoch each time. For `num_mask_patterns=k` of the
             collator, pass `epoch % k`.
-        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a distribution from which each sequence draws its
-            rate. Of a schedule, pass the value: `schedule(progress)`.
+        mlm_probability: the expected fraction of the maskable tokens to mask, in [0, 1]; or a distribution from which
+            each sequence draws its rate. Of a schedule, pass the value: `schedule(progress)`.
         seed: any integer.
         strategy: which tokens are masked together, and with what probability: see [`DataCollatorForDynamicMasking`].
             `"adaptive"` is not possible, as it needs the losses of a model.

@@ -152,7 +152,8 @@ class EpochAwareCollator:
             total_steps: the number of optimizer steps of the whole training; required if the rate is a schedule.
             gradient_accumulation_steps: the number of batches of this rank in one optimizer step.
             first_step: the number of optimizer steps done before the epoch; None for `epoch` times the steps of an
-                epoch. Under a schedule, None requires a loader with a length.
+                epoch. Under a schedule, None requires a loader with a length. Pass it if `epoch` goes on from an
+                earlier training whose steps `total_steps` does not count.
 
         Raises:
             ValueError: if an argument is out of range, the loader collates with another collator, or it does not hold

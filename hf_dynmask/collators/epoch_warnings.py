@@ -31,7 +31,7 @@ def warn_seed_without_epoch() -> None:
     """Warns about a seed without an epoch."""
     _warn(
         "`seed` is set but the epoch is unknown, so masks depend on how batches are loaded: they follow from the seed "
-        "and from the number of batches that this collator, or a worker's copy of it, has made. Pass "
+        "and the number of batches that this collator has made and, in a worker, from torch's seed of the worker. Pass "
         "`callbacks=[MaskRateCallback()]` to `Trainer`; in a custom loop, call `start_epoch` before each pass."
     )
 

@@ -61,9 +61,9 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             the next batch reflects the change. Workers have a copy of the tokenizer, so they reflect it after a
             restart. If you only mark an existing token as special with `add_tokens(..., special_tokens=True)`, the
             change applies from the next epoch that is set, or after `collator.tokenizer = tokenizer`.
-        mlm_probability: the fraction of tokens to mask, in [0, 1]; or a schedule, a function from training progress in
-            [0, 1] to such a fraction; or a distribution from which each sequence draws its rate, such as
-            `uniform_rate()`.
+        mlm_probability: the expected fraction of the maskable tokens to mask, in [0, 1]: special tokens and padding are
+            not maskable. Or a schedule, a function from training progress in [0, 1] to such a fraction; or a
+            distribution from which each sequence draws its rate, such as `uniform_rate()`.
         strategy: which tokens are masked together, and with what probability: `"token"`, `"whole_word"`, `"span"`,
             `"ngram"`, `"position"`, `"entity"` or `"adaptive"`; a strategy with arguments, such as
             `strategies.span(fixed_lengths(3))` or `strategies.weighted(weights)`; or a custom function (see
@@ -79,18 +79,18 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         num_mask_patterns: the number of masks of an example: None for a new mask in each epoch (dynamic masking), 1 for
             a single mask (static), k for k masks in turn (the duplicated data of BERT).
         views: the number of masks of each example in a batch. The views of an example are consecutive rows, so a loss
-            `[views * batch]` pairs as `loss.view(-1, views)`. Those of an epoch are the masks that `views` epochs have
-            with one view. `"complementary"` for two views that mask each maskable token exactly once together (Bie et
+            `[views * batch]` pairs as `loss.view(-1, views)`. View `v` of epoch `e` is the mask that epoch
+            `views * e + v` has with one view. `"complementary"` for two views that mask each maskable token exactly once together (Bie et
             al. 2025, LLaDA 2.0): the second has the rate 1 - `mlm_probability`, and may have fewer labels than
             `min_masked`. `compute_metrics` of `Trainer` does not receive all rows of the last batch of an evaluation.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, to whole units and rounded
             up or down at random so that the mean is exact, instead of each unit with its own probability. With weights,
             the probability of a unit is then only roughly proportional to its weight.
-        min_masked: the minimum number of labels in a sequence that has as many maskable tokens. It avoids a loss of
-            NaN.
+        min_masked: the minimum number of labels in a sequence, or all of its maskable tokens if it has fewer. It avoids
+            a loss of NaN.
         seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise. The
             collator neither reads nor changes a global random state if it has a seed or an epoch.
-        pad_to_multiple_of: pad to a multiple of this length. Without padding, one more sequence of pad tokens, which
+        pad_to_multiple_of: pad to a multiple of this length. With `padding_free=True`, one more sequence of pad tokens, which
             are never masked and have no label, fills the row up to a multiple, such as the 16 of 8-bit floats.
         return_tensors: `"pt"` or `"np"`.
         mlm: False for causal language modeling: nothing is masked, and labels equal `input_ids`, with -100 at padding.
@@ -105,16 +105,16 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         padding_free: return one row without padding, as `DataCollatorWithFlattening` does. The attention of the model
             must keep the sequences apart, as FlashAttention does with transformers 5. SDPA and eager attention of
             encoders treat the row as one sequence: pass `packing` instead.
-        position_ids_start: without padding, the position of the first token of each sequence: 0, or `padding_idx + 1`,
+        position_ids_start: with `padding_free=True`, the position of the first token of each sequence: 0, or `padding_idx + 1`,
             which is 2, for RoBERTa and similar models.
-        return_seq_idx: without padding, add `seq_idx` to the batch.
-        return_flash_attn_kwargs: without padding, add `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and
+        return_seq_idx: with `padding_free=True`, add `seq_idx` to the batch.
+        return_flash_attn_kwargs: with `padding_free=True`, add `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and
             `max_length_k` to the batch. They give FlashAttention the ends of sequences, which some models, such as
             ModernBERT, do not derive from `position_ids`. False for models that do not take these arguments.
-        packing: `packed_attention(model)`, to put several sequences in a row. The sequences of a batch share rows as
-            long as the longest one. Examples with `seq_lengths` or `position_ids`, such as those of [`pack_dataset`],
-            stay rows. No token attends to another sequence, and masks, logits and losses are those of padded sequences.
-            With FlashAttention, it is `padding_free=True`.
+        packing: `packed_attention(model)`, to put several sequences in a row. Rows have the length of the longest
+            sequence of the batch, and shorter sequences share them. Examples with `seq_lengths` or `position_ids`, such
+            as those of [`pack_dataset`], stay rows. No token attends to another sequence, and masks, logits and losses
+            are those of padded sequences. With FlashAttention, it is `padding_free=True`.
         per_token_columns: the names of additional columns with one value per token. The name of a column determines its
             layout: a column that is neither named here nor known is stacked. If it names `position_ids`, positions that
             start again within an example do not make it a pack.
@@ -152,7 +152,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
         With several views, `batch` is the number of examples times that of views.
 
-        Without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask` there are
+        In one row without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask` there are
         **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;
         **max_length_q** and **max_length_k**, ints; and with `return_seq_idx` **seq_idx**, int32 `[1, tokens]`.
 
@@ -168,8 +168,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     Example:
 
         >>> collator = DataCollatorForDynamicMasking(tokenizer, mlm_probability=0.3, seed=1)
-        >>> collator.set_epoch(0)
-        >>> batch = collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")])
+        >>> batch = collator([tokenizer("the cat sat on a mat"), tokenizer("the dog")], epoch=0)
         >>> {name: tuple(values.shape) for name, values in batch.items()}
         {'input_ids': (2, 8), 'attention_mask': (2, 8), 'labels': (2, 8)}
     """

@@ -27,9 +27,9 @@ def position(kind: str = "block", unit: Unit = "token") -> Strategy:
     Args:
         kind: one of
 
-            - `"prefix"`: keeps the first k units, `k = (1 - rate) * length`, and masks all units after them (prefix
-              language modeling, Dong et al. 2019, UniLM);
-            - `"suffix"`: keeps the last k units, and masks all units before them;
+            - `"prefix"`: keeps a prefix of about `1 - rate` of the maskable tokens, in whole units, and masks all units
+              after it (prefix language modeling, Dong et al. 2019, UniLM);
+            - `"suffix"`: keeps a suffix of that size, and masks all units before it;
             - `"block"`: masks one block at a random position;
             - `"every_nth"`: masks every n-th unit, `n = 1 / rate`, starting at a random unit. The count is exact
               with or without `exact_count`.

@@ -39,7 +39,7 @@ class Explanation(NamedTuple):
             None otherwise.
         matching_sequences: the number of sequences with masked tokens that match the candidate.
         masked_sequences: the number of sequences with masked tokens.
-        observed_rate: the fraction of eligible tokens that are masked.
+        observed_rate: the fraction of maskable tokens that are masked.
         candidate_count: the number of candidates.
     """
 
@@ -101,7 +101,7 @@ def explain_mismatch(
     at_other_rate = None if is_complete else _candidate_at_other_rate(collator, restored, all_candidates)
     if at_other_rate is not None:
         (best, other_rate), matching_sequences, is_complete = at_other_rate, masked_sequences, True
-    observed_rate = restored.masked_per_sequence.sum() / max(restored.eligible_per_sequence.sum(), 1)
+    observed_rate = restored.masked_per_sequence.sum() / max(restored.maskable_per_sequence.sum(), 1)
     return Explanation(
         best, is_complete, other_rate, matching_sequences, masked_sequences, float(observed_rate), len(all_candidates)
     )

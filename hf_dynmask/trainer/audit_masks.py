@@ -67,7 +67,7 @@ class MaskedTokens:
         return count_per_row(self.masked_indices, self.tokens.ends)
 
     @cached_property
-    def eligible_per_sequence(self) -> np.ndarray:
+    def maskable_per_sequence(self) -> np.ndarray:
         """int64 `[sequences]`: the number of tokens that may be masked."""
         return count_flags(self.maskable, self.tokens.lengths)
 
@@ -130,7 +130,7 @@ class MaskedTokens:
     def _masked_above(self, rate: FixedRate, pattern: int) -> np.ndarray:
         """bool `[tokens]`: the masked tokens that this rate would not mask.
 
-        If only the masked tokens were eligible, this rate would still mask all of them. A unit is masked because its
+        If only the masked tokens were maskable, this rate would still mask all of them. A unit is masked because its
         own draw is low enough, or because its draw is among the lowest of its sequence.
         """
         is_above = np.zeros(len(self.tokens.input_ids), dtype=bool)

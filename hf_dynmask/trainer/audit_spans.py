@@ -71,7 +71,7 @@ class CorruptedSpans:
         return self._count_per_sequence(self.is_noise)
 
     @cached_property
-    def eligible_per_sequence(self) -> np.ndarray:
+    def maskable_per_sequence(self) -> np.ndarray:
         """int64 `[sequences]`: the number of tokens that may be noise."""
         return self._count_per_sequence(self.maskable)
 
@@ -92,7 +92,7 @@ class CorruptedSpans:
     def find_contradictions(self, rate: FixedRate | None, pattern: int) -> np.ndarray:
         """Finds noise that no rate and no pattern can produce.
 
-        The noise of a sequence depends on all of its eligible tokens together. Where these are unknown, the noise
+        The noise of a sequence depends on all of its maskable tokens together. Where these are unknown, the noise
         cannot be compared with a rate or a pattern. A mode token does not depend on them, so it is compared.
 
         Returns:

@@ -36,10 +36,10 @@ class Audit(NamedTuple):
         matches: False if the batch differs from the expected masks. True if `coverage` is `"none"`, because
             nothing was compared.
         masked: the number of masked tokens.
-        eligible: the number of tokens that may be masked according to their ids.
+        maskable: the number of tokens that can be masked, as far as their ids tell.
 
-    >>> audit = Audit("full", reason="", matches=True, masked=30, eligible=200)
-    >>> audit.masked / audit.eligible  # the observed rate
+    >>> audit = Audit("full", reason="", matches=True, masked=30, maskable=200)
+    >>> audit.masked / audit.maskable  # the observed rate
     0.15
     """
 
@@ -47,7 +47,7 @@ class Audit(NamedTuple):
     reason: str
     matches: bool
     masked: int
-    eligible: int
+    maskable: int
 
 
 class Comparison(NamedTuple):
@@ -111,8 +111,8 @@ def audit_batch(
     except NotAuditableError as reason:
         return Audit("none", str(reason), True, 0, 0)
     comparison = compare(collator, restored, batch, epoch, rate, columns)
-    masked, eligible = int(restored.masked_per_sequence.sum()), int(restored.eligible_per_sequence.sum())
-    return Audit(comparison.coverage, comparison.reason, not comparison.mismatches.any(), masked, eligible)
+    masked, maskable = int(restored.masked_per_sequence.sum()), int(restored.maskable_per_sequence.sum())
+    return Audit(comparison.coverage, comparison.reason, not comparison.mismatches.any(), masked, maskable)
 
 
 def restore_batch(collator: Any, batch: Mapping[str, Any]) -> MaskedTokens | CorruptedSpans:

@@ -178,7 +178,7 @@ class TestCorrectBatchesMatch:
         assert audit == audit_batch(collator, batch, epoch=epoch, rate=rate)
         labels, attention = np.asarray(batch["labels"]), np.asarray(batch.get("attention_mask", 1))
         assert audit.masked == ((labels != -100) & (attention == 1)).sum()
-        assert audit.masked <= audit.eligible
+        assert audit.masked <= audit.maskable
 
     @pytest.mark.parametrize("family", ["wordpiece", "byte_level", "metaspace", "chinese"])
     @pytest.mark.parametrize("strategy", ["token", "whole_word", "span"])
@@ -536,7 +536,7 @@ class TestSpanCorruption:
         if audit.coverage == "full":
             is_noise = (batch["labels"] != -100) & (batch["labels"] < sentinel) & (batch["labels"] > 4)
             assert audit.masked == is_noise.sum()
-            assert audit.masked <= audit.eligible
+            assert audit.masked <= audit.maskable
 
     @pytest.fixture
     def collator(self, with_sentinels) -> DataCollatorForSpanCorruption:

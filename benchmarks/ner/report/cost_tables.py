@@ -14,8 +14,8 @@ TOKENS = "num_input_tokens_seen"
 MASKED = "num_masked_tokens_seen"
 SECONDS = "train_seconds"
 COSTS = {
-    "million tokens": (TOKENS, 1e-6, "{:,.3f}"),
-    "million labels": (MASKED, 1e-6, "{:,.3f}"),
+    "million tokens": (TOKENS, 1e-6, "{:,.4g}"),
+    "million labels": (MASKED, 1e-6, "{:,.4g}"),
     "seconds": (SECONDS, 1, "{:,.0f}"),
 }
 

@@ -45,8 +45,11 @@ def test_each_arm_is_held_against_what_the_others_reach_in_all_of_their_runs():
         == ("arm", "seeds", "loss of static (4.500)", "loss of dynamic (2.000)")
     )
     # 4.5 is half of the way from 5 to 4, and a quarter of that from 5 to 3; 2 is where one ends, and half of 3 to 1.
-    assert [(row[0], *row[2:]) for row in tokens.rows] == [("static", "0.020", "-"), ("dynamic", "0.014", "0.028")]
-    assert [(row[0], *row[2:]) for row in labels.rows] == [("static", "0.003", "-"), ("dynamic", "0.002", "0.004")]
+    assert [(row[0], *row[2:]) for row in tokens.rows] == [("static", "0.02", "-"), ("dynamic", "0.01375", "0.0275")]
+    assert [(row[0], *row[2:]) for row in labels.rows] == [
+        ("static", "0.003", "-"),
+        ("dynamic", "0.002063", "0.004125"),
+    ]
     assert [(row[0], *row[2:]) for row in seconds.rows] == [("static", "4", "-"), ("dynamic", "3", "6")]
 
 
@@ -80,7 +83,7 @@ def test_the_loss_after_the_last_step_has_a_cost_even_if_trainer_did_not_log_tha
     assert cost(runs[0], 2.0, "num_input_tokens_seen") == 12_000
     (tokens, labels) = cost_tables(by_arm(runs))
     assert [row[2:] for row in tokens.rows] == [("0.012", "0.012"), ("0.012", "0.012")]
-    assert [row[2:] for row in labels.rows] == [("0.002", "0.002"), ("0.002", "0.002")]
+    assert [row[2:] for row in labels.rows] == [("0.0018", "0.0018"), ("0.0018", "0.0018")]
 
 
 def test_every_arm_of_the_committed_results_reaches_its_own_lowest_loss():
