@@ -80,9 +80,10 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             a single mask (static), k for k masks in turn (the duplicated data of BERT).
         views: the number of masks of each example in a batch. The views of an example are consecutive rows, so a loss
             `[views * batch]` pairs as `loss.view(-1, views)`. View `v` of epoch `e` is the mask that epoch
-            `views * e + v` has with one view. `"complementary"` for two views that mask each maskable token exactly once together (Bie et
-            al. 2025, LLaDA 2.0): the second has the rate 1 - `mlm_probability`, and may have fewer labels than
-            `min_masked`. `compute_metrics` of `Trainer` does not receive all rows of the last batch of an evaluation.
+            `views * e + v` has with one view. `"complementary"` for two views that mask each maskable token exactly
+            once together (Bie et al. 2025, LLaDA 2.0): the second has the rate 1 - `mlm_probability`, and may have
+            fewer labels than `min_masked`. `compute_metrics` of `Trainer` does not receive all rows of the last batch of
+            an evaluation.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, to whole units and rounded
             up or down at random so that the mean is exact, instead of each unit with its own probability. With weights,
             the probability of a unit is then only roughly proportional to its weight.
@@ -90,8 +91,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             a loss of NaN.
         seed: any integer; None for the `args.seed` of `Trainer` with [`MaskRateCallback`], and 0 otherwise. The
             collator neither reads nor changes a global random state if it has a seed or an epoch.
-        pad_to_multiple_of: pad to a multiple of this length. With `padding_free=True`, one more sequence of pad tokens, which
-            are never masked and have no label, fills the row up to a multiple, such as the 16 of 8-bit floats.
+        pad_to_multiple_of: pad to a multiple of this length. With `padding_free=True`, one more sequence of pad tokens,
+            which are never masked and have no label, fills the row up to a multiple, such as the 16 of 8-bit floats.
         return_tensors: `"pt"` or `"np"`.
         mlm: False for causal language modeling: nothing is masked, and labels equal `input_ids`, with -100 at padding.
         mntp: True for masked next-token prediction (BehnamGhader et al. 2024, LLM2Vec), with `...ForCausalLM` models
@@ -105,8 +106,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         padding_free: return one row without padding, as `DataCollatorWithFlattening` does. The attention of the model
             must keep the sequences apart, as FlashAttention does with transformers 5. SDPA and eager attention of
             encoders treat the row as one sequence: pass `packing` instead.
-        position_ids_start: with `padding_free=True`, the position of the first token of each sequence: 0, or `padding_idx + 1`,
-            which is 2, for RoBERTa and similar models.
+        position_ids_start: with `padding_free=True`, the position of the first token of each sequence: 0, or
+            `padding_idx + 1`, which is 2, for RoBERTa and similar models.
         return_seq_idx: with `padding_free=True`, add `seq_idx` to the batch.
         return_flash_attn_kwargs: with `padding_free=True`, add `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and
             `max_length_k` to the batch. They give FlashAttention the ends of sequences, which some models, such as
@@ -152,8 +153,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
         With several views, `batch` is the number of examples times that of views.
 
-        In one row without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask` there are
-        **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;
+        In one row without padding, **input_ids** and **labels** are int64 `[1, tokens]`. Instead of `attention_mask`
+        there are **position_ids**, int64 `[1, tokens]`; **cu_seq_lens_q** and **cu_seq_lens_k**, int32 `[batch + 1]`;
         **max_length_q** and **max_length_k**, ints; and with `return_seq_idx` **seq_idx**, int32 `[1, tokens]`.
 
         With `packing`, unless it is for FlashAttention, the shape is `[rows, length]`. Instead of `attention_mask`
