@@ -82,8 +82,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             `[views * batch]` pairs as `loss.view(-1, views)`. View `v` of epoch `e` is the mask that epoch
             `views * e + v` has with one view. `"complementary"` for two views that mask each maskable token exactly
             once together (Bie et al. 2025, LLaDA 2.0): the second has the rate 1 - `mlm_probability`, and may have
-            fewer labels than `min_masked`. `compute_metrics` of `Trainer` does not receive all rows of the last batch of
-            an evaluation.
+            fewer labels than `min_masked`. `compute_metrics` of `Trainer` does not receive all rows of the last batch
+            of an evaluation.
         exact_count: mask exactly `mlm_probability` times the maskable tokens of a sequence, to whole units and rounded
             up or down at random so that the mean is exact, instead of each unit with its own probability. With weights,
             the probability of a unit is then only roughly proportional to its weight.
