@@ -49,7 +49,8 @@ def blocks_of(page: Path) -> list[Block]:
 def names(with_sentinels, tmp_path, monkeypatch) -> dict[str, Any]:
     """What blocks take for granted."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "composer", SimpleNamespace(Callback=object))  # which needs another torch
+    composer = SimpleNamespace(Callback=object, Trainer=SimpleNamespace)  # itself, it needs another torch
+    monkeypatch.setitem(sys.modules, "composer", composer)
     if not hasattr(masking_utils, "create_bidirectional_mask"):  # transformers 4, whose models cannot be packed
         monkeypatch.setattr(hf_dynmask, "packed_attention", lambda model: Packing(one_row=False), raising=False)
     tokenizer = with_sentinels
@@ -172,6 +173,7 @@ def test_the_callback_for_composer_sets_epoch_and_rate(names) -> None:
         run(block.text, names)
     collator = names["collator"]
     loader = DataLoader([dict(names["tokenizer"]("the cat sat on a mat"))] * 8, batch_size=2, collate_fn=collator)
+    assert (names["trainer"].callbacks, names["callback"].total_steps) == ([names["callback"]], 3 * 42)
     callback = names["StartEpoch"](collator, total_steps=6)
     collator.return_mask_rate = True
     for epoch in range(2):  # which end after three of the four batches, as with `train_subset_num_batches`
