@@ -14,6 +14,10 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar
 
+# A schedule within another receives a progress with rounding errors. This is more than these errors, and less than the
+# step of a training of a billion steps.
+_ROUNDING = 1e-12
+
 
 @lru_cache(maxsize=64)
 def _phase_bounds(lengths: tuple[float, ...]) -> tuple[float, ...]:
@@ -105,7 +109,7 @@ class StepCurve(Curve):
     shape = "in steps"
 
     def __call__(self, progress: float) -> float:
-        return self.rates[sum(boundary <= progress for boundary in self.boundaries)]
+        return self.rates[sum(boundary <= progress + _ROUNDING for boundary in self.boundaries)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,9 +121,9 @@ class PhaseCurve(Curve):
 
     def __call__(self, progress: float) -> float:
         bounds = _phase_bounds(tuple(length for _, length in self.phases))
-        number = sum(bound <= progress for bound in bounds[1:-1])
+        number = sum(bound <= progress + _ROUNDING for bound in bounds[1:-1])
         start, end = bounds[number : number + 2]
-        return self.phases[number][0](min((progress - start) / (end - start), 1.0))
+        return self.phases[number][0](min(max((progress - start) / (end - start), 0.0), 1.0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,7 +139,7 @@ class CyclicCurve(Curve):
             return self.schedule(1.0)  # the end of the last cycle, not the start of another
         position = progress * self.cycles
         number = math.floor(position)
-        if (number + 1) / self.cycles <= progress:  # rounding put the first step of a cycle into the cycle before it
+        if (number + 1) / self.cycles <= progress + _ROUNDING:  # the first step of a cycle was rounded down
             number += 1
         return self.schedule(min(max(position - number, 0.0), 1.0))
 

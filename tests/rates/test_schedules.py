@@ -151,6 +151,26 @@ def test_a_cycle_that_is_cut_off_ends_where_it_is(cycles) -> None:
     assert schedule(1.0) == pytest.approx(cycles % 1) == pytest.approx(schedule(1 - 1e-9), abs=1e-6)
 
 
+@settings(derandomize=True, deadline=None)
+@given(st.integers(0, 40), st.integers(1, 60), st.integers(1, 60), st.integers(1, 50))
+def test_a_phase_after_a_warm_up_begins_exactly_at_its_step(warmup: int, first: int, second: int, scale: int) -> None:
+    total = warmup + first + second
+    schedule = phase_schedule([(0.3, first), (0.1, second)])
+    schedule = with_warmup(schedule, warmup / total, start=0.3) if warmup else schedule
+    begins = scale * (warmup + first)
+    assert [rate_at(schedule, step, scale * total) for step in (begins - 1, begins)] == [0.3, 0.1]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(1, 20))
+def test_a_step_within_a_cycle_is_exact(cycles: int, first: int, second: int) -> None:
+    length = first + second
+    for inner in (step_schedule([0.3, 0.1], [first / length]), phase_schedule([(0.3, first), (0.1, second)])):
+        schedule = cyclic_schedule(inner, cycles)
+        rates = [rate_at(schedule, step, cycles * length) for step in range(cycles * length)]
+        assert rates == ([0.3] * first + [0.1] * second) * cycles
+
+
 def test_a_schedule_in_a_phase_covers_its_range_within_the_phase() -> None:
     schedule = phase_schedule([(0.3, 1), (linear_schedule(0.3, 0.1), 3)])
     assert [schedule(progress) for progress in (0.1, 0.25, 0.625, 1.0)] == pytest.approx([0.3, 0.3, 0.2, 0.1])
