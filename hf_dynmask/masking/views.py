@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,11 @@ class Views:
     count: int = 1
     complementary: bool = False
 
+    @property
+    def patterns_per_epoch(self) -> int:
+        """The number of patterns that an example uses in an epoch."""
+        return 1 if self.complementary else self.count
+
     def pattern(self, pattern: int, view: int) -> int:
         """The pattern of a view, from the one that the epoch has with a single view."""
         return pattern if self.complementary else pattern * self.count + view
@@ -45,6 +51,11 @@ class Views:
 
 
 SINGLE_VIEW = Views()
+
+
+def views_of(collator: Any) -> Views:
+    """The views that a collator makes of each example."""
+    return getattr(collator._plan, "views", SINGLE_VIEW)
 
 
 def checked_views(views: object) -> Views:

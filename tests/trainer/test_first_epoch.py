@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from datasets import Dataset
 from transformers import (
@@ -144,7 +145,7 @@ def test_a_model_that_trainer_saved_without_its_state(phase, expected, new_model
 def test_a_second_training_in_the_process_is_warned_of_unless_it_says_so(phase, expected, new_model) -> None:
     model = new_model()
     phase("one", model)
-    with pytest.warns(UserWarning, match=r"trained in this process with seed 3 until epoch 2.* Pass `first_epoch=2`"):
+    with pytest.warns(UserWarning, match=r"with seed 3 and the masks before epoch 2, .* Pass `first_epoch=2`"):
         phase("two", model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -185,12 +186,40 @@ def test_a_checkpoint_has_no_entry_unless_it_needs_one(phase, new_model, tmp_pat
     phase("one", new_model())
     phase("two", new_model(), MaskRateCallback(first_epoch=2))
     entries = [_entry(tmp_path / name) for name in ("one", "two")]
-    assert entries == [None, {"args": {}, "attributes": {}, "first_epoch": 2}]
+    assert entries == [None, {"args": {}, "attributes": {}, "first_epoch": 2, "views": 1}]
 
 
 def _entry(folder: Path) -> Any:
     state = json.loads((folder / "checkpoint-4/trainer_state.json").read_text())
     return state["stateful_callbacks"].get("hf_dynmask")
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (3, 2), (1, 2), (2, "complementary"), ("complementary", 2)])
+def test_no_mask_repeats_after_a_phase_with_other_views(phase, new_model, tmp_path, before, after) -> None:
+    model = new_model()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "This model was already trained")
+        first = phase("one", model, collator={"views": before})
+        model = BertForMaskedLM.from_pretrained(tmp_path / "one/checkpoint-4")
+        second = phase("two", model, collator={"views": after})
+        model = BertForMaskedLM.from_pretrained(tmp_path / "two/checkpoint-4")
+        third = phase("three", model, collator={"views": before})
+    views = {"complementary": 2}
+    assert [len(each) for each in (first, second)] == [4 * views.get(each, each) for each in (before, after)]
+    assert not set(first) & set(second)
+    assert not set(third) & {*first, *second}
+
+
+def test_views_of_an_earlier_training_in_the_process_count(phase, new_model) -> None:
+    model = new_model()
+    phase("one", model, collator={"views": 3})
+    with pytest.warns(UserWarning, match=r"masks before epoch 3, and masks begin at epoch 0 .* Pass `first_epoch=3`"):
+        phase("two", model, collator={"views": 2})
+
+
+def test_a_number_of_numpy_is_saved(phase, expected, new_model, tmp_path) -> None:
+    assert Counter(phase("one", new_model(), MaskRateCallback(first_epoch=np.int64(5)))) == expected(5, 6)
+    assert _entry(tmp_path / "one")["first_epoch"] == 5
 
 
 @pytest.mark.parametrize("first_epoch", [-1, 1.5, True, "2"])
