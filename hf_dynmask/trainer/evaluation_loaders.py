@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_dynmask.loading.loaders import find_collator, index_sampler, torch_loader
 from hf_dynmask.loading.numbering import number_batches
+from hf_dynmask.trainer.packing_checks import check_whole_batches
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -56,6 +57,7 @@ class _PatchedMethod:
             )
         loader = (self.own or partial(getattr(type(trainer), self._name), trainer))(*args, **kwargs)
         collator = find_collator(getattr(loader, "collate_fn", None))
+        check_whole_batches(collator, loader)
         if collator is not None and not collator.is_evaluation:
             serves = any(other is self._callback for other in trainer.callback_handler.callbacks)
             sampler, _ = number_batches(loader)

@@ -21,7 +21,7 @@ def check_packing(collator: Any, model: Any, loader: Any, trainer: Any | None) -
     packing = getattr(collator, "packing", None)
     if packing is not None:
         _check_model(packing, model)
-        _check_loader(collator, packing, loader)
+    check_whole_batches(collator, loader)
     if trainer is not None:
         _check_boundaries(trainer)
         if packing is not None:
@@ -39,8 +39,16 @@ def _check_model(packing: Packing, model: Any) -> None:
         )
 
 
-def _check_loader(collator: Any, packing: Packing, loader: Any) -> None:
-    if slices_batches(loader) and (packing.one_row or collator.return_mask_rate):
+def check_whole_batches(collator: Any, loader: Any) -> None:
+    """Checks that columns with a value for each sequence reach the model, if sequences share rows.
+
+    Raises:
+        RuntimeError: if accelerate would cut these columns to the number of rows.
+    """
+    packing = getattr(collator, "_packing", None)
+    if packing is None or not slices_batches(loader):
+        return
+    if (packing.one_row and collator.return_flash_attn_kwargs) or collator.return_mask_rate is True:
         raise RuntimeError(
             "Batches must reach the model whole, but accelerate cuts each column of a stream to the number of rows, "
             "and with it the ends or rates of packed sequences. Pass "

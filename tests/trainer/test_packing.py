@@ -148,6 +148,25 @@ def test_streams_unless_accelerate_cuts_columns(wordpiece, tmp_path, monkeypatch
         trainer.train()
 
 
+@pytest.mark.filterwarnings("ignore:`padding_free=True` needs attention")
+@pytest.mark.parametrize("options", [{}, {"return_mask_rate": True}, {"return_flash_attn_kwargs": False}], ids=str)
+@pytest.mark.parametrize("place", ["train_dataset", "eval_dataset"])
+def test_streams_without_padding(wordpiece, tmp_path, options, place) -> None:
+    trainer = _trainer(wordpiece, tmp_path, _model(), _Examples(), None, max_steps=2)
+    settings = {"padding_free": True, "return_flash_attn_kwargs": True, **options}
+    trainer.data_collator = DataCollatorForDynamicMasking(wordpiece, 0.3, seed=1, **settings)
+    setattr(trainer, "train_dataset" if place == "eval_dataset" else "eval_dataset", _rows())
+    setattr(trainer, place, _Examples())
+    use = trainer.train if place == "train_dataset" else trainer.get_eval_dataloader
+    if options == {"return_flash_attn_kwargs": False}:
+        use()  # every column has a value for each token
+        return
+    with pytest.raises(RuntimeError, match=r'Pass `accelerator_config={"dispatch_batches": False}`'):
+        use()
+    trainer.accelerator.dataloader_config.dispatch_batches = False
+    assert next(iter(trainer.get_eval_dataloader()))["cu_seq_lens_q"].shape == (9,)
+
+
 def test_metrics_need_a_row_for_each_example(wordpiece, tmp_path) -> None:
     model = _model()
     trainer = _trainer(wordpiece, tmp_path, model, _rows(), packed_attention(model), max_steps=2)
