@@ -52,7 +52,15 @@ class EpochAwareCollator:
         self._check_rate()
         if self.num_mask_patterns is not None:
             checked_integer(self.num_mask_patterns, "num_mask_patterns", 1, "Pass None for a new mask in each epoch.")
+            self._check_masks_return()
         return self._make_plan()
+
+    def _check_masks_return(self) -> None:
+        if isinstance(self.rate, RateDistribution) and self.rate.low_discrepancy:
+            raise ValueError(
+                f"`low_discrepancy` of `{self.rate_argument}` must be False with `num_mask_patterns`, because masks "
+                "that return must not depend on the other sequences of a batch, but got True. Leave one of them out."
+            )
 
     def _check_rate(self) -> None:
         if callable(self.rate):

@@ -69,7 +69,8 @@ class RateDistribution:
             of a unit is that of its first token.
 
     Raises:
-        ValueError: if `low_discrepancy` is neither True nor False, or `block_size` is not an integer of at least 1.
+        ValueError: if `quantile` is not a function, `low_discrepancy` is neither True nor False, or `block_size` is not
+            an integer of at least 1.
     """
 
     quantile: Callable[[np.ndarray], np.ndarray]
@@ -79,6 +80,11 @@ class RateDistribution:
     _part: ClassVar[StepPart | None] = None  # of a copy that a batch draws from
 
     def __post_init__(self) -> None:
+        if not callable(self.quantile):
+            raise ValueError(
+                f"`quantile` must be a function from uniform draws to rates, but got {self.quantile!r}. Pass a number "
+                "in place of the distribution for a constant rate."
+            )
         checked_flag(self.low_discrepancy, "low_discrepancy")
         if self.block_size is not None:
             checked_integer(self.block_size, "block_size", 1, "Pass None for one rate per sequence.", 1 << 31)
@@ -141,8 +147,19 @@ class RateDistribution:
         """The mean rate, by the midpoint rule."""
         return float(self._rates(_MIDPOINTS).mean())
 
+    @property
+    def distance_to_uniform(self) -> float:
+        """The largest distance between a quantile and that of U(0, 1)."""
+        return float(np.abs(np.sort(self._rates(_MIDPOINTS)) - _MIDPOINTS).max())
+
     def _rates(self, draws: np.ndarray) -> np.ndarray:
-        returned = self.quantile(draws)
+        try:
+            returned = self.quantile(draws)
+        except Exception as error:
+            raise ValueError(
+                f"`quantile` must accept uniform draws, float64 [sequences], but {self.quantile!r} raised "
+                f"{type(error).__name__}: {error}. Use functions of numpy."
+            ) from error
         rates = as_numbers(returned)
         if rates is None or rates.shape != draws.shape or not ((rates >= 0) & (rates <= 1)).all():
             raise ValueError(

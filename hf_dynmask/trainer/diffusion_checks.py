@@ -16,6 +16,8 @@ from hf_dynmask.strategies.units import every_token
 from hf_dynmask.trainer.callback import MaskRateCallback
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
+_CLIPPED = 0.01  # how far the rates of an evaluation may be from those of U(0, 1), so that 1 / rate stays finite
+
 
 def check_arguments(trainer: Any) -> None:
     """Checks that no argument of `Trainer` asks for another loss.
@@ -148,13 +150,13 @@ def warn_about_training_rate(collator: Any, callbacks: Iterable[Any]) -> None:
 
 
 def warn_about_evaluation_rate(collator: Any, callbacks: Iterable[Any]) -> None:
-    """Warns about evaluation at a rate that is no distribution: that of the callback, or of the collator without it."""
+    """Warns about evaluation at a rate other than U(0, 1): that of the callback, or of the collator without it."""
     bound = _rate_callbacks(callbacks)
     for callback in bound:
         name = "eval_mlm_probability"
-        _warn_about_rate(f"`{name}` of `MaskRateCallback`", callback.eval_mlm_probability, "`eval_loss`", f"{name}=")
+        _warn_about_bound(f"`{name}` of `MaskRateCallback`", callback.eval_mlm_probability, f"{name}=")
     if not bound and isinstance(collator, EpochAwareCollator):
-        _warn_about_rate(f"`{collator.rate_argument}`", collator.rate, "`eval_loss`", "")
+        _warn_about_bound(f"`{collator.rate_argument}`", collator.rate, "")
 
 
 def _rate_callbacks(callbacks: Iterable[Any]) -> list[MaskRateCallback]:
@@ -165,6 +167,15 @@ def _warn_about_rate(name: str, rate: Any, loss: str, argument: str) -> None:
     if not isinstance(rate, RateDistribution):
         _warn(
             f"{name} should be a distribution of rates, but is {rate!r}, so {loss} is not a bound. Pass "
+            f"`{argument}uniform_rate(1e-3, 1.0)`."
+        )
+
+
+def _warn_about_bound(name: str, rate: Any, argument: str) -> None:
+    _warn_about_rate(name, rate, "`eval_loss`", argument)
+    if isinstance(rate, RateDistribution) and rate.distance_to_uniform > _CLIPPED:
+        _warn(
+            f"{name} should be U(0, 1), or nearly so, but is {rate!r}, so `eval_loss` is not a bound. Pass "
             f"`{argument}uniform_rate(1e-3, 1.0)`."
         )
 

@@ -30,7 +30,7 @@ class MaskedDiffusionTrainer(Trainer):
     The loss is that of [`masked_diffusion_loss`] in nats per token: the losses over their rates, summed over all
     batches of an optimizer step and all ranks, divided by the number of tokens that may be masked. So it is the same
     for any number of accumulated batches. The evaluation loss is the sum over all of `eval_dataset` divided by its
-    tokens, whatever the batch size, and `exp(eval_loss)` is an upper bound of the perplexity in expectation.
+    tokens, whatever the batch size, and `exp(eval_loss)` is an upper bound on the perplexity in expectation.
 
     Special tokens, such as `[CLS]`, `[SEP]`, `[UNK]` and padding, are never masked. The bound does not contain them, so
     [`count_tokens`] does not count them. With them, the loss of short texts would seem lower than it is.
@@ -40,9 +40,12 @@ class MaskedDiffusionTrainer(Trainer):
 
     Args:
         args: the arguments of `Trainer`, by position. `data_collator` is a [`DataCollatorForDynamicMasking`] as below,
-            or one whose batches have `mask_rate`, together with `processing_class`, the tokenizer. A fixed rate or a
-            schedule gives no bound, with a warning. With [`MaskRateCallback`], pass `eval_mlm_probability` as well, or
-            evaluation has a fixed rate.
+            or one whose batches have `mask_rate`, together with `processing_class`, the tokenizer. Only rates from
+            U(0, 1), or nearly so, give a bound; for others in evaluation, and for a fixed rate or a schedule in
+            training, there is a warning. With [`MaskRateCallback`], pass `eval_mlm_probability` as well, or evaluation
+            has a fixed rate. A distribution with a `block_size` gives a bound if the model sees the tokens of earlier
+            blocks unmasked (Arriola et al. 2025, BD3LM). With complementary views, pass `uniform_rate(1e-3, 1 - 1e-3)`,
+            as the second view has the rate 1 - `mask_rate`.
         kwargs: the arguments of `Trainer`, by name.
 
     Raises:

@@ -117,6 +117,38 @@ def test_a_numbers_rate_is_told_as_well(wordpiece) -> None:
     assert (_batches(wordpiece, mlm_probability=0.3)[0]["mask_rate"] == torch.tensor(0.3)).all()
 
 
+@pytest.mark.parametrize("quantile", [0.3, math.sqrt])
+def test_a_collator_names_a_bad_quantile(wordpiece, quantile) -> None:
+    with pytest.raises(ValueError, match=r"^`quantile` must "):
+        DataCollatorForDynamicMasking(wordpiece, RateDistribution(quantile))
+
+
+@pytest.mark.parametrize(
+    ("distribution", "distance"),
+    [
+        (uniform_rate(), 0.0),
+        (RateDistribution(lambda u: 1 - u), 0.0),
+        (uniform_rate(0.1, 1.0), 0.1),
+        (uniform_rate(0.0, 0.3), 0.7),
+        (RateDistribution(np.square), 0.25),
+    ],
+)
+def test_the_distance_to_uniform_rates(distribution, distance) -> None:
+    assert distribution.distance_to_uniform == pytest.approx(distance, abs=1e-3)
+
+
+@pytest.mark.parametrize("patterns", [1, 3])
+def test_masks_that_return_do_not_depend_on_the_batch(wordpiece, patterns) -> None:
+    message = r"`low_discrepancy` of `mlm_probability` must be False with `num_mask_patterns`"
+    even = uniform_rate(low_discrepancy=True)
+    with pytest.raises(ValueError, match=message):
+        DataCollatorForDynamicMasking(wordpiece, even, num_mask_patterns=patterns)
+    collator = DataCollatorForDynamicMasking(wordpiece, num_mask_patterns=patterns)
+    with pytest.raises(ValueError, match=message):
+        collator.for_training(even, seed=0)
+    assert collator.for_evaluation(even).mlm_probability == uniform_rate()
+
+
 def test_evaluation_may_have_a_distribution(wordpiece) -> None:
     collator = DataCollatorForDynamicMasking(wordpiece, mlm_probability=uniform_rate(), exact_count=True, min_masked=0)
     evaluation = collator.for_evaluation(uniform_rate(0.4, 0.6))
@@ -139,6 +171,11 @@ def test_evaluation_may_have_a_distribution(wordpiece) -> None:
         (lambda: truncated_normal_rate(9.0, 0.1), "`mean` must be within 30 `std`"),
         (lambda: RateDistribution(lambda u: 2 * u).draw(KEYS), "`quantile` must return a rate between 0 and 1"),
         (lambda: RateDistribution(lambda u: 0.5).draw(KEYS), "`quantile` must return a rate between 0 and 1"),
+        (lambda: RateDistribution(0.3), "`quantile` must be a function from uniform draws to rates, but got 0.3. Pass"),
+        (
+            lambda: RateDistribution(math.sqrt).draw(KEYS),
+            "`quantile` must accept uniform draws.*sqrt.* raised TypeError",
+        ),
     ],
 )
 def test_bad_arguments(call, message) -> None:

@@ -19,6 +19,7 @@ from hf_dynmask import (
     DataCollatorForDynamicMasking,
     MaskAuditError,
     MaskRateCallback,
+    cosine_rate,
     linear_schedule,
     packed_attention,
     strategies,
@@ -401,6 +402,18 @@ class TestWarnings:
         trainer = make_trainer(trainer_options={"callbacks": [MaskRateCallback(eval_mlm_probability=0.15)]})
         with pytest.warns(UserWarning, match=r"is 0.15, so `eval_loss` is not a bound"):
             trainer.evaluate()
+
+    @pytest.mark.parametrize("rate", [uniform_rate(0.0, 0.3), uniform_rate(0.45, 0.95), cosine_rate()])
+    def test_evaluation_at_rates_that_give_no_bound(self, make_trainer, wordpiece, rate) -> None:
+        message = (
+            rf"should be U\(0, 1\), or nearly so, but is {re.escape(repr(rate))}, so `eval_loss` is not a bound. Pass"
+        )
+        callback = MaskRateCallback(eval_mlm_probability=rate)
+        with pytest.warns(UserWarning, match=f"`eval_mlm_probability` of `MaskRateCallback` {message} `eval_mlm_prob"):
+            make_trainer(trainer_options={"callbacks": [callback]}).evaluate()
+        clipped = DataCollatorForDynamicMasking(wordpiece, rate, **RIGHT)
+        with pytest.warns(UserWarning, match=f"`mlm_probability` {message} `uniform_rate"):
+            make_trainer(collator=clipped, trainer_options={"callbacks": []}).evaluate()
 
     def test_evaluation_at_the_fixed_rate_of_the_collator(self, make_trainer) -> None:
         trainer = make_trainer(trainer_options={"callbacks": []})
