@@ -45,6 +45,7 @@ def tokenizer_of(collator: Any) -> Any:
 
 def labels_each_token(collator: Any) -> bool:
     """Whether the labels of a collator certainly have a value for each token of the input."""
-    from transformers import DataCollatorForTokenClassification  # not at import, which would take seconds
+    # not at import, which would take seconds
+    from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenClassification
 
-    return isinstance(collator, DataCollatorForTokenClassification)
+    return isinstance(collator, DataCollatorForLanguageModeling | DataCollatorForTokenClassification)

@@ -183,7 +183,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
     replacement_weights: Any = field(default=None, compare=False)  # arrays do not compare to a bool
-    unmaskable_ids: Collection[int] = ()
+    unmaskable_ids: Collection[int] = field(default=(), compare=False)
     num_mask_patterns: int | None = None
     views: int | str = 1
     exact_count: bool = False

@@ -22,7 +22,7 @@ from hf_dynmask.loading.batch_counts import RECORDER
 from hf_dynmask.masking.denoisers import Denoiser, DensityQuantile, checked_denoisers
 from hf_dynmask.masking.mode_tokens import find_mode_tokens, with_mode_tokens
 from hf_dynmask.masking.sentinels import corrupt, find_sentinels, span_targets
-from hf_dynmask.masking.span_noise import NoisePlan, drawn_denoisers, noise_tokens
+from hf_dynmask.masking.span_noise import NoisePlan, check_one_density, drawn_denoisers, noise_tokens
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 
@@ -180,6 +180,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
     def _check_rate(self) -> None:
         if self.denoisers is None:
             super()._check_rate()
+            check_one_density(self.noise_density)
             return
         self._check_density(self.noise_density, "noise_density")
         if self.mean_noise_span_length != _SPAN_LENGTH:

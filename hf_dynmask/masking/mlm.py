@@ -57,6 +57,11 @@ class MaskingPlan:
     def __post_init__(self) -> None:
         checked_flag(self.exact_count, "exact_count")
         checked_replacement_probs(self.mask_replace_prob, self.random_replace_prob)
+        if self.replacement_weights is not None and self.random_replace_prob == 0:
+            raise ValueError(
+                "`replacement_weights` must be left out with `random_replace_prob=0.0`, as no token then becomes a "
+                "random one. Pass `random_replace_prob=0.1`, or leave one of them out."
+            )
         if self.mask_replace_prob > 0:
             check_mask_token(self.vocabulary, "`mask_replace_prob=0.0` to do without, or `mlm=False` to mask nothing")
         checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")

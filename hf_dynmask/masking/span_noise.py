@@ -22,7 +22,7 @@ from hf_dynmask.masking.denoisers import Denoiser, checked_span_length, draw_den
 from hf_dynmask.masking.keys import draw_keys_and_rates, sequence_keys
 from hf_dynmask.masking.ranking import lowest_in_rows
 from hf_dynmask.masking.sentinels import run_starts
-from hf_dynmask.rates.distributions import TokenRates
+from hf_dynmask.rates.distributions import RateDistribution, TokenRates
 from hf_dynmask.rates.schedules import FixedRate
 
 
@@ -116,13 +116,23 @@ def _settings(
     if plan.denoisers:
         keys = sequence_keys(tokens, pattern, plan.seed)
         return keys, *draw_densities_and_lengths(keys, plan.denoisers)
+    check_one_density(rate)
     keys, rates = draw_keys_and_rates(tokens, rate, pattern, plan.seed)
-    if isinstance(rates, TokenRates):
+    assert not isinstance(rates, TokenRates)
+    return keys, rates, plan.mean_noise_span_length
+
+
+def check_one_density(density: object) -> None:
+    """Checks that a density is one for each sequence.
+
+    Raises:
+        ValueError: if it is drawn for each block.
+    """
+    if isinstance(density, RateDistribution) and density.block_size is not None:
         raise ValueError(
             "`noise_density` must be one density for each sequence, but got a distribution with a `block_size`. Leave "
             "`block_size` out."
         )
-    return keys, rates, plan.mean_noise_span_length
 
 
 def _counts(

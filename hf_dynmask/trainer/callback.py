@@ -21,7 +21,6 @@ from hf_dynmask.rates.schedules import (
     check_schedule,
     checked_evaluation_rate,
     checked_fixed_rate,
-    rate_at,
 )
 from hf_dynmask.trainer.binding import Binding, calling_trainer, check_needs_no_trainer
 from hf_dynmask.trainer.evaluation_loaders import check_evaluation_loader
@@ -46,7 +45,7 @@ class MaskRateCallback(TrainerCallback):
     - evaluates with one fixed mask for each example at a fixed rate, and without masks in fine-tuning;
     - saves the losses that adaptive masks follow with each checkpoint;
     - adds `mask_rate`, the rate of the last optimizer step, to the training logs: to `trainer.state.log_history` and to
-      trackers such as TensorBoard and W&B.
+      trackers such as TensorBoard and W&B. With complementary views, it is 0.5, the mean of both.
 
     It does not change the `Trainer`'s collator. The training `DataLoader` and the loaders that the `Trainer` makes for
     evaluation send the epoch and the rate of each batch along with its indices. Other code may call the collator or
@@ -66,7 +65,9 @@ class MaskRateCallback(TrainerCallback):
             a batch does not hold the data for a full check, a log message says so once; see [`audit_batch`].
         first_epoch: the epoch in which masks begin, for a further phase of training on the same data and seed: the
             number of epochs before it. None: if the model was loaded from a checkpoint of a `Trainer`, the number of
-            its epochs, and 0 otherwise. Resumed training keeps its own.
+            its epochs, and 0 otherwise. If that training had several views, these count like epochs. Resumed training
+            keeps its own. With `restore_callback_states_from_checkpoint`, transformers logs that it ignores the entry
+            `hf_dynmask`, which this callback reads.
         log_statistics: whether to add to each training log, beside `mask_rate`, what all ranks have used since the last
             log: `masked_fraction`, the masked tokens as a fraction of the maskable ones; `num_labels`, the mean number
             of labels in an optimizer step; `padding_fraction`, the padding as a fraction of all input tokens; and
@@ -108,9 +109,10 @@ class MaskRateCallback(TrainerCallback):
                 f'`audit` must be True, False or "every_step", but got {audit!r}. Pass "every_step" to check all steps.'
             )
         self.audit = audit
-        if first_epoch is not None:
-            checked_integer(first_epoch, "first_epoch", 0, "Pass the number of epochs of the phases before.", INT64_MAX)
-        self.first_epoch = first_epoch
+        remedy = "Pass the number of epochs of the phases before."
+        self.first_epoch = (
+            None if first_epoch is None else checked_integer(first_epoch, "first_epoch", 0, remedy, INT64_MAX)
+        )
         self.log_statistics = checked_flag(log_statistics, "log_statistics")
         if callable(schedule):
             check_schedule(schedule, "schedule")
@@ -294,7 +296,7 @@ class MaskRateCallback(TrainerCallback):
     def _complete_logs(self, logs: dict[str, float], training: Training, state: TrainerState) -> None:
         if self._audit is not None:
             self._audit.check()
-        added = {"mask_rate": rate_at(training.collator.rate, max(state.global_step - 1, 0), state.max_steps)}
+        added = training.rate_log(max(state.global_step - 1, 0), state.max_steps)
         if self._statistics is not None and "learning_rate" in logs:  # a log of `Trainer` itself, so of all ranks
             added |= self._statistics.take()
         logs.update(added)

@@ -30,7 +30,8 @@ from hf_dynmask.loading.loaders import (
 )
 from hf_dynmask.loading.numbering import PEEKED_BATCHES, number_batches
 from hf_dynmask.loading.worker_order import WorkerOrderMonitor
-from hf_dynmask.rates.schedules import Rate
+from hf_dynmask.masking.views import views_of
+from hf_dynmask.rates.schedules import Rate, rate_at
 
 
 class Training:
@@ -108,6 +109,14 @@ class Training:
         """Whether the collator also has a schedule, which the callback's replaces."""
         other = self._source.rate
         return callable(other) and self._schedule is not None and self._schedule != other
+
+    def rate_log(self, step: int, total_steps: int) -> dict[str, float]:
+        """`mask_rate` for the log of a step; empty if nothing is masked."""
+        if self.collator._plan is None:
+            return {}
+        if views_of(self.collator).complementary:
+            return {"mask_rate": 0.5}  # of a rate and its complement
+        return {"mask_rate": rate_at(self.collator.rate, step, total_steps)}
 
     def start_epoch(self, state: TrainerState) -> None:
         """Plans an epoch, before its first batch is drawn."""
@@ -239,12 +248,17 @@ def _settings(collator: EpochAwareCollator) -> dict[str, Any]:
 def _check_unchanged(collator: EpochAwareCollator, settings: dict[str, Any]) -> None:
     for name, before in settings.items():
         now = getattr(collator, name)
-        if now is not before and now != before:
+        if now is not before and (_is_array(now) or _is_array(before) or now != before):
             raise RuntimeError(
                 f"`{name}` of the collator must not change while `Trainer` trains, because running workers do not see "
                 f"the change, but it changed from {before!r} to {now!r}. For a mask rate that changes, pass a schedule "
                 "to `MaskRateCallback`; make other changes before training."
             )
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a comparison may have several results."""
+    return hasattr(value, "__array__")
 
 
 def _epochs_done(args: TrainingArguments, state: TrainerState, loader: Any) -> int:

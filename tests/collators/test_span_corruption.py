@@ -24,7 +24,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_dynmask import MaskRateCallback, linear_schedule
+from hf_dynmask import MaskRateCallback, linear_schedule, uniform_rate
 from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
 from hf_dynmask.masking.sentinels import find_sentinels
 
@@ -391,11 +391,16 @@ class TestErrors:
             ({"seed": 1.5}, "`seed` must be an integer, but got 1.5"),
             ({"pad_to_multiple_of": 0}, "`pad_to_multiple_of` must be an integer of at least 1"),
             ({"return_tensors": "tf"}, "`return_tensors` must be one of 'pt', 'np', but got 'tf'"),
+            ({"noise_density": uniform_rate(block_size=4)}, "`noise_density` must be one density for each sequence"),
         ],
     )
     def test_bad_arguments(self, t5, options, message) -> None:
         with pytest.raises(ValueError, match=message):
             _collator(t5, **options)
+
+    def test_densities_of_blocks_in_evaluation(self, t5) -> None:
+        with pytest.raises(ValueError, match="`noise_density` must be one density for each sequence"):
+            _collator(t5).for_evaluation(uniform_rate(block_size=4))
 
     @pytest.mark.parametrize(
         ("examples", "message"),

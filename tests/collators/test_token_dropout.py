@@ -706,11 +706,22 @@ class TestErrors:
             ({"num_mask_patterns": 0}, "`num_mask_patterns` must be an integer of at least 1, but got 0"),
             ({"min_masked": -1}, "`min_masked` must be an integer of at least 0"),
             ({"seed": 1.5}, "`seed` must be an integer, but got 1.5"),
+            ({"mlm_probability": uniform_rate(block_size=4), "exact_count": True}, "`block_size` must be None with"),
         ],
     )
     def test_bad_arguments(self, wordpiece, options, message) -> None:
         with pytest.raises(ValueError, match=message):
             _masking(DataCollatorWithPadding(wordpiece), **options)
+
+    def test_labels_of_a_decoder_that_would_not_be_deleted(self, wordpiece) -> None:
+        inner = DataCollatorForLanguageModeling(wordpiece, mlm=False)
+        with pytest.raises(ValueError, match="must name `labels` with a DataCollatorForLanguageModeling"):
+            _masking(inner, target="delete")
+        batch = _masking(inner, target="delete", per_token_columns=["labels"], mlm_probability=0.5)(
+            [wordpiece("the cat sat on a mat"), wordpiece("the dog")], epoch=0
+        )
+        attended = batch["attention_mask"].bool()
+        assert torch.equal(batch["input_ids"][attended], batch["labels"][attended])
 
     def test_labels_of_tokens_that_would_not_be_deleted(self, wordpiece) -> None:
         inner = DataCollatorForTokenClassification(wordpiece)

@@ -148,6 +148,16 @@ def test_collators_with_weights_compare(wordpiece) -> None:
     assert made[0] == made[1] != DataCollatorForDynamicMasking(wordpiece, 0.3, replacement_weights=weights)
 
 
+def test_weights_that_would_be_ignored_are_refused(wordpiece) -> None:
+    with pytest.raises(ValueError, match=r"`replacement_weights` must be left out with `random_replace_prob=0.0`"):
+        DataCollatorForDynamicMasking(wordpiece, replacement_weights=np.ones(len(wordpiece)), random_replace_prob=0.0)
+
+
+def test_collators_with_arrays_of_unmaskable_ids_compare(wordpiece) -> None:
+    made = [DataCollatorForDynamicMasking(wordpiece, unmaskable_ids=np.array([5, 6])) for _ in range(2)]
+    assert made[0] == made[1] != DataCollatorForDynamicMasking(wordpiece, 0.3, unmaskable_ids=np.array([5, 6]))
+
+
 def test_huge_weights_are_relative_too(wordpiece) -> None:
     huge, ones = (random_ids(read_vocabulary(wordpiece), np.full(len(wordpiece), each)) for each in (1e308, 1.0))
     assert np.array_equal(huge.limits, ones.limits)

@@ -8,6 +8,7 @@ import math
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support import resumable
@@ -241,7 +242,7 @@ def test_a_second_training_goes_by_the_schedule_again(wordpiece, tmp_path) -> No
     trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(SCHEDULE)])
     trainer.train()
     trainer.model.seen.clear()
-    with pytest.warns(UserWarning, match="This model was already trained in this process with seed 42 until epoch"):
+    with pytest.warns(UserWarning, match="already trained in this process with seed 42 and the masks before"):
         trainer.train()
     assert _follows(trainer.model, _expected())
 
@@ -312,6 +313,15 @@ def test_the_rate_is_in_the_logs_of_trainer_and_tensorboard(wordpiece, tmp_path,
     assert [(event.step, event.value) for event in written] == [
         (step, pytest.approx(rate)) for step, rate in enumerate(expected, start=1)
     ]
+
+
+@pytest.mark.parametrize(("settings", "logged"), [({"mlm": False}, None), ({"views": "complementary"}, 0.5)])
+def test_the_logged_rate_is_that_of_what_is_masked(wordpiece, tmp_path, settings, logged) -> None:
+    trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(audit=False)], max_steps=2)
+    for name, value in settings.items():
+        setattr(trainer.data_collator, name, value)
+    trainer.train()
+    assert [entry.get("mask_rate") for entry in trainer.state.log_history if "loss" in entry] == [logged] * 2
 
 
 @pytest.mark.parametrize("restore", [False, True])
@@ -469,6 +479,18 @@ class TestErrors:
         with pytest.raises(RuntimeError, match=f"`{name}` of the collator must not change while `Trainer` trains"):
             trainer.train()
         assert trainer.state.global_step == 1
+
+    @pytest.mark.parametrize("name", ["replacement_weights", "unmaskable_ids"])
+    def test_an_array_that_changes_while_training(self, wordpiece, tmp_path, name) -> None:
+        class Changes(TrainerCallback):
+            def on_step_end(self, args, state, control, **kwargs):
+                setattr(trainer.data_collator, name, np.arange(5, 5 + len(getattr(trainer.data_collator, name))))
+
+        trainer = _trainer(wordpiece, tmp_path, [MaskRateCallback(), Changes()])
+        trainer.data_collator.unmaskable_ids = np.array([7, 8])
+        trainer.data_collator.replacement_weights = np.ones(len(wordpiece))
+        with pytest.raises(RuntimeError, match=f"`{name}` of the collator must not change while `Trainer` trains"):
+            trainer.train()
 
     @pytest.mark.parametrize("event", ["on_epoch_begin", "on_step_end"])
     def test_a_callback_that_is_added_while_training(self, wordpiece, tmp_path, event) -> None:
