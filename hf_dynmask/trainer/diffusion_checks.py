@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,12 +151,18 @@ def warn_about_training_rate(collator: Any, callbacks: Iterable[Any]) -> None:
 
 def warn_about_evaluation_rate(collator: Any, callbacks: Iterable[Any]) -> None:
     """Warns about evaluation at a rate other than U(0, 1): that of the callback, or of the collator without it."""
-    bound = _rate_callbacks(callbacks)
-    for callback in bound:
+    for name, rate, argument in _evaluation_rates(collator, _rate_callbacks(callbacks)):
+        _warn_about_rate(name, rate, "`eval_loss`", argument)
+        _warn_about_bound(name, rate, argument)
+
+
+def _evaluation_rates(collator: Any, callbacks: Sequence[MaskRateCallback]) -> Iterator[tuple[str, Any, str]]:
+    """The name, the value and the argument of each rate that an evaluation may have."""
+    for callback in callbacks:
         name = "eval_mlm_probability"
-        _warn_about_bound(f"`{name}` of `MaskRateCallback`", callback.eval_mlm_probability, f"{name}=")
-    if not bound and isinstance(collator, EpochAwareCollator):
-        _warn_about_bound(f"`{collator.rate_argument}`", collator.rate, "")
+        yield f"`{name}` of `MaskRateCallback`", callback.eval_mlm_probability, f"{name}="
+    if not callbacks and isinstance(collator, EpochAwareCollator):
+        yield f"`{collator.rate_argument}`", collator.rate, ""
 
 
 def _rate_callbacks(callbacks: Iterable[Any]) -> list[MaskRateCallback]:
@@ -172,7 +178,6 @@ def _warn_about_rate(name: str, rate: Any, loss: str, argument: str) -> None:
 
 
 def _warn_about_bound(name: str, rate: Any, argument: str) -> None:
-    _warn_about_rate(name, rate, "`eval_loss`", argument)
     if isinstance(rate, RateDistribution) and rate.distance_to_uniform > _CLIPPED:
         _warn(
             f"{name} should be U(0, 1), or nearly so, but is {rate!r}, so `eval_loss` is not a bound. Pass "

@@ -48,7 +48,8 @@ def check_whole_batches(collator: Any, loader: Any) -> None:
     packing = getattr(collator, "_packing", None)
     if packing is None or not slices_batches(loader):
         return
-    if (packing.one_row and collator.return_flash_attn_kwargs) or collator.return_mask_rate is True:
+    has_rates = collator.return_mask_rate and collator.return_mask_rate != "token"
+    if has_rates or (packing.one_row and collator.return_flash_attn_kwargs):
         raise RuntimeError(
             "Batches must reach the model whole, but accelerate cuts each column of a stream to the number of rows, "
             "and with it the ends or rates of packed sequences. Pass "
