@@ -640,14 +640,14 @@ class TestTrainer:
 def test_an_encoder_decoder_learns_to_restore_deleted_tokens(wordpiece, tmp_path) -> None:
     lengths = []
 
-    class Noting(T5ForConditionalGeneration):
-        def forward(self, input_ids=None, attention_mask=None, labels=None, decoder_input_ids=None, **rest):
-            lengths.append((self.training, attention_mask.sum(1).tolist(), labels.shape[1]))
-            return super().forward(input_ids, attention_mask, decoder_input_ids, labels=labels, **rest)
+    def note(model: Any, args: Any, inputs: Any) -> None:
+        lengths.append((model.training, inputs["attention_mask"].sum(1).tolist(), inputs["labels"].shape[1]))
 
     torch.manual_seed(0)
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "dropout_rate": 0.0}
-    model = Noting(T5Config(vocab_size=len(wordpiece), decoder_start_token_id=2, eos_token_id=3, **sizes))
+    special = {"decoder_start_token_id": 2, "eos_token_id": 3}
+    model = T5ForConditionalGeneration(T5Config(vocab_size=len(wordpiece), **special, **sizes))
+    model.register_forward_pre_hook(note, with_kwargs=True)
     texts = [[2, *range(5 + i, 35 + i), 3] for i in range(12)]
     data = [{"input_ids": ids, "labels": ids} for ids in texts]
     schedule = linear_schedule(0.6, 0.2)
