@@ -7,7 +7,7 @@ them. The functions of `hf_dynmask.rates.schedules` check the values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -28,6 +28,11 @@ def _phase_bounds(lengths: tuple[float, ...]) -> tuple[float, ...]:
     """
     ends = [Fraction(0), *accumulate(Fraction(str(length)) for length in lengths)]
     return tuple(float(end / ends[-1]) for end in ends)
+
+
+def _passed(bounds: Iterable[float], progress: float) -> int:
+    """The number of bounds that `progress` has reached."""
+    return sum(bound <= progress + _ROUNDING for bound in bounds)
 
 
 class Curve:
@@ -109,7 +114,7 @@ class StepCurve(Curve):
     shape = "in steps"
 
     def __call__(self, progress: float) -> float:
-        return self.rates[sum(boundary <= progress + _ROUNDING for boundary in self.boundaries)]
+        return self.rates[_passed(self.boundaries, progress)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,7 +126,7 @@ class PhaseCurve(Curve):
 
     def __call__(self, progress: float) -> float:
         bounds = _phase_bounds(tuple(length for _, length in self.phases))
-        number = sum(bound <= progress + _ROUNDING for bound in bounds[1:-1])
+        number = _passed(bounds[1:-1], progress)
         start, end = bounds[number : number + 2]
         return self.phases[number][0](min(max((progress - start) / (end - start), 0.0), 1.0))
 
