@@ -14,7 +14,7 @@ from benchmarks.ner.report.document import judgements
 from benchmarks.ner.report.finding import comparison_finding
 from benchmarks.ner.report.grouping import without_studies
 from benchmarks.ner.report.labels import rank
-from benchmarks.ner.report.study_tables import study_answer
+from benchmarks.ner.report.study_answer import study_answer
 from benchmarks.ner.report.task_section import Launched, difference_figure, tasks_of
 
 
