@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BASES = 6  # whose continuations follow each other, as in a study
 SENTENCES, GOLD, SPURIOUS = 300, 1.2, 0.5  # gold entities a sentence, and how many others one finds at the worst
 
 
@@ -19,6 +20,7 @@ class World(NamedTuple):
     topic: float = 0.0  # by document of ten sentences and arm
     shift: float = 0.0  # between the arms' means: 0 for the same distribution
     lottery: float = 0.0  # by seed and arm: what the half of the runs that is unlucky lacks
+    base: float = 0.0  # by base and arm: what the continuations of a base share
 
 
 SAME = {
@@ -43,6 +45,8 @@ def study(world: World, seeds: int, generator: np.random.Generator) -> np.ndarra
     ):
         logits = logits + generator.normal(0, deviation, shape)
     logits = logits + np.repeat(generator.normal(0, world.topic, (2, 1, SENTENCES // 10)), 10, axis=-1)
+    if world.base:
+        logits = logits + np.tile(generator.normal(0, world.base, (2, BASES, 1)), (1, seeds // BASES, 1))
     if world.lottery:
         logits = logits - world.lottery * generator.integers(2, size=(2, seeds, 1))
     gold, chance = generator.poisson(GOLD, SENTENCES), 1 / (1 + np.exp(-logits))

@@ -42,6 +42,7 @@ class Contrast(NamedTuple):
     p_adjusted: float | None = None
     detectable: Detectable | None = None  # at the level of the look, divided by the number of declared contrasts
     verdict: str = TOO_FEW
+    decided_at: int | None = None  # the pairs of the earlier look that the verdict is from
 
     @property
     def arms(self) -> ArmPair:
@@ -78,8 +79,11 @@ def contrast_of(outcome: Outcome, arms: ArmPair, pairs: Sequence[Pair], level: f
     )
 
 
-def adjusted(contrasts: Sequence[Contrast], decided: Mapping[ArmPair, str]) -> list[Contrast]:
-    """Adjusts the p-values of the contrasts that are not `decided` yet, and their verdicts, by Holm's method."""
+def adjusted(contrasts: Sequence[Contrast], decided: Mapping[ArmPair, Contrast]) -> list[Contrast]:
+    """Adjusts the p-values of the contrasts that are not `decided` yet, and their verdicts, by Holm's method.
+
+    The others have the verdict of the look that decided them.
+    """
     still_open = [each for each in contrasts if each.p is not None and each.arms not in decided]
     p_values = holm(np.array([each.p for each in still_open], dtype=float)).tolist()
     by_arms = {each.arms: p for each, p in zip(still_open, p_values, strict=True)}
@@ -102,10 +106,10 @@ def with_equivalence(contrast: Contrast, smallest: float) -> Contrast:
     return contrast._replace(verdict=verdict)
 
 
-def _with_verdict(contrast: Contrast, p: float | None, decided: str | None) -> Contrast:
-    if contrast.estimate is None:
-        return contrast if decided is None else contrast._replace(verdict=decided)
-    if p is None:
-        return contrast._replace(p_adjusted=None, verdict=decided or contrast.verdict)
+def _with_verdict(contrast: Contrast, p: float | None, decided: Contrast | None) -> Contrast:
+    if decided is not None:
+        return contrast._replace(p_adjusted=None, verdict=decided.verdict, decided_at=decided.decided_at)
+    if contrast.estimate is None or p is None:
+        return contrast
     verdict = describe(contrast.outcome, contrast.estimate.difference, p, contrast.level)
     return contrast._replace(p_adjusted=p, verdict=verdict)

@@ -130,6 +130,8 @@ def detectable(found: Estimate, level: float = LEVEL) -> Detectable:
 
 
 def _detectable(found: Estimate, level: float) -> float:
+    if not (found.of_units or found.of_documents):
+        return 0.0
     most = 2 * half_width(found, level) + 10 * math.hypot(found.of_units, found.of_documents)
     return float(optimize.brentq(lambda difference: power(found, difference, level) - POWER, 0.0, most))
 

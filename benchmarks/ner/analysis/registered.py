@@ -63,32 +63,33 @@ def judge(study: Study, results: Iterable[Result]) -> Judgement:
     runs = study_runs(study, results)
     arms = {cell.arguments.arms[0] for cell in study.grid.cells if cell.base is not None}
     looks: list[LookResult] = []
-    decided: dict[ArmPair, str] = {}
+    decided: dict[ArmPair, Contrast] = {}
     for look in study.looks:
         if not is_complete(study, runs.by_cell, arms, look.pairs):
             break
         looks.append(_look(study, runs.by_cell, look, decided))
         decided |= {
-            each.arms: f"{each.verdict} (decided at {look.pairs} pairs)"
+            each.arms: each._replace(decided_at=look.pairs)
             for each in looks[-1].primary
             if each.arms not in decided and each.p_adjusted is not None and each.verdict != NO_DIFFERENCE
         }
     return Judgement(study, runs, looks)
 
 
-def _look(study: Study, runs: RunsByCell, look: Look, decided: Mapping[ArmPair, str]) -> LookResult:
+def _look(study: Study, runs: RunsByCell, look: Look, decided: Mapping[ArmPair, Contrast]) -> LookResult:
     seeds, family = seeds_of_look(study, look.pairs), len(study.contrasts)
     of_arms = {arms: pairs_of(runs, *arms, seeds) for arms in (*study.contrasts, study.control)}
     primary = [contrast_of(LOSS, arms, of_arms[arms], look.level, family) for arms in study.contrasts]
     secondary = [contrast_of(F1, arms, of_arms[arms], look.level) for arms in study.contrasts]
     repeats = [(arm, study.reference) for arm in study.repeats]
+    compared = {frozenset(arms): arms for arms in (*repeats, study.control, *study.contrasts)}
     return LookResult(
         look,
         adjusted(primary, decided),
         [with_equivalence(each, study.smallest_difference) for each in secondary],
         contrast_of(LOSS, study.control, of_arms[study.control], look.level),
         [_dose(study, runs, arms, seeds, look.level) for arms in repeats],
-        [reason for arms in (*study.contrasts, study.control, *repeats) for reason in left_out(runs, *arms, seeds)],
+        [reason for arms in compared.values() for reason in left_out(runs, *arms, seeds)],
     )
 
 

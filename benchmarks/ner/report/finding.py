@@ -21,15 +21,18 @@ SAME = (
 )
 
 
-def comparison_finding(label: str, runs: Sequence[Result], found: Sequence[Comparison]) -> Paragraph:
+def comparison_finding(
+    label: str, runs: Sequence[Result], found: Sequence[Comparison], told: Sequence[Comparison] = ()
+) -> Paragraph:
     """Returns how far the reference is from the arms that a reader asks about, in each outcome.
 
     Args:
         label: names the task.
         runs: successful runs under the same conditions.
         found: their comparisons, of which [`differences`] has at least one.
+        told: those to mention; by default, all.
     """
-    by_outcome = _asked(differences(runs, found), runs)
+    by_outcome = _asked(differences(runs, told or found), runs)
     words = first_mention({printable(run["arm"]["name"]): arm_words(run) for run in runs})
     if found_no_entity(runs):
         by_outcome.pop(F1, None)

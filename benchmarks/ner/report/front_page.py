@@ -27,7 +27,7 @@ def front_page(results: Sequence[Result]) -> list[Block]:
     if study is not None and study.looks:
         return list(study_answer(study))
     label, launched = max(_compared(results), key=lambda each: _repeated_seeds(each[1].successful))
-    shown = comparison_finding(label, launched.successful, _with_most_masks(launched) or launched.found)
+    shown = comparison_finding(label, launched.successful, launched.found, _with_most_masks(launched))
     return [replace(shown, text=shown.text + _progress(study)), difference_figure(launched)]
 
 

@@ -13,7 +13,7 @@ from benchmarks.ner.training.curve import columns
 HEADINGS = ("arm", "seeds", "lowest", "reached after", "at the end", "rise")
 NOTE = (
     "Evaluations use one mask of each example, the same throughout, so that 'at the end' differs a little from the "
-    "final MLM loss, which is the mean over several (--mlm_evaluation_masks). 'lowest' is the mean over runs of the "
+    "final MLM loss, which is of other masks (--mlm_evaluation_masks). 'lowest' is the mean over runs of the "
     "lowest loss of each; 'reached after' is the share of the training steps at which it is reached; 'rise' is the "
     "range, over runs, of how far the loss at the end is above the lowest."
 )

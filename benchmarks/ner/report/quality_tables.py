@@ -21,7 +21,7 @@ NOTE = (
     "F1 counts whole entities (strict IOB2, micro-averaged, by seqeval), in percent. ± is the standard deviation "
     "over seeds; the interval is the 95 % confidence interval of the mean test F1 over three seeds or more. Accuracy "
     "is the share of correct tags. MLM loss is that of the validation text with 15 % of its tokens masked, in "
-    "nat, as the mean over several masks of each example (--mlm_evaluation_masks): lower is better."
+    "nat, over one mask of each example or the mean of several (--mlm_evaluation_masks): lower is better."
 )
 COMPARED_NOTE = (
     "A row is the first arm minus the second, over pairs of runs with the same seed. The first is better if its MLM "

@@ -14,8 +14,10 @@ METHOD = (
     "Intervals are those of the level of the look, for each contrast alone. The p-values of MLM loss are adjusted "
     "by Holm's method over the contrasts that no earlier look decided, and verdicts follow from them; those of "
     "test F1 are not adjusted. If there are pairs enough, a p-value is at least that of a sign-flip permutation "
-    "test. The last column has the difference that a test at the strictest of these levels finds with a power of "
-    "80 %, and its range, as the standard deviation is itself an estimate."
+    "test. Equivalence follows from two one-sided tests at the level of the look, whose interval is narrower than the "
+    "one shown. '80 % power for' is the size that a true difference needs for a t-test to find it in 80 % of such "
+    "studies, at the level of the look, divided by the number of declared contrasts for MLM loss, with the range that "
+    "the uncertain standard deviation allows."
 )
 
 
@@ -30,6 +32,7 @@ def study_section(judgement: Judgement) -> Iterator[Block]:
         yield _contrasts("Declared contrasts in MLM loss (nat), p by Holm's method", last.primary, last)
         yield _contrasts("The same in test F1 (points), p not adjusted", last.secondary, last)
         yield _passes(judgement, last)
+        yield _chance(last.control)
         yield Paragraph(METHOD, "Method:")
         yield from (Paragraph(printable(reason), "Left out:") for reason in last.left_out)
     yield from (Paragraph(printable(reason), "Not of this study:") for reason in judgement.runs.strangers)
@@ -45,12 +48,26 @@ def _row(contrast: Contrast) -> tuple[str, ...]:
     decimals = contrast.outcome.decimals
     return (
         printable(f"{contrast.first} minus {contrast.second}"),
-        printable(contrast.verdict),
+        _verdict(contrast),
         number(contrast.difference, f"{{:+.{decimals}f}}"),
         interval(contrast.low, contrast.high, decimals),
         p_text(contrast.p_adjusted),
         str(contrast.pairs),
         detectable_range(contrast.detectable, decimals),
+    )
+
+
+def _verdict(contrast: Contrast) -> str:
+    decided = "" if contrast.decided_at is None else f" (decided at {contrast.decided_at} pairs)"
+    return printable(contrast.verdict + decided)
+
+
+def _chance(control: Contrast) -> Paragraph:
+    """Says what the arms that differ in their masks alone differ by."""
+    arms = printable(f"{control.first} minus {control.second}")
+    numbers = f"{number(control.difference, '{:+.3f}')} nat, {interval(control.low, control.high, 3)}"
+    return Paragraph(
+        f"{arms}, which differ in nothing but the seed of their masks: {control.verdict} ({numbers}).", "Chance:"
     )
 
 

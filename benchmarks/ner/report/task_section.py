@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.ner.analysis.comparison import Comparison, comparisons, incomparable_reason
+from benchmarks.ner.analysis.comparison import Comparison, comparisons
 from benchmarks.ner.analysis.outcomes import Outcome
 from benchmarks.ner.experiments.result import Result
 from benchmarks.ner.report.blocks import Block, Figure, Heading, Paragraph
@@ -81,7 +81,10 @@ def speed_figure(label: str, by_stage: dict[str, list[Speed]]) -> Figure:
 
 def _launched(label: str, launch: str, runs: list[Result]) -> Launched:
     successful = [run for run in runs if run["status"] == "ok"]
-    found = [] if incomparable_reason(successful) else comparisons(successful)
+    try:
+        found = comparisons(successful)
+    except ValueError:  # `uncompared` says why
+        found = []
     return Launched(f"{label}, {launch}", launch, runs, found)
 
 

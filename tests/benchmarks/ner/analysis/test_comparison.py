@@ -2,7 +2,6 @@
 
 import math
 import re
-from itertools import groupby
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from support.harness import ROOT
-from support.made_results import SENTENCES, make_result, with_scores
+from support.made_results import SENTENCES, make_result
 
 from benchmarks.ner.analysis.comparison import (
     EXPLORATORY,
@@ -23,11 +22,13 @@ from benchmarks.ner.analysis.comparison import (
 )
 from benchmarks.ner.analysis.comparison import compare as compare_outcome
 from benchmarks.ner.analysis.outcomes import F1, LOSS, OUTCOMES
-from benchmarks.ner.analysis.seed_summary import summaries
+from benchmarks.ner.analysis.seed_summary import spread
 from benchmarks.ner.experiments.entity_counts import by_document
 from benchmarks.ner.experiments.result import result_path
 from benchmarks.ner.experiments.result_reader import load, read_results
 from benchmarks.ner.experiments.storage import write_result
+from benchmarks.ner.report.grouping import without_studies
+from benchmarks.ner.report.quality_tables import by_arm, percentages
 
 COMMITTED = ROOT / "benchmarks" / "results"
 
@@ -80,10 +81,8 @@ def test_a_lower_loss_is_better() -> None:
 
 def test_the_difference_is_that_of_the_means_in_the_table() -> None:
     results = arms({"anneal": 0.75, "none": 0.6})
-    ours, theirs = summaries(results)
-    found = compare(results, "anneal", "none")
-    assert found.difference == pytest.approx(ours.mean - theirs.mean)
-    assert found.conditions == ours.conditions == theirs.conditions
+    (ours, *_), (theirs, *_) = (spread(percentages(arm.successful, "test_f1")) for arm in by_arm(results)[::-1])
+    assert compare(results, "anneal", "none").difference == pytest.approx(ours - theirs)
 
 
 def test_results_in_any_order_say_the_same_each_time() -> None:
@@ -259,42 +258,29 @@ def test_what_cannot_be_compared_is_passed_over() -> None:
 
 
 def test_a_summary_is_of_student_s_t() -> None:
-    results = [*arms({"dynamic": 0.6}, seeds=range(4)), make_result("dynamic", 9, status="failed", reason="launch")]
-    (found,) = summaries(results)
-    scores = np.array([100 * result["quality"]["test_f1"] for result in results[:4]])
+    scores = np.array([61.0, 60.2, 62.7, 59.9])
     interval = stats.ttest_1samp(scores, 0).confidence_interval(0.95)
-    assert (found.dataset, found.arm, found.seeds) == ("tiny", "dynamic", (0, 1, 2, 3))
-    assert (found.mean, found.deviation) == pytest.approx((scores.mean(), scores.std(ddof=1)))
-    assert (found.low, found.high) == pytest.approx(tuple(interval))
+    assert spread(scores) == pytest.approx((scores.mean(), scores.std(ddof=1), *interval))
 
 
-@pytest.mark.parametrize(("scores", "interval"), [((0.02, 0.4, 0.9), (0.0, 100.0)), ((0.0, 0.0, 0.0), (0.0, 0.0))])
+@pytest.mark.parametrize(("scores", "interval"), [((2.0, 40.0, 90.0), (0.0, 100.0)), ((0.0, 0.0, 0.0), (0.0, 0.0))])
 def test_an_interval_of_f1_is_within_what_f1_can_be(scores, interval) -> None:
-    (found,) = summaries([with_scores(make_result("dynamic", seed), f1) for seed, f1 in enumerate(scores)])
-    assert (found.low, found.high) == interval
+    assert spread(scores)[2:] == interval
 
 
 def test_two_seeds_have_no_interval() -> None:
-    (found,) = summaries(make_result("dynamic", seed) for seed in range(2))
-    assert found.deviation > 0
-    assert (found.low, found.high) == (None, None)
+    assert spread([60.0, 62.0]) == (61.0, pytest.approx(math.sqrt(2)), None, None)
 
 
 def test_one_seed_has_no_spread() -> None:
-    (found,) = summaries([make_result("dynamic", 0)])
-    assert (found.deviation, found.low, found.high) == (None, None, None)
+    assert spread([60.0]) == (60.0, None, None, None)
 
 
-def test_the_committed_results_have_summaries() -> None:
+def test_the_committed_results_can_be_compared() -> None:
     results, _ = read_results(COMMITTED)
-    found = summaries(results)
-    scored = [each for each in results if each["status"] == "ok" and each["quality"]["test_f1"] is not None]
-    assert sum(len(one.seeds) for one in found) == len(scored)
-    keys = [(one.conditions, one.arm) for one in found]
-    assert len(set(keys)) == len(keys)
-    for _, members in groupby(found, key=lambda one: one.conditions):
-        assert len({one.dataset for one in members}) == 1
-    assert all(one.seeds for one in comparisons(results))
+    found = comparisons(without_studies(results))
+    assert found
+    assert all(each.seeds for each in found)
 
 
 def test_written_results_say_the_same(tmp_path) -> None:

@@ -316,8 +316,8 @@ def test_a_study_answers_in_its_first_sentence_and_shows_it(study, tmp_path):
     assert heading.text == "Repeated masks"
     assert answer.mark.startswith("Compared to new masks in each epoch, a mask that is seen 4 times costs 0.2")
     assert "one that is seen 40 times costs 1.0" in answer.mark
-    assert answer.mark.endswith("(99.5 % intervals, 6 pairs of runs).")
-    assert "no difference is found" in answer.text
+    assert answer.mark.endswith("; 99.5 % intervals, 6 pairs of runs from 6 bases.")
+    assert "no difference in MLM loss is found" in answer.text
     assert answer.text.endswith("This is look 1 of 2; the next is at 12 pairs.")
     assert question.text.endswith("Registered on 2026-11-29, before its first run.")
     figure.draw(tmp_path / figure.file)
@@ -346,7 +346,7 @@ def test_the_last_look_says_what_was_decided_before(study):
     (answer,) = (
         block for block in report(all_results(study), []) if "seen 4 times" in (getattr(block, "mark", 0) or "")
     )
-    assert "(95.2 % intervals, 12 pairs of runs)" in answer.mark
+    assert answer.mark.endswith("; 95.2 % intervals, 12 pairs of runs from 6 bases.")
     assert answer.text.endswith("This is the last look.")
     primary = next(block for block in report(all_results(study), []) if isinstance(block, Table))
     assert [row[1] for row in primary.rows][::2] == ["better (decided at 6 pairs)"] * 2
@@ -355,7 +355,7 @@ def test_the_last_look_says_what_was_decided_before(study):
 def test_a_cost_that_was_not_found_is_not_called_one(study):
     results = all_results(study, 6, noise=1.0)
     _, _, answer, *_ = report(results, [])
-    assert "4 times has no cost that was found, " in answer.mark
+    assert "4 times has no cost that was found (" in answer.mark
 
 
 def test_runs_of_an_unknown_study_are_named():
