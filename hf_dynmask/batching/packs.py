@@ -5,7 +5,7 @@ Each sequence is masked as if it were an example of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,13 +60,13 @@ def split_by_positions(batch: RaggedBatch) -> RaggedBatch:
     return bare._replace(lengths=np.diff(np.append(starts, len(bare.per_token["input_ids"]))), row_sizes=row_sizes)
 
 
-def refuse_packs(batch: RaggedBatch) -> None:
+def refuse_packs(batch: RaggedBatch, per_token_columns: Collection[str] = ()) -> None:
     """Checks that each example is one sequence.
 
     Raises:
         ValueError: if an example is a pack.
     """
-    if has_packs(batch):
+    if has_packs(batch, per_token_columns):
         raise ValueError(
             "`features` must be one sequence per example, as tokens would attend to other sequences, but are packs: "
             f"they have `{SEQ_LENGTHS}`, or `position_ids` that start again. Pass `packing=packed_attention(model)` to "
@@ -75,12 +75,12 @@ def refuse_packs(batch: RaggedBatch) -> None:
         )
 
 
-def has_packs(batch: RaggedBatch) -> bool:
-    """Whether an example is a pack, by `seq_lengths` or by `position_ids`."""
+def has_packs(batch: RaggedBatch, per_token_columns: Collection[str] = ()) -> bool:
+    """Whether an example is a pack, by `seq_lengths`, or by `position_ids` unless `per_token_columns` name them."""
     if batch.row_sizes is not None:
         return bool(np.maximum.reduce(batch.row_sizes) > 1)
     positions = batch.per_token.get("position_ids")
-    if positions is None or positions.ndim != 1:
+    if positions is None or positions.ndim != 1 or "position_ids" in per_token_columns:
         return False
     nonempty = int(np.count_nonzero(batch.without_padding().lengths))
     return int(np.count_nonzero(_sequence_starts(batch))) > nonempty

@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_dynmask.batching.features import length_or_none
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
-from hf_dynmask.core.checks import checked_integer, checked_tokenizer
+from hf_dynmask.core.checks import checked_epoch, checked_tokenizer
 from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.rates.schedules import FixedRate
 from hf_dynmask.strategies import Strategy
@@ -109,7 +109,7 @@ def mask_tokens(
     ends = np.cumsum(list(map(len, rows["input_ids"])))
     rows[_INDEX] = np.split(np.arange(ends[-1]), ends[:-1])
     examples = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-    checked_integer(epoch, "epoch", 0, "Count epochs from 0.")
+    checked_epoch(epoch)
     batch = collator(examples, return_tensors="np", epoch=epoch)
     ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows["input_ids"]])
     masked = (_with_values(ids, batch, "input_ids"), _with_values(np.full_like(ids, IGNORE_INDEX), batch, "labels"))

@@ -12,7 +12,7 @@ import numpy as np
 from hf_dynmask.batching.features import column_names
 from hf_dynmask.collators.clock import Clock
 from hf_dynmask.collators.epoch_warnings import warn_seed_without_epoch, warn_unstable_evaluation
-from hf_dynmask.core.checks import INT64_MAX, checked_fraction, checked_integer, checked_tokenizer
+from hf_dynmask.core.checks import checked_epoch, checked_fraction, checked_integer, checked_tokenizer
 from hf_dynmask.core.draws import stream_keys
 from hf_dynmask.loading.batch_position import BatchPosition, current_position, record_columns
 from hf_dynmask.rates.distributions import RateDistribution, StepPart
@@ -134,7 +134,7 @@ class EpochAwareCollator:
                 "`callbacks=[MaskRateCallback()]` to `Trainer`."
             )
         self._follow_tokenizer(Vocabulary.is_current_in_full)
-        self._clock.set_epoch(checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX))
+        self._clock.set_epoch(checked_epoch(epoch))
         if self.losses is not None:
             self.losses.start_epoch(epoch)
 
@@ -177,7 +177,7 @@ class EpochAwareCollator:
 
     def for_training(self, rate: Rate | None, seed: int) -> Any:
         """A copy with its own clock, at `rate` unless it is None. `seed` applies if this collator has none."""
-        changes = {self.rate_argument: self.rate if rate is None else rate}
+        changes = {} if rate is None else {self.rate_argument: rate}
         return self._clone_with(seed=seed if self.seed is None else self.seed, **changes)
 
     def for_evaluation(self, mlm_probability: FixedRate = 0.15) -> Any:
@@ -233,11 +233,7 @@ class EpochAwareCollator:
         position = current_position() if epoch is None and progress is None else None
         if position is not None and self._follows(position):
             return self._collate_at(position, features, return_tensors)
-        known = (
-            self._clock.epoch()
-            if epoch is None
-            else checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX)
-        )
+        known = self._clock.epoch() if epoch is None else checked_epoch(epoch)
         return self._collate(features, return_tensors, self._rate_after(progress), self._pattern(known))
 
     def _collate(self, features: Any, return_tensors: str | None, rate: FixedRate, pattern: int) -> Any:
@@ -277,7 +273,7 @@ class EpochAwareCollator:
             return position.rate
         if not callable(self.rate):
             return self.rate
-        if position.step is None or position.total_steps is None:
+        if position.total_steps is None:
             return self._rate_after(None)
         return rate_at(self.rate, position.step, position.total_steps)
 
@@ -315,7 +311,7 @@ class EpochAwareCollator:
 def _in_step(rate: FixedRate, position: BatchPosition, seed: int | None) -> FixedRate:
     """The rate, whose low discrepancy extends to the whole optimizer step of a batch."""
     is_spread = isinstance(rate, RateDistribution) and rate.low_discrepancy
-    if not is_spread or position.step is None or position.parts == 1:
+    if not is_spread or position.parts == 1:
         return rate
     key = stream_keys(seed or 0, np.array([position.step], dtype=np.uint64), position.epoch)
     return rate.for_part(StepPart(position.part, position.parts, key))  # type: ignore[union-attr]

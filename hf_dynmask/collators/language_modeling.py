@@ -33,7 +33,7 @@ from hf_dynmask.core.ragged import IGNORE_INDEX, RaggedBatch
 from hf_dynmask.loading.batch_counts import RECORDER
 from hf_dynmask.masking.mlm import MaskingPlan, apply_mask, mask_batch
 from hf_dynmask.masking.views import Views, checked_views
-from hf_dynmask.rates.distributions import RateDistribution, TokenRates
+from hf_dynmask.rates.distributions import TokenRates
 from hf_dynmask.rates.schedules import FixedRate, Rate, checked_evaluation_rate
 from hf_dynmask.strategies import Strategy, whole_word
 
@@ -246,15 +246,18 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
                 'the rate of each sequence, or "token" for that of each token.'
             )
         views = checked_views(self.views)
+        if self.mntp and self.losses is not None:
+            raise ValueError(
+                "`mntp` must be False if the strategy follows losses, as `compute_loss` does not shift the labels, but "
+                "got True. Pass another strategy."
+            )
         self._check_packing()
         if not self.mlm:
             self._check_masks_nothing(views)
-        strategy = _with_whole_words(self._strategy, self.whole_word_mask, self.mlm)
-        if not self.mlm:
             return None
-        plan = MaskingPlan(
+        return MaskingPlan(
             vocabulary=self._vocabulary.with_unmaskable(self.unmaskable_ids),
-            strategy=strategy,
+            strategy=_with_whole_words(self._strategy) if self.whole_word_mask else self._strategy,
             mask_replace_prob=self.mask_replace_prob,
             random_replace_prob=self.random_replace_prob,
             exact_count=self.exact_count,
@@ -263,10 +266,8 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
             replacement_weights=self.replacement_weights,
             mntp=self.mntp,
             views=views,
+            rate=self.rate,
         )
-        if isinstance(self.rate, RateDistribution):
-            plan.try_rate(self.rate)
-        return plan
 
     def _check_rate(self) -> None:
         if self.mlm:
@@ -275,13 +276,14 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
     def _check_masks_nothing(self, views: Views) -> None:
         """Refuses arguments that causal language modeling would ignore."""
         is_set = {
+            "whole_word_mask": self.whole_word_mask,
             "mntp": self.mntp,
             "views": views.count > 1,
             "unmaskable_ids": self._vocabulary.with_unmaskable(self.unmaskable_ids) is not self._vocabulary,
             "replacement_weights": self.replacement_weights is not None,
         }
-        for name in is_set:
-            if is_set[name]:
+        for name, value in is_set.items():
+            if value:
                 raise ValueError(
                     f"`{name}` must be left at its default with `mlm=False`, which masks nothing, but got "
                     f"{getattr(self, name)!r}. Pass one of the two."
@@ -333,7 +335,7 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
 
     def _repeated(self, batch: RaggedBatch, views: int) -> RaggedBatch:
         """The batch with each sequence as many times as it has views."""
-        if has_packs(batch) and "position_ids" not in self.per_token_columns:
+        if has_packs(batch, self.per_token_columns):
             raise ValueError(
                 "`views` must be 1 for examples that are packs, whose sequences fill rows of a given length, but got "
                 f"{self.views!r}. Pass each sequence as an example, with `packing=packed_attention(model)`."
@@ -359,11 +361,10 @@ class DataCollatorForDynamicMasking(EpochAwareCollator):
         Raises:
             ValueError: if the examples are packs, and there is no packing.
         """
-        has_own_positions = "position_ids" in self.per_token_columns
         if self._packing is None:
-            if not has_own_positions:
-                refuse_packs(batch)
+            refuse_packs(batch, self.per_token_columns)
             return batch, None
+        has_own_positions = "position_ids" in self.per_token_columns
         batch = batch.without_padding() if has_own_positions else split_by_positions(batch)
         return batch, None if self._packing.one_row else pack_rows(batch, self.pad_to_multiple_of)
 
@@ -402,14 +403,8 @@ def _with_token_rates(batch: RaggedBatch, rates: float | np.ndarray | TokenRates
     return batch.with_column(_MASK_RATE, column)
 
 
-def _with_whole_words(strategy: Strategy, whole_word_mask: bool, mlm: bool) -> Strategy:
-    """The strategy that results from `whole_word_mask`, an argument of transformers."""
-    if not whole_word_mask:
-        return strategy
-    if not mlm:
-        raise ValueError(
-            "`whole_word_mask` must be False with `mlm=False`, which masks nothing, but got True. Pass one of the two."
-        )
+def _with_whole_words(strategy: Strategy) -> Strategy:
+    """The strategy that `whole_word_mask=True` means."""
     if strategy.name not in ("token", "whole_word"):
         raise ValueError(
             f'`whole_word_mask=True` is `strategy="whole_word"`, but got `strategy={strategy!r}` as well. Pass one.'

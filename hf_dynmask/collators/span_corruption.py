@@ -161,14 +161,12 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         Raises:
             ValueError: if there is a `rate`, but denoisers have densities of their own.
         """
-        if self.denoisers is None:
-            return super().for_training(rate, seed)
-        if rate is not None:
+        if self.denoisers is not None and rate is not None:
             raise ValueError(
                 "`schedule` of `MaskRateCallback` must be None if the collator has `denoisers`, which have densities "
                 f"of their own, but got {rate!r}. Pass `MaskRateCallback()`."
             )
-        return self._clone_with(seed=seed if self.seed is None else self.seed)
+        return super().for_training(rate, seed)
 
     @property
     def rate(self) -> Rate:
@@ -232,8 +230,7 @@ class DataCollatorForSpanCorruption(EpochAwareCollator):
         batch = ragged_batch(features, self.per_token_columns)
         check_columns(batch, self._vocabulary)
         batch = batch.with_padding(padding_mask(batch, self._vocabulary))
-        if "position_ids" not in self.per_token_columns:
-            refuse_packs(batch)
+        refuse_packs(batch, self.per_token_columns)
         batch = batch.without_padding()
         tokens = batch.tokens
         maskable = maskable_tokens(batch, self._vocabulary) & ~np.isin(tokens.input_ids, self._own_ids)

@@ -29,7 +29,6 @@ from hf_dynmask.core.ragged import IGNORE_INDEX
 from hf_dynmask.loading.batch_counts import RECORDER
 from hf_dynmask.masking.kept_tokens import keep_one_attended, keep_one_ordinary
 from hf_dynmask.masking.mlm import MaskingPlan, mask_batch
-from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.vocabulary.vocabulary import check_mask_token
@@ -165,7 +164,7 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
             )
         mask_replace_prob = self._checked_mask_replace_prob()
         self._check_per_token_columns()
-        plan = MaskingPlan(
+        return MaskingPlan(
             vocabulary=self._vocabulary,
             strategy=self._strategy,
             mask_replace_prob=mask_replace_prob,
@@ -173,10 +172,8 @@ class DataCollatorWithTokenDropout(EpochAwareCollator):
             exact_count=self.exact_count,
             min_masked=self.min_masked,
             seed=0 if self.seed is None else self.seed,
+            rate=self.rate,
         )
-        if isinstance(self.rate, RateDistribution):
-            plan.try_rate(self.rate)
-        return plan
 
     def _checked_mask_replace_prob(self) -> float:
         """The probability of the mask token; 0 if no id is replaced, so that no mask token is needed."""

@@ -21,14 +21,14 @@ def checked_rate(rate: object, argument: str, other: str = "") -> float:
     return checked_fraction(rate, argument, f"It is the fraction of tokens to mask: pass 0.15 for 15 %{other}.")
 
 
-def checked_fraction(value: object, argument: str, remedy: str = "") -> float:
+def checked_fraction(value: object, argument: str, remedy: str) -> float:
     """`value` as a float.
 
     Raises:
         ValueError: if it is not a number in [0, 1]; NaN is not.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise ValueError(f"`{argument}` must be a number between 0 and 1, but got {value!r}. {remedy}".rstrip())
+        raise ValueError(f"`{argument}` must be a number between 0 and 1, but got {value!r}. {remedy}")
     return float(value)
 
 
@@ -72,6 +72,15 @@ def checked_integer(value: object, argument: str, minimum: int | None, remedy: s
     if maximum is not None and int(value) > maximum:
         raise ValueError(f"`{argument}` must be an integer of at most {maximum}, but got {value!r}. {remedy}")
     return int(value)
+
+
+def checked_epoch(value: object) -> int:
+    """`value` as an int.
+
+    Raises:
+        ValueError: if it is not an integer of int64, from 0.
+    """
+    return checked_integer(value, "epoch", 0, "Count epochs from 0.", INT64_MAX)
 
 
 def checked_number(value: object, argument: str, remedy: str) -> float:
@@ -140,7 +149,7 @@ def checked_positive(value: object, argument: str) -> float:
     return float(value)
 
 
-def checked_length_probs(probs: Sequence[float]) -> list[float]:
+def checked_length_probs(probs: Sequence[float], argument: str) -> list[float]:
     """The probabilities of lengths 1, 2, 3, ..., scaled to sum to 1.
 
     Raises:
@@ -151,7 +160,7 @@ def checked_length_probs(probs: Sequence[float]) -> list[float]:
     total = sum(numbers)
     if len(numbers) < len(values) or not all(0 <= number < math.inf for number in numbers) or not 0 < total < math.inf:
         raise ValueError(
-            f"`lengths` must be finite, non-negative probabilities that are not all 0, but got {probs!r}. Pass the "
+            f"`{argument}` must be finite, non-negative probabilities that are not all 0, but got {probs!r}. Pass the "
             "probabilities of lengths 1, 2, 3, ..., such as `fixed_lengths(3)`."
         )
     return [number / total for number in numbers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_dynmask.core.checks import INT64_MAX, checked_integer
+from hf_dynmask.core.checks import INT64_MAX, checked_epoch, checked_integer
 from hf_dynmask.loading.batch_position import EpochPlan
 from hf_dynmask.loading.loaders import (
     check_order,
@@ -47,7 +47,7 @@ def start_epoch(
 def _check_numbers(
     epoch: int, total_steps: int | None, gradient_accumulation_steps: int, first_step: int | None
 ) -> None:
-    checked_integer(epoch, "epoch", 0, "Count epochs from 0.", INT64_MAX)
+    checked_epoch(epoch)
     checked_integer(gradient_accumulation_steps, "gradient_accumulation_steps", 1, "Pass 1 for none.", INT64_MAX)
     if total_steps is not None:
         remedy = "Pass the number of optimizer steps of the whole training."

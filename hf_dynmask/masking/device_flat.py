@@ -27,6 +27,16 @@ def sequence_numbers(
     return rows[:, None].expand(input_ids.shape).reshape(-1)
 
 
+def flat_sequences(
+    input_ids: torch.Tensor, numbers: torch.Tensor, attended: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, Groups, torch.Tensor]:
+    """The order of tokens with padding as the last sequence, and in it the ids, the sequences and the positions."""
+    order = torch.argsort((~attended).reshape(-1).to(torch.uint8), stable=True)
+    ids, number, is_token = (each.reshape(-1)[order] for each in (input_ids, numbers, attended))
+    sequences = groups_of(starts_where((number[1:] != number[:-1]) | (is_token[1:] != is_token[:-1])))
+    return order, ids, sequences, sequences.index_in_group()
+
+
 def mask_flat(
     input_ids: torch.Tensor,
     numbers: torch.Tensor,
@@ -46,15 +56,13 @@ def mask_flat(
     """
     if not input_ids.numel():
         return maskable, input_ids
-    order = torch.argsort((~attended).reshape(-1).to(torch.uint8), stable=True)  # padding becomes the last sequence
-    ids, number, is_token, maskable = (each.reshape(-1)[order] for each in (input_ids, numbers, attended, maskable))
-    sequences = groups_of(starts_where((number[1:] != number[:-1]) | (is_token[1:] != is_token[:-1])))
-    positions = sequences.index_in_group()
+    order, ids, sequences, positions = flat_sequences(input_ids, numbers, attended)
+    maskable = maskable.reshape(-1)[order]
     examples = sequences.total(example_terms(plan.golden, ids, positions))
     keys = stream_keys(plan.golden, plan.seed, examples, pattern)
     limits = limits_of(rate, keys, plan)
-    if isinstance(rate, torch.Tensor):
-        limits = limits[number] if len(rate) != 1 else limits
+    if isinstance(rate, torch.Tensor) and len(rate) != 1:
+        limits = limits[numbers[order]]
     unlabeled = None
     if labeled is not None:
         is_labeled = labeled.reshape(-1)[order]

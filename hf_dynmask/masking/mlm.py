@@ -10,7 +10,7 @@ detects it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -24,8 +24,8 @@ from hf_dynmask.masking.keys import draw_keys_and_rates, draw_rates_in_pairs
 from hf_dynmask.masking.replacement import RandomIds, random_ids, replace
 from hf_dynmask.masking.unit_selection import select_units
 from hf_dynmask.masking.views import SINGLE_VIEW, Views, complement
-from hf_dynmask.rates.distributions import TokenRates
-from hf_dynmask.rates.schedules import FixedRate
+from hf_dynmask.rates.distributions import RateDistribution, TokenRates
+from hf_dynmask.rates.schedules import FixedRate, Rate
 from hf_dynmask.strategies import Strategy
 from hf_dynmask.strategies.aligned_labels import word_continuations
 from hf_dynmask.strategies.masking_tokens import MaskingTokens
@@ -53,8 +53,9 @@ class MaskingPlan:
     replacement_weights: Any = None
     mntp: bool = False
     views: Views = SINGLE_VIEW
+    rate: InitVar[Rate] = 0.5  # tried on a token, so that construction raises what a distribution or the strategy would
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, rate: Rate) -> None:
         checked_flag(self.exact_count, "exact_count")
         checked_replacement_probs(self.mask_replace_prob, self.random_replace_prob)
         if self.replacement_weights is not None and self.random_replace_prob == 0:
@@ -67,7 +68,7 @@ class MaskingPlan:
         checked_integer(self.min_masked, "min_masked", 0, "Pass 0 to allow sequences without a label.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
         _ = self.random_ids
-        self.try_rate(0.5)
+        self._try_rate(rate if isinstance(rate, RateDistribution) else 0.5)
 
     @cached_property
     def random_ids(self) -> RandomIds:
@@ -81,7 +82,7 @@ class MaskingPlan:
             keep_first_tokens(maskable, tokens)
         return maskable
 
-    def try_rate(self, rate: FixedRate) -> None:
+    def _try_rate(self, rate: FixedRate) -> None:
         """Masks a sequence of one token at this rate.
 
         Raises:

@@ -1,1 +1,1 @@
-"""What a model computes on a batch of masked tokens: logits at labels only, and attention within packed sequences."""
+"""The computations of a model on masked tokens: logits at labels only, and attention within packed sequences."""

@@ -11,9 +11,9 @@ import torch
 from hf_dynmask.core.checks import checked_integer, checked_positive
 from hf_dynmask.core.draws import Purpose
 from hf_dynmask.core.draws_torch import draw, example_terms, golden, mixed_seed, spread, stream_keys
-from hf_dynmask.core.groups_torch import groups_of, starts_where
 from hf_dynmask.core.ragged import IGNORE_INDEX
-from hf_dynmask.masking.device_checks import pattern_of
+from hf_dynmask.masking.device_checks import describe, pattern_of
+from hf_dynmask.masking.device_flat import flat_sequences
 from hf_dynmask.modeling.categorical_sampling import sample_ids
 from hf_dynmask.modeling.sequence_layout import sequences_of
 
@@ -105,10 +105,7 @@ def _draws(
         return original
     constant = golden(original.device)
     mixed = mixed_seed(checked_integer(seed, "seed", None, "Pass 0, for example."))
-    order = torch.argsort((~attended).reshape(-1).to(torch.uint8), stable=True)  # padding becomes the last sequence
-    ids, number, is_token = (each.reshape(-1)[order] for each in (original, numbers, attended))
-    sequences = groups_of(starts_where((number[1:] != number[:-1]) | (is_token[1:] != is_token[:-1])))
-    positions = sequences.index_in_group()
+    order, ids, sequences, positions = flat_sequences(original, numbers, attended)
     examples = sequences.total(example_terms(constant, ids, positions))
     pattern = pattern_of(epoch, original.device)
     keys = stream_keys(constant, torch.tensor(mixed, device=original.device), examples, pattern)
@@ -175,6 +172,4 @@ def _are_of_tokens(logits: Any, device: torch.device) -> bool:
 
 
 def _describe(value: object) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"{value.dtype} {list(value.shape)} on {value.device}"
-    return f"the keys {sorted(value)}" if isinstance(value, MutableMapping) else f"a {type(value).__name__}"
+    return f"the keys {sorted(value)}" if isinstance(value, MutableMapping) else describe(value)

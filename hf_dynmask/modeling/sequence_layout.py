@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hf_dynmask.masking.device_checks import describe
 from hf_dynmask.masking.device_flat import sequence_numbers
 
 
@@ -57,7 +58,7 @@ def _column(batch: Mapping[str, Any], name: str) -> torch.Tensor | None:
         return values
     raise ValueError(
         f"`{name}` must have a value for each token of `batch`, {list(ids.shape)} on {ids.device}, but got "
-        f"{_describe(values)}. Pass the batch as the collator returns it, with all columns on one device."
+        f"{describe(values)}. Pass the batch as the collator returns it, with all columns on one device."
     )
 
 
@@ -68,12 +69,6 @@ def _boundaries(batch: Mapping[str, Any]) -> torch.Tensor | None:
     if not isinstance(values, torch.Tensor) or values.dim() != 1 or values.device != ids.device or len(ids) != 1:
         raise ValueError(
             f"`cu_seq_lens_q` must be integers `[sequences + 1]` for one row of tokens on {ids.device}, but got "
-            f"{_describe(values)} for `input_ids` of shape {list(ids.shape)}. Pass the batch that the collator returns."
+            f"{describe(values)} for `input_ids` of shape {list(ids.shape)}. Pass the batch that the collator returns."
         )
     return values
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"shape {list(value.shape)} on {value.device}"
-    return f"a {type(value).__name__}"

@@ -10,7 +10,6 @@ values, and prints as the call that makes it.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Real
@@ -93,11 +92,10 @@ def polynomial_schedule(start: float, end: float, power: float = 2.0) -> Schedul
     >>> polynomial_schedule(0.30, 0.10, power=2)(0.5)
     0.15
     """
-    if not (isinstance(power, Real) and power > 0 and math.isfinite(power)):
-        raise ValueError(f"`power` must be a positive number, but got {power!r}. Pass 1 for a linear schedule.")
+    power = checked_positive(power, "power")
     if power == 1:
         return linear_schedule(start, end)
-    return PolynomialCurve(checked_rate(start, "start"), checked_rate(end, "end"), float(power))
+    return PolynomialCurve(checked_rate(start, "start"), checked_rate(end, "end"), power)
 
 
 def step_schedule(rates: Sequence[float], boundaries: Sequence[float]) -> Schedule:

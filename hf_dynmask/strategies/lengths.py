@@ -18,9 +18,9 @@ def geometric_lengths(p: float = 0.2, max_length: int = 10) -> list[float]:
     >>> [round(prob, 3) for prob in geometric_lengths(0.5, 3)]
     [0.571, 0.286, 0.143]
     """
-    checked_positive(checked_fraction(p, "p"), "p")
+    checked_positive(checked_fraction(p, "p", "Pass 0.2 as in SpanBERT."), "p")
     lengths = range(checked_integer(max_length, "max_length", 1, "It is the length of the longest span.", _MAX_LENGTH))
-    return checked_length_probs([p * (1 - p) ** n for n in lengths])
+    return checked_length_probs([p * (1 - p) ** n for n in lengths], "lengths")
 
 
 def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
@@ -37,7 +37,7 @@ def poisson_lengths(mean: float = 3.0, max_length: int = 20) -> list[float]:
     if checked_positive(mean, "mean") > max_length:
         raise ValueError(f"`mean` must not exceed `max_length`, but got {mean} and {max_length}. Raise `max_length`.")
     lengths = range(1, max_length + 1)
-    return checked_length_probs([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths])
+    return checked_length_probs([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in lengths], "lengths")
 
 
 def fixed_lengths(length: int = 3) -> list[float]:

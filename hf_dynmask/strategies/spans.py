@@ -41,9 +41,8 @@ def span(lengths: Sequence[float] | None = None, unit: Unit = "whole_word") -> S
     >>> span(fixed_lengths(3), unit="token")
     <Strategy span>
     """
-    probs = geometric_lengths() if lengths is None else checked_length_probs(lengths)
-    units = unit_strategy(unit)
-    return dataclasses.replace(units, name="span", partition=partial(runs, partition=units.partition, lengths=probs))
+    probs = geometric_lengths() if lengths is None else checked_length_probs(lengths, "lengths")
+    return _masks_runs("span", probs, unit)
 
 
 def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word") -> Strategy:
@@ -58,7 +57,12 @@ def ngram(weights: Sequence[float] = (1, 1 / 2, 1 / 3), unit: Unit = "whole_word
     >>> ngram([1, 1])
     <Strategy ngram>
     """
-    return dataclasses.replace(span(weights, unit), name="ngram")
+    return _masks_runs("ngram", checked_length_probs(weights, "weights"), unit)
+
+
+def _masks_runs(name: str, lengths: Sequence[float], unit: Unit) -> Strategy:
+    units = unit_strategy(unit)
+    return dataclasses.replace(units, name=name, partition=partial(runs, partition=units.partition, lengths=lengths))
 
 
 def runs(tokens: MaskingTokens, partition: Partition, lengths: Sequence[float]) -> np.ndarray:

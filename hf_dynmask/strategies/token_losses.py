@@ -61,7 +61,8 @@ class TokenLosses:
     """
 
     def __init__(self, decay: float = 0.5, smoothing: float = 5.0, floor: float = 0.1) -> None:
-        self.decay, self.floor = checked_fraction(decay, "decay"), checked_fraction(floor, "floor")
+        self.decay = checked_fraction(decay, "decay", "Pass 0.5.")
+        self.floor = checked_fraction(floor, "floor", "Pass 0.1.")
         self.smoothing = checked_positive(smoothing, "smoothing")
         self.label_observer: Callable[[torch.Tensor], None] | None = None  # called with the labels of each batch
         self._table: SharedArray | None = None  # float64 [ids]; made before workers are

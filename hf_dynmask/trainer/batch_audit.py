@@ -16,7 +16,7 @@ import torch
 from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.collators.span_corruption import DataCollatorForSpanCorruption
-from hf_dynmask.core.checks import checked_integer, checked_rate
+from hf_dynmask.core.checks import checked_epoch, checked_rate
 from hf_dynmask.loading.batch_position import MASK_INPUT_COLUMNS
 from hf_dynmask.rates.distributions import RateDistribution
 from hf_dynmask.rates.schedules import FixedRate
@@ -142,7 +142,7 @@ def compare(
     columns: Collection[str],
 ) -> Comparison:
     """Compares a batch with the expected masks. See [`audit_batch`] for the arguments."""
-    pattern = collator._pattern(checked_integer(epoch, "epoch", 0, "Count epochs from 0."))
+    pattern = collator._pattern(checked_epoch(epoch))
     expected = _expected_rate(collator, rate)
     missing = _missing_columns(restored.strategy_columns, columns)
     mismatches = _full_mismatches(collator, restored, batch, expected, pattern, missing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hf_dynmask.collators.base import EpochAwareCollator
 from hf_dynmask.collators.language_modeling import DataCollatorForDynamicMasking
 from hf_dynmask.core.checks import as_numbers
 from hf_dynmask.rates.distributions import RateDistribution
-from hf_dynmask.strategies.units import every_token
+from hf_dynmask.strategies import Strategy, every_token
 from hf_dynmask.trainer.callback import MaskRateCallback
 from hf_dynmask.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
@@ -50,7 +50,7 @@ def check_collator(collator: Any) -> None:
     settings = {
         "mlm": (True, collator.mlm),
         "mntp": (False, collator.mntp),
-        "strategy": ("token", "token" if plan is None or _masks_tokens_independently(plan.strategy) else plan.strategy),
+        "strategy": ("token", "token" if plan is None or _masks_tokens(plan.strategy) else plan.strategy),
         "exact_count": (False, collator.exact_count),
         "min_masked": (0, collator.min_masked),
         "mask_replace_prob": (1.0, collator.mask_replace_prob),
@@ -67,8 +67,8 @@ def check_collator(collator: Any) -> None:
         )
 
 
-def _masks_tokens_independently(strategy: Any) -> bool:
-    is_uniform = strategy.weights is None and strategy.probs is None and strategy.draws is None
+def _masks_tokens(strategy: Strategy) -> bool:
+    is_uniform = strategy.weights is strategy.probs is strategy.draws is None
     return is_uniform and strategy.partition is every_token
 
 
@@ -142,31 +142,24 @@ def _exempts_ordinary_tokens(row: Mapping[str, Any], vocabulary: Vocabulary) -> 
 
 def warn_about_training_rate(collator: Any, callbacks: Iterable[Any]) -> None:
     """Warns about training at a rate that is no distribution: that of the callback, or else of the collator."""
-    schedules = [callback.schedule for callback in _rate_callbacks(callbacks) if callback.schedule is not None]
-    for schedule in schedules:
-        _warn_about_rate("`schedule` of `MaskRateCallback`", schedule, "the loss", "")
-    if not schedules and isinstance(collator, EpochAwareCollator):
-        _warn_about_rate(f"`{collator.rate_argument}`", collator.rate, "the loss", "")
+    for name, rate, argument in _rates(collator, callbacks, "schedule"):
+        _warn_about_rate(name, rate, "the loss", argument)
 
 
 def warn_about_evaluation_rate(collator: Any, callbacks: Iterable[Any]) -> None:
     """Warns about evaluation at a rate other than U(0, 1): that of the callback, or of the collator without it."""
-    for name, rate, argument in _evaluation_rates(collator, _rate_callbacks(callbacks)):
+    for name, rate, argument in _rates(collator, callbacks, "eval_mlm_probability"):
         _warn_about_rate(name, rate, "`eval_loss`", argument)
         _warn_about_bound(name, rate, argument)
 
 
-def _evaluation_rates(collator: Any, callbacks: Sequence[MaskRateCallback]) -> Iterator[tuple[str, Any, str]]:
-    """The name, the value and the argument of each rate that an evaluation may have."""
-    for callback in callbacks:
-        name = "eval_mlm_probability"
-        yield f"`{name}` of `MaskRateCallback`", callback.eval_mlm_probability, f"{name}="
-    if not callbacks and isinstance(collator, EpochAwareCollator):
+def _rates(collator: Any, callbacks: Iterable[Any], argument: str) -> Iterator[tuple[str, Any, str]]:
+    """The name, the value and the argument of each rate: those that callbacks set, or else that of the collator."""
+    rates = [getattr(callback, argument) for callback in callbacks if isinstance(callback, MaskRateCallback)]
+    rates = [rate for rate in rates if rate is not None]
+    yield from ((f"`{argument}` of `MaskRateCallback`", rate, f"{argument}=") for rate in rates)
+    if not rates and isinstance(collator, EpochAwareCollator):
         yield f"`{collator.rate_argument}`", collator.rate, ""
-
-
-def _rate_callbacks(callbacks: Iterable[Any]) -> list[MaskRateCallback]:
-    return [callback for callback in callbacks if isinstance(callback, MaskRateCallback)]
 
 
 def _warn_about_rate(name: str, rate: Any, loss: str, argument: str) -> None:

@@ -21,6 +21,7 @@ from hf_dynmask.trainer.diffusion_checks import (
     warn_about_training_rate,
     warn_uncounted_tokens,
 )
+from hf_dynmask.trainer.packing_checks import eval_datasets
 from hf_dynmask.vocabulary.vocabulary import Vocabulary
 
 
@@ -88,7 +89,7 @@ class MaskedDiffusionTrainer(Trainer):
         self._vocabulary = None if has_vocabulary else read_tokenizer(self.processing_class)
         warn_about_training_rate(self.data_collator, self.callback_handler.callbacks)
         if type(self).count_tokens is MaskedDiffusionTrainer.count_tokens:
-            datasets = (self.train_dataset, *_datasets(self.eval_dataset))
+            datasets = (self.train_dataset, *eval_datasets(self))
             warn_uncounted_tokens(datasets, self._counted_vocabulary, not self.args.remove_unused_columns)
         self.model_accepts_loss_kwargs = True  # the same for transformers 4, which otherwise averages over batches
         if self.args.label_names is None:
@@ -205,7 +206,3 @@ class MaskedDiffusionTrainer(Trainer):
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, MaskRateCallback):
                 callback.record_labels(labels, mask_rate)
-
-
-def _datasets(evaluated: Any) -> list[Any]:
-    return list(evaluated.values()) if isinstance(evaluated, Mapping) else [evaluated]

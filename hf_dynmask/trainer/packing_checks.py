@@ -60,7 +60,7 @@ def check_whole_batches(collator: Any, loader: Any) -> None:
 def _check_boundaries(trainer: Any) -> None:
     if not trainer.args.remove_unused_columns:
         return
-    for dataset in (trainer.train_dataset, *_eval_datasets(trainer)):
+    for dataset in (trainer.train_dataset, *eval_datasets(trainer)):
         columns = _columns(dataset)
         if SEQ_LENGTHS in columns and "position_ids" not in columns:
             raise RuntimeError(
@@ -73,7 +73,7 @@ def _check_boundaries(trainer: Any) -> None:
 def _check_metrics(trainer: Any) -> None:
     if trainer.compute_metrics is None or trainer.eval_dataset is None:
         return
-    for dataset in _eval_datasets(trainer):
+    for dataset in eval_datasets(trainer):
         if not {SEQ_LENGTHS, "position_ids"} & set(_columns(dataset)):
             raise RuntimeError(
                 "`compute_metrics` must receive a row for each example, but `packing` puts several examples of "
@@ -82,9 +82,10 @@ def _check_metrics(trainer: Any) -> None:
             )
 
 
-def _eval_datasets(trainer: Any) -> Collection[Any]:
+def eval_datasets(trainer: Any) -> Collection[Any]:
+    """The datasets that a `Trainer` evaluates on: several if `eval_dataset` is a mapping."""
     evaluated = trainer.eval_dataset
-    return evaluated.values() if isinstance(evaluated, dict) else [evaluated]
+    return evaluated.values() if isinstance(evaluated, Mapping) else [evaluated]
 
 
 def _columns(dataset: Any) -> Collection[str]:

@@ -195,6 +195,16 @@ def test_packs_are_refused_where_their_sequences_would_attend_to_each_other(
         collator(_packs(_examples([3, 4, 2]), [2, 1], boundaries))
 
 
+@pytest.mark.parametrize("make", [DataCollatorForDynamicMasking, DataCollatorForSpanCorruption])
+def test_packs_with_positions_of_their_own_are_refused_as_well(wordpiece, with_sentinels, make) -> None:
+    pack = {"input_ids": [7, 8, 9, 7, 8], "seq_lengths": [3, 2], "position_ids": [4, 3, 2, 4, 3]}
+    tokenizer = wordpiece if make is DataCollatorForDynamicMasking else with_sentinels
+    with pytest.raises(ValueError, match="`features` must be one sequence per example"):
+        make(tokenizer, per_token_columns=["position_ids"])([pack, pack], epoch=0)
+    unpacked = {name: values for name, values in pack.items() if name != "seq_lengths"}
+    assert len(make(tokenizer, per_token_columns=["position_ids"])([unpacked], epoch=0)["input_ids"]) == 1
+
+
 def test_positions_that_go_on_are_no_pack(wordpiece) -> None:
     """Also if they are RoBERTa's, whose padding has the lowest one."""
     examples = [

@@ -142,7 +142,7 @@ class TestOutput:
             assert ours[name].tolist() == stock[name].tolist()
 
     def test_whole_words_without_masks_are_refused(self, wordpiece) -> None:
-        with pytest.raises(ValueError, match="`whole_word_mask` must be False with `mlm=False`"):
+        with pytest.raises(ValueError, match="`whole_word_mask` must be left at its default with `mlm=False`"):
             _collator(wordpiece, mlm=False, whole_word_mask=True)
 
 

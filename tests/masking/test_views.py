@@ -221,8 +221,9 @@ def test_what_is_no_number_of_views_is_refused(wordpiece, views) -> None:
         DataCollatorForDynamicMasking(wordpiece, views=views)
 
 
-def test_packs_have_a_single_view(wordpiece) -> None:
-    pack = {"input_ids": [2, 7, 8, 3, 2, 9, 3], "seq_lengths": [4, 3]}
-    collator = DataCollatorForDynamicMasking(wordpiece, views=2, padding_free=True, seed=0)
+@pytest.mark.parametrize("own", [[], ["position_ids"]])
+def test_packs_have_a_single_view(wordpiece, own) -> None:
+    pack = {"input_ids": [2, 7, 8, 3, 2, 9, 3], "seq_lengths": [4, 3], "position_ids": [0, 1, 2, 3, 0, 1, 2]}
+    collator = DataCollatorForDynamicMasking(wordpiece, views=2, padding_free=True, per_token_columns=own, seed=0)
     with pytest.raises(ValueError, match="`views` must be 1 for examples that are packs"):
         collator([pack], epoch=0)

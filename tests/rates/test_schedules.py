@@ -192,7 +192,8 @@ def test_steps_beyond_the_end_count_as_the_end() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: polynomial_schedule(0.3, 0.1, power=0), "`power` must be a positive number"),
+        (lambda: polynomial_schedule(0.3, 0.1, power=0), "`power` must be a finite number above 0"),
+        (lambda: polynomial_schedule(0.3, 0.1, power=True), "`power` must be a finite number above 0, but got True"),
         (lambda: step_schedule([0.3, 0.1], []), "`rates` must have one element more than `boundaries`"),
         (lambda: step_schedule([0.3, 0.1], [100]), "`boundaries` must rise strictly within"),
         (lambda: step_schedule([0.3, 0.2, 0.1], [0.5, 0.5]), "`boundaries` must rise strictly within"),

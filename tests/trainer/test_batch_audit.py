@@ -237,6 +237,8 @@ class TestCorrectBatchesMatch:
         batch = collator(_long_examples(wordpiece), epoch=1, progress=0.5)
         assert audit_batch(collator, batch, epoch=1, rate=schedule(0.5)).matches
         assert not audit_batch(collator, batch, epoch=1, rate=schedule(0.3)).matches
+        with pytest.raises(ValueError, match="`epoch` must be an integer"):
+            audit_batch(collator, batch, epoch=2**63)
         with pytest.raises(ValueError, match="`rate` must be given if `mlm_probability` is a schedule"):
             audit_batch(collator, batch, epoch=1)
 

@@ -389,7 +389,7 @@ class TestWarnings:
         for callbacks in ([], [MaskRateCallback(eval_mlm_probability=CLIPPED)]):
             with pytest.warns(UserWarning, match=f"`mlm_probability` {message} `uniform_rate"):
                 make_trainer(collator=fixed, trainer_options={"callbacks": callbacks})
-        with pytest.warns(UserWarning, match=f"`schedule` of `MaskRateCallback` {message} `uniform_rate"):
+        with pytest.warns(UserWarning, match=f"`schedule` of `MaskRateCallback` {message} `schedule=uniform_rate"):
             make_trainer(trainer_options={"callbacks": [replaces]})
 
     def test_a_distribution_of_the_callback(self, make_trainer, wordpiece) -> None:
