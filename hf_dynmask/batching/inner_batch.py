@@ -16,7 +16,7 @@ from hf_dynmask.core.ragged import RaggedBatch
 _READ = ("attention_mask", "special_tokens_mask")
 
 
-def collate_inner(collator: Callable[..., Any], examples: Sequence[Any], return_tensors: str | None = None) -> Any:
+def collate_inner(collator: Callable[..., Any], examples: Sequence[Any], return_tensors: str | None) -> Any:
     """The batch of another collator.
 
     Raises:

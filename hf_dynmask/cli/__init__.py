@@ -1,1 +1,1 @@
-"""The command `hf-dynmask`: which shows masks and schedules."""
+"""The command `hf-dynmask`, which shows masks and schedules."""

@@ -68,7 +68,7 @@ def _add_preview(preview: argparse.ArgumentParser) -> None:
     )
     preview.add_argument("--epochs", default="4", help="the number of epochs (default: %(default)s)")
     preview.add_argument("--num_mask_patterns", help="how many masks take turns (default: always new masks)")
-    preview.add_argument("--min_masked", default="1", help="mask at least so many tokens (default: %(default)s)")
+    preview.add_argument("--min_masked", default="1", help="the minimum number of masked tokens (default: %(default)s)")
     preview.add_argument("--seed", default="0", help="(default: %(default)s)")
 
 

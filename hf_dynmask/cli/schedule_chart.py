@@ -46,7 +46,7 @@ def draw(schedule: Schedule, steps: int, title: str, path: str) -> None:
 
 
 def _sampled_rates(schedule: Schedule, steps: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-    at = np.unique([*(place * steps // (most - 1) for place in range(most - 1)), steps - 1])
+    at = np.unique([*(index * steps // (most - 1) for index in range(most - 1)), steps - 1])
     return at, np.array([rate_at(schedule, int(step), steps) for step in at])
 
 

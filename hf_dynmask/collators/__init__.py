@@ -1,1 +1,1 @@
-"""What users construct: examples in, batch out."""
+"""The collators: examples in, batch out."""

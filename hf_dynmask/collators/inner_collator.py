@@ -1,4 +1,4 @@
-"""The collator that makes the batch for token dropout: what it must not do, and what it knows."""
+"""Checks the collator that makes the batch for token dropout, and finds its tokenizer."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def count_tokens(columns: Mapping[str, np.ndarray], batch: RaggedBatch, masked: 
 
     Args:
         columns: the batch as laid out, with `labels`.
-        batch: the batch before, with its padding if it came padded.
+        batch: the batch before layout, which may contain padding.
         masked: its masks; None if nothing is masked.
     """
     attended = len(batch.per_token["input_ids"]) - (0 if batch.padding is None else int(batch.padding.sum()))

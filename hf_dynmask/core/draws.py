@@ -21,7 +21,6 @@ GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: consecutive m
 GOLDEN_32 = np.uint32(0x9E3779B9)
 MIX_64 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 MIX_32 = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
-_HALF = np.uint64(32)
 RANGE = 1 << 32
 
 
@@ -174,7 +173,7 @@ def mixed(number: int) -> np.ndarray:
 def _halves(keys: np.ndarray, purpose: Purpose) -> tuple[np.ndarray, np.ndarray]:
     """The two 32-bit keys of each 64-bit key for a purpose: uint32 `[keys]` each."""
     halves = mix64(keys + _PURPOSE_WORDS[purpose])
-    return halves.astype(np.uint32), (halves >> _HALF).astype(np.uint32)
+    return halves.astype(np.uint32), (halves >> np.uint64(32)).astype(np.uint32)
 
 
 @lru_cache(maxsize=64)

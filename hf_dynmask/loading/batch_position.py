@@ -26,7 +26,7 @@ class BatchPosition(NamedTuple):
     Attributes:
         epoch: from 0.
         number: the number of the batch in its epoch, in the order of the sampler, from 0.
-        step: the number of optimizer steps done before the batch is used; None if unknown.
+        step: the number of optimizer steps done before the batch is used.
         total_steps: the number of optimizer steps of the whole training; None if unknown.
         rate: the mask rate, which replaces the collator's own; an exception if the schedule raised one; None for the
             collator's own rate.
@@ -41,7 +41,7 @@ class BatchPosition(NamedTuple):
 
     epoch: int
     number: int = 0
-    step: int | None = None
+    step: int = 0
     total_steps: int | None = None
     rate: FixedRate | Exception | None = None
     seed: int | None = None
@@ -122,10 +122,8 @@ def _portable(error: Exception) -> Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-MASK_INPUT_COLUMNS = (
-    "special_tokens_mask",
-    "labels",
-)  # columns of the examples, other than the ids, that masks depend on
+# columns of the examples, other than the ids, that masks depend on
+MASK_INPUT_COLUMNS = ("special_tokens_mask", "labels")
 
 
 class _Thread(threading.local):

@@ -55,7 +55,7 @@ def replace_index_sampler(loader: DataLoader[Any], sampler: Any) -> None:
 
 
 def restart_workers(loader: DataLoader[Any]) -> None:
-    """Stops persistent workers. The next iteration starts new ones, with the collator as it is then."""
+    """Stops persistent workers. The next iteration starts new ones, with the collator of that time."""
     loader._iterator = None
     if hasattr(loader, "_initial_iter_for_state_dict"):  # torchdata makes an iterator to ask for its state
         loader._initial_iter_for_state_dict = False

@@ -1,4 +1,4 @@
-"""What the draws on a device decide: the limit below which a token is masked, and the ids that replace it."""
+"""The results of draws on a device: the limit below which a token is masked, and the ids that replace it."""
 
 from __future__ import annotations
 

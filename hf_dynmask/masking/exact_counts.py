@@ -11,7 +11,7 @@ from hf_dynmask.strategies.weights import sum_by_row
 
 
 def select_count(
-    units: Units, sort_keys: np.ndarray, goal: np.ndarray, min_masked: int, rotated: bool | np.ndarray = False
+    units: Units, sort_keys: np.ndarray, goal: np.ndarray, min_masked: int, rotated: bool | np.ndarray
 ) -> np.ndarray:
     """The first units in sorted order, until a sequence has `goal` and at least `min_masked` masked tokens.
 

@@ -48,7 +48,7 @@ class NoisePlan:
 
     def __post_init__(self) -> None:
         checked_span_length(self.mean_noise_span_length)
-        checked_integer(self.max_runs, "max_runs", 2, "A span that crosses the end of its sequence counts twice.")
+        checked_integer(self.max_runs, "max_runs", 2, "Pass the number of sentinels - 1.")
         checked_integer(self.seed, "seed", None, "Pass None for the Trainer's seed.")
 
 

@@ -33,26 +33,27 @@ def resolve_first_epoch(first_epoch: int | None, state: TrainerState, model: Any
         ValueError: if the training resumes with another `first_epoch` than before.
     """
     states: Any = state.stateful_callbacks  # a dict by now
-    saved = states.get(_ENTRY, {}).get("first_epoch", 0) if state.global_step else None
-    resolved = _resolve(first_epoch, saved, model, collator)
     views = views_of(collator).patterns_per_epoch
+    if state.global_step:
+        resolved = _resumed(first_epoch, states.get(_ENTRY, {}).get("first_epoch", 0))
+    else:
+        resolved = _continued(model, collator, views) if first_epoch is None else first_epoch
     if resolved or views > 1:
         states[_ENTRY] = {"args": {}, "attributes": {}, "first_epoch": resolved, "views": views}
     return resolved
 
 
-def _resolve(first_epoch: int | None, saved: int | None, model: Any, collator: EpochAwareCollator) -> int:
-    if saved is not None:
-        if first_epoch not in (None, saved):
-            raise ValueError(
-                f"`first_epoch` must be {saved} to resume from this checkpoint, whose training began there, but got "
-                f"{first_epoch}. Leave it out, or pass {saved}."
-            )
-        return saved
-    if first_epoch is not None:
-        return first_epoch
+def _resumed(first_epoch: int | None, saved: int) -> int:
+    if first_epoch not in (None, saved):
+        raise ValueError(
+            f"`first_epoch` must be {saved} to resume from this checkpoint, whose training began there, but got "
+            f"{first_epoch}. Leave it out, or pass {saved}."
+        )
+    return saved
+
+
+def _continued(model: Any, collator: EpochAwareCollator, views: int) -> int:
     is_dynamic = collator.num_mask_patterns is None and collator._plan is not None
-    views = views_of(collator).patterns_per_epoch
     continued = _epochs_before(model, views, warns=is_dynamic)
     if is_dynamic:
         seed = collator.seed or 0

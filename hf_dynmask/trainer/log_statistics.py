@@ -1,4 +1,4 @@
-"""What training sees, for its logs: masked tokens, labels, padding, and the time spent waiting for batches."""
+"""Statistics for the training logs: masked tokens, labels, padding, and the time spent waiting for batches."""
 
 from __future__ import annotations
 

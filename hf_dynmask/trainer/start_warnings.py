@@ -23,10 +23,10 @@ def warn_at_start(training: Training, state: TrainerState, model: Any) -> None:
     """
     collator, epochs = training.collator, math.ceil(state.num_train_epochs)
     if training.has_two_schedules:
-        warn_two_schedules()
-    warn_patterns_never_repeat(collator.num_mask_patterns, training.first_epoch + epochs)
+        _warn_two_schedules()
+    _warn_patterns_never_repeat(collator.num_mask_patterns, training.first_epoch + epochs)
     if collator.losses is not None:
-        warn_single_epoch(epochs)
+        _warn_single_epoch(epochs)
     if getattr(collator, "padding_free", False):
         warn_attention_across_sequences(getattr(getattr(model, "config", None), "_attn_implementation", None))
 
@@ -40,11 +40,10 @@ def warn_about_evaluation(collator: EpochAwareCollator, rate: float, total_steps
         end = rate_at(collator.rate, total_steps, total_steps)
     except Exception:  # a schedule that fails at its end raises there, if training gets that far
         return
-    warn_easier_evaluation(end, rate_at(evaluation.rate, total_steps, total_steps))
+    _warn_easier_evaluation(end, rate_at(evaluation.rate, total_steps, total_steps))
 
 
-def warn_patterns_never_repeat(num_mask_patterns: int | None, epochs: int) -> None:
-    """Warns about patterns that never repeat. In a single epoch, none does."""
+def _warn_patterns_never_repeat(num_mask_patterns: int | None, epochs: int) -> None:
     if num_mask_patterns is not None and num_mask_patterns >= epochs > 1:
         _warn(
             f"`num_mask_patterns` should be below the number of epochs, {epochs}, but is {num_mask_patterns}: no mask "
@@ -52,16 +51,14 @@ def warn_patterns_never_repeat(num_mask_patterns: int | None, epochs: int) -> No
         )
 
 
-def warn_two_schedules() -> None:
-    """Warns about a schedule of the collator that the callback's replaces."""
+def _warn_two_schedules() -> None:
     _warn(
         "The collator and `MaskRateCallback` both have a mask rate schedule, and only the one of the callback is used. "
         "Pass one schedule: `MaskRateCallback()` follows the one of the collator."
     )
 
 
-def warn_easier_evaluation(training: float, evaluation: float) -> None:
-    """Warns about evaluation at a lower rate than training, unless that was asked for."""
+def _warn_easier_evaluation(training: float, evaluation: float) -> None:
     if training > evaluation:
         _warn(
             f"Evaluation masks {100 * evaluation:.3g} % of the tokens but training ends at {100 * training:.3g} %, so "
@@ -80,8 +77,7 @@ def warn_metrics_of_views(views: int | str) -> None:
         )
 
 
-def warn_single_epoch(epochs: int) -> None:
-    """Warns about a strategy that follows losses from epoch to epoch where training has a single epoch."""
+def _warn_single_epoch(epochs: int) -> None:
     if epochs <= 1:
         _warn(
             '`strategy="adaptive"` follows the losses of earlier epochs, but training has a single epoch, so all '

@@ -71,7 +71,7 @@ class Vocabulary:
             ValueError: if they are not a collection of ids of the vocabulary.
         """
         remedy = "Pass a list of ids of the tokenizer, as `tokenizer.convert_tokens_to_ids([token])` returns."
-        if isinstance(ids, str) or not isinstance(ids, Collection | np.ndarray):
+        if isinstance(ids, str) or not isinstance(ids, Collection):
             raise ValueError(f"`unmaskable_ids` must be a list of ids, but got {ids!r}. {remedy}")
         if not len(ids):
             return self
