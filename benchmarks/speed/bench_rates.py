@@ -1,30 +1,26 @@
 """Measures the cost of a rate that follows the training."""
 
-from types import SimpleNamespace
-
 import pytest
+import torch
 from torch.utils.data import DataLoader
+from transformers import TrainerState, TrainingArguments
 
 from benchmarks.speed.batches import SHAPES, check, lengths_of, numpy_examples
 from hf_dynmask import DataCollatorForDynamicMasking, MaskRateCallback, linear_schedule
 
 
 @pytest.mark.parametrize(("batch_size", "length"), SHAPES)
-def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, batch_size, length) -> None:
+def test_a_schedule_and_the_callback(interleaved, report, benchmark, tokenizer, tmp_path, batch_size, length) -> None:
     """Compares a batch with all events of a step to a batch at a constant rate."""
     examples = numpy_examples(lengths_of(batch_size, length))
     constant = DataCollatorForDynamicMasking(tokenizer)
     constant.set_epoch(0)
 
-    args = SimpleNamespace(
-        seed=0, gradient_accumulation_steps=1, ignore_data_skip=False, eval_strategy="no", report_to=[]
-    )
-    state = SimpleNamespace(
-        global_step=0, max_steps=1_000_000, epoch=0.0, num_train_epochs=1, is_world_process_zero=False
-    )
+    args = TrainingArguments(str(tmp_path), report_to=[], use_cpu=True)
+    state = TrainerState(epoch=0.0, max_steps=1_000_000, num_train_epochs=1, is_world_process_zero=False)
     loader = DataLoader(range(1_000_000), batch_size=1, collate_fn=DataCollatorForDynamicMasking(tokenizer))
     callback = MaskRateCallback(linear_schedule(0.15, 0.10))
-    callback.on_train_begin(args, state, None, train_dataloader=loader)
+    callback.on_train_begin(args, state, None, train_dataloader=loader, model=torch.nn.Identity())
     callback.on_epoch_begin(args, state, None, train_dataloader=loader)
     drawn = iter(loader.batch_sampler)
     drawn_alone = iter(DataLoader(range(1_000_000), batch_size=1).batch_sampler)
