@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -133,6 +135,7 @@ class TestCorrectTrainings:
             make_trainer(MaskRateCallback(SCHEDULE, 0.15, "every_step"), collator=collator).train()
         assert [audit.coverage for audit in audits] == ["full"] * 8
 
+    @patch.dict(os.environ)  # where the arguments would leave it for later trainings
     def test_with_a_compiled_model(self, make_trainer, audits) -> None:
         trainer = make_trainer(
             MaskRateCallback(SCHEDULE, 0.15, "every_step"), torch_compile=True, torch_compile_backend="eager"
