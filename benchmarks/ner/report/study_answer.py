@@ -54,6 +54,13 @@ def answer_sentences(judgement: Judgement) -> str:
     return " ".join([_setting(judgement.study), *others, *_f1_sentences(last, words), _look_sentence(judgement)])
 
 
+def chance_sentence(control: Contrast) -> str:
+    """Returns what arms differ by that differ in their masks alone."""
+    arms = f"{control.first} minus {control.second}, which differ in nothing but the seed of their masks"
+    numbers = "" if control.difference is None else f" ({_size(control)}, {_interval(control)})"
+    return f"{arms}: {control.verdict}{numbers}."
+
+
 def _cost(dose: Dose, declared: Contrast) -> str:
     """Returns what a number of passes costs, as far as the declared contrast found it."""
     contrast, times = dose.contrast, f"{dose.passes:g} times"
@@ -96,7 +103,7 @@ def _sentence(contrast: Contrast, words: Words) -> str:
     numbers = f"{_size(contrast)}, {_interval(contrast)}{_decided(contrast)}"
     if contrast.verdict == NO_DIFFERENCE:
         return f"Between {first} and {second}, no difference in {outcome} is found ({numbers})."
-    return f"In {outcome}, {first} is {contrast.verdict.partition(' (')[0]} than {second} ({numbers})."
+    return f"In {outcome}, {first} is {contrast.verdict} than {second} ({numbers})."
 
 
 def _f1_sentences(look: LookResult, words: Words) -> Iterator[str]:

@@ -7,7 +7,7 @@ from benchmarks.ner.analysis.registered import Judgement, LookResult
 from benchmarks.ner.data.display import printable
 from benchmarks.ner.report.blocks import Block, Heading, Paragraph, RunLinks, Table
 from benchmarks.ner.report.number_text import detectable_range, interval, number, p_text, percent
-from benchmarks.ner.report.study_answer import study_answer
+from benchmarks.ner.report.study_answer import chance_sentence, study_answer
 
 COLUMNS = ("contrast", "verdict", "difference", "{confidence} interval", "p", "pairs", "80 % power for")
 METHOD = (
@@ -32,7 +32,7 @@ def study_section(judgement: Judgement) -> Iterator[Block]:
         yield _contrasts("Declared contrasts in MLM loss (nat), p by Holm's method", last.primary, last)
         yield _contrasts("The same in test F1 (points), p not adjusted", last.secondary, last)
         yield _passes(judgement, last)
-        yield _chance(last.control)
+        yield Paragraph(printable(chance_sentence(last.control)), "Chance:")
         yield Paragraph(METHOD, "Method:")
         yield from (Paragraph(printable(reason), "Left out:") for reason in last.left_out)
     yield from (Paragraph(printable(reason), "Not of this study:") for reason in judgement.runs.strangers)
@@ -60,15 +60,6 @@ def _row(contrast: Contrast) -> tuple[str, ...]:
 def _verdict(contrast: Contrast) -> str:
     decided = "" if contrast.decided_at is None else f" (decided at {contrast.decided_at} pairs)"
     return printable(contrast.verdict + decided)
-
-
-def _chance(control: Contrast) -> Paragraph:
-    """Says what the arms that differ in their masks alone differ by."""
-    arms = printable(f"{control.first} minus {control.second}")
-    numbers = f"{number(control.difference, '{:+.3f}')} nat, {interval(control.low, control.high, 3)}"
-    return Paragraph(
-        f"{arms}, which differ in nothing but the seed of their masks: {control.verdict} ({numbers}).", "Chance:"
-    )
 
 
 def _passes(judgement: Judgement, look: LookResult) -> Table:

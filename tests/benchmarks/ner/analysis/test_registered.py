@@ -270,7 +270,7 @@ def test_one_study_of_twenty_finds_a_difference_in_f1_where_there_is_none(name, 
 @pytest.mark.parametrize("name", LOSSES)
 def test_one_study_of_twenty_finds_a_difference_in_loss_where_there_is_none(name, stress, report_figure) -> None:
     """In any of the three declared contrasts, at either look."""
-    number = 1_000 if stress else 100
+    number = 2_000 if stress else 100
     generator, hits = np.random.default_rng(5), 0
     for by_arm in (losses(generator, 5, BASES, 2, *LOSSES[name]) for _ in range(number)):
         contrasts = [by_arm[0] - by_arm[1], by_arm[2] - by_arm[3], by_arm[0] - by_arm[4]]

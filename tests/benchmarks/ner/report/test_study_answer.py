@@ -11,7 +11,7 @@ from benchmarks.ner.analysis.estimate import Estimate
 from benchmarks.ner.analysis.outcomes import F1, LOSS
 from benchmarks.ner.analysis.registered import Dose, Judgement, LookResult, judge
 from benchmarks.ner.experiments.study import STUDIES, read_study
-from benchmarks.ner.report.study_answer import answer_sentences, cost_sentence
+from benchmarks.ner.report.study_answer import answer_sentences, chance_sentence, cost_sentence
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,14 @@ def test_f1_says_what_is_known_and_what_is_not(judged) -> None:
         "-1.75 to 2.25). " in said
     )
     assert "Verdicts on F1 are secondary, and not adjusted for 4 contrasts. This is look 1 of 2" in said
+
+
+def test_chance_is_said_with_its_interval() -> None:
+    arms = ("dynamic_again", "dynamic")
+    assert chance_sentence(contrast(arms, 0.002, verdict=NO_DIFFERENCE)).endswith(
+        "of their masks: no difference found (+0.002 nat, -0.018 to 0.022)."
+    )
+    assert chance_sentence(contrast(arms)).endswith("of their masks: cannot be judged: fewer than two bases.")
 
 
 def test_the_setting_is_said(judged) -> None:
